@@ -1,0 +1,3 @@
+//! The `sluicebox` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A MaxCompute-compatible server for local runs and tests.

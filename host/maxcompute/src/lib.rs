@@ -1,0 +1,1 @@
+//! A MaxCompute client: accounts, tables, SQL instances, tunnel sessions.

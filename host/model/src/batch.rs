@@ -1,0 +1,115 @@
+//! Row images as columns: what workers decode, guests see and appliers encode.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+
+use crate::{TableSchema, TransactionId};
+
+/// What a row image is. The numbers are those of the guest interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RowKind {
+    /// An inserted row.
+    Insert = 0,
+    /// An updated row as it was; always followed by its `After`.
+    Before = 1,
+    /// An updated row as it is; comes without a `Before` where nobody asked for one and the key is the same.
+    After = 2,
+    /// A deleted row as it was.
+    Delete = 3,
+    /// A row read by the snapshot.
+    Read = 4,
+}
+
+impl RowKind {
+    /// The number that the guest interface uses.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Where a run of rows came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The first row of the run; the run ends where the next begins.
+    pub first_row: u32,
+    /// Commit time at the source in microseconds since 1970-01-01T00:00:00Z; 0 for rows read by a snapshot.
+    pub commit_micros: i64,
+    /// Order of the event in the stream: rises with each event; 0 for rows read by a snapshot.
+    pub ordinal: u64,
+    /// The source transaction; none for rows read by a snapshot.
+    pub transaction: Option<Arc<TransactionId>>,
+}
+
+/// Row images of one table and schema version, in stream order, as columns.
+///
+/// Invariants: `columns` has one array for each column of `schema`, of the kind that
+/// [`ColumnType::physical`](crate::ColumnType::physical) names; each is as long as `kinds`; `origins` is not empty when
+/// there are rows and its first run begins at row 0.
+#[derive(Debug, Clone)]
+pub struct ChangeBatch {
+    /// What the columns are.
+    pub schema: Arc<TableSchema>,
+    /// One for each row.
+    pub kinds: Vec<RowKind>,
+    /// One array for each column of `schema`.
+    pub columns: Vec<ArrayRef>,
+    /// Runs of rows by origin, ascending.
+    pub origins: Vec<Origin>,
+}
+
+impl ChangeBatch {
+    /// Number of row images.
+    pub fn rows(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// Bytes that the arrays hold on to.
+    pub fn byte_size(&self) -> usize {
+        self.columns.iter().map(|c| c.get_array_memory_size()).sum::<usize>() + self.kinds.len()
+    }
+
+    /// The origin of a row; none only when the batch breaks its invariants.
+    pub fn origin_of(&self, row: usize) -> Option<&Origin> {
+        let after = self.origins.partition_point(|o| o.first_row as usize <= row);
+        self.origins.get(after.checked_sub(1)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+
+    use super::*;
+    use crate::{Column, ColumnType, TableId};
+
+    #[test]
+    fn a_row_finds_the_run_it_lies_in() {
+        let column = Column {
+            name: "id".into(),
+            column_type: ColumnType::Int,
+            nullable: false,
+            source_type: "int".into(),
+            charset: None,
+            comment: None,
+        };
+        let schema = TableSchema {
+            id: TableId::new("d", "t"),
+            version: 1,
+            columns: vec![column],
+            key: vec![0],
+            comment: None,
+            ddl: None,
+        };
+        let run = |first_row, ordinal| Origin { first_row, commit_micros: 0, ordinal, transaction: None };
+        let batch = ChangeBatch {
+            schema: Arc::new(schema),
+            kinds: vec![RowKind::Insert; 5],
+            columns: vec![Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5]))],
+            origins: vec![run(0, 7), run(2, 8), run(4, 9)],
+        };
+        let found: Vec<_> = (0..5).filter_map(|row| batch.origin_of(row)).map(|o| o.ordinal).collect();
+        assert_eq!(found, [7, 7, 8, 8, 9]);
+    }
+}

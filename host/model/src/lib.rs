@@ -1,0 +1,16 @@
+//! Nouns of the pipeline: tables, columns, schema changes, batches of row images, positions. No I/O.
+//!
+//! Everything that two of our crates say to each other is said in these types. A type lives here only when
+//! it crosses a crate border; what one crate alone needs stays there.
+
+mod batch;
+mod gtid;
+mod position;
+mod schema;
+mod units;
+
+pub use batch::{ChangeBatch, Origin, RowKind};
+pub use gtid::{Gtid, GtidError, GtidSet, MariaDbGtids};
+pub use position::{Gtids, Position, TransactionId};
+pub use schema::{Column, ColumnPlace, ColumnType, Physical, SchemaChange, TableId, TableSchema};
+pub use units::{ByteSize, Secret};

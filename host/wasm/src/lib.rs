@@ -1,0 +1,1 @@
+//! All that knows wasmtime: loading, limits and calls of guest components.

@@ -1,3 +1,34 @@
-//! The `sluicebox` program.
+//! The `sluicebox` program: arguments in, one command run, an exit code out.
+//!
+//! Exit codes: 0 stopped or finished, 2 bad usage or configuration, 3 source or sink refused, 1 anything else.
 
-fn main() {}
+mod arguments;
+mod commands;
+mod failure;
+mod live;
+mod logging;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Run(options) => commands::run::run(&options),
+        Command::Validate(options) => commands::validate::run(&options),
+        Command::Status(options) => commands::status::run(&options),
+        Command::Query(options) => commands::query::run(&options),
+        Command::Plugin { command } => commands::plugin::run(&command),
+        Command::Emulator(options) => commands::emulator::run(&options),
+        Command::Options { json } => commands::options::run(json),
+        Command::Completions { shell } => commands::completions(shell),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,1 +1,76 @@
-//! A MaxCompute client: accounts, tables, SQL instances, tunnel sessions.
+//! A client of Alibaba Cloud MaxCompute: accounts, tables, SQL instances, and the tunnel's sessions that move rows.
+//!
+//! There are two services. The *service* endpoint answers questions about tables and runs SQL; the *tunnel* endpoint
+//! carries all row data. [`Client`] speaks to both. Rows go in by [`UpsertSession`] (Delta tables, by key) or
+//! [`UploadSession`] (ordinary tables, appended), and come back by [`DownloadSession`] or as the text result of
+//! [`Client::execute`].
+//!
+//! ```no_run
+//! use sluicebox_maxcompute::record::{Operation, RecordBody, RecordWriter};
+//! use sluicebox_maxcompute::{Account, Client, ClientOptions, Compression, Secret, TableName, bucket};
+//! use sluicebox_maxcompute::{Stored, UpsertSession};
+//!
+//! # async fn example() -> sluicebox_maxcompute::Result<()> {
+//! let account = Account::new("my-access-id", Secret::new("my-access-key"));
+//! let endpoint = "https://service.cn-hangzhou.maxcompute.aliyun.com/api";
+//! let client = Client::new(ClientOptions::new(endpoint, "my_project", account))?;
+//!
+//! // One row for the Delta table `orders (id BIGINT, name STRING, PRIMARY KEY(id))`.
+//! let session = UpsertSession::create(&client, &TableName::new(None, "orders"), None).await?;
+//! let bucket = bucket::bucket_of(session.hasher().bigint(7), session.bucket_count());
+//! let mut writer = RecordWriter::new();
+//! let mut record = writer.record();
+//! record.bigint(0, 7);
+//! record.text(1, b"seven");
+//! let mut body = RecordBody::new();
+//! body.push(record.end_keyed(2, Operation::Upsert));
+//! let stored = session.put(bucket, &body.seal(Compression::Zlib)).await?;
+//! assert_eq!(stored, Stored::Once, "else no newer rows of this bucket may go into this session");
+//! session.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Requests are repeated by one policy, in the module `retry`; what cannot be cured by it comes out as [`Error`],
+//! whose variants say what can. TLS is rustls with the system's certificates; proxies are taken from the environment
+//! (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+//!
+//! The encodings are pinned by tests to bytes recorded from the official clients.
+
+mod account;
+pub mod bucket;
+mod client;
+mod compression;
+mod csv;
+mod download;
+mod error;
+mod project;
+pub mod record;
+mod request;
+mod retry;
+mod session;
+pub mod sign;
+mod sql;
+pub mod statement;
+mod table;
+mod timing;
+mod types;
+mod upload;
+mod upsert;
+mod xml;
+
+pub use account::{Account, Secret};
+pub use client::{Client, ClientOptions};
+pub use compression::Compression;
+pub use download::DownloadSession;
+pub use error::{Answer, Error, Result};
+pub use project::Project;
+pub use record::Body;
+pub use retry::RetryLimits;
+pub use session::{SessionColumn, SessionState};
+pub use sql::{Hints, Instance, QueryResult};
+pub use table::{Column, Table, TableName, TableSummary};
+pub use timing::{SystemTiming, Timing};
+pub use types::{DataType, StructField, UnknownType};
+pub use upload::{MAX_BLOCKS, UploadSession};
+pub use upsert::{Stored, UpsertSession};

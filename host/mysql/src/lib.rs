@@ -1,1 +1,26 @@
-//! All that knows MySQL and MariaDB.
+//! All that knows MySQL and MariaDB: connection, binlog decoding, DDL, catalog, snapshot, preflight checks.
+
+mod bridge;
+mod catalog;
+mod client;
+mod control;
+pub mod ddl;
+mod event;
+mod json;
+mod preflight;
+mod row;
+mod snapshot;
+mod stream;
+mod types;
+mod error;
+mod options;
+mod wire;
+
+pub use error::MysqlError;
+pub use options::{ConnectOptions, Flavour, ServerInfo, Tls, TlsMode, TypeOptions};
+pub use control::Control;
+pub use preflight::{Finding, Needs, Severity};
+pub use snapshot::{Chunk, ChunkRows, ExactMark, KeyBound, SnapshotReader, Watermark};
+pub use row::{BatchBuilder, Images};
+pub use stream::{BinlogStream, RowsEvent, SchemaEvent, StreamItem, StreamOptions, StreamStopper};
+pub use types::{BaseType, DeclaredType};

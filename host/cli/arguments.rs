@@ -1,0 +1,142 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXIT_CODES: &str = "Exit codes: 0 stopped or finished, 2 bad usage or configuration, 3 source or sink refused, 1 anything else.";
+
+/// Moves MySQL and MariaDB changes through WebAssembly transforms into MaxCompute.
+#[derive(Debug, Parser)]
+#[command(name = "sluicebox", version, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a pipeline until it is stopped (SIGINT, SIGTERM) or has nothing more to do.
+    #[command(after_help = "Example: sluicebox run pipeline.yaml\n\nThe first signal finishes what was read and takes a checkpoint; a second one stops at once.")]
+    Run(RunOptions),
+    /// Say everything that is wrong with a pipeline file; with --connect ask both ends and show the plan. Changes nothing.
+    #[command(after_help = "Example: sluicebox validate pipeline.yaml --connect")]
+    Validate(ValidateOptions),
+    /// Show how far a pipeline is, from its state directory; works while it runs.
+    #[command(after_help = "Example: sluicebox status pipeline.yaml --json")]
+    Status(FileOptions),
+    /// Run an SQL statement in the sink's project with the pipeline's credentials and print the result.
+    #[command(after_help = "Example: sluicebox query pipeline.yaml 'SELECT * FROM orders LIMIT 10'")]
+    Query(QueryOptions),
+    /// Look at WebAssembly plugins.
+    Plugin {
+        /// What to do.
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
+    /// Serve a MaxCompute-compatible HTTP API on this machine, for trying things out and for tests.
+    #[command(after_help = "Example: sluicebox emulator --listen 127.0.0.1:8080 --data /tmp/maxcompute\n\nThe service API is under /api, the tunnel API at the root of the same port. A project exists as soon as it is named.")]
+    Emulator(EmulatorOptions),
+    /// List every option of the pipeline file.
+    #[command(after_help = "Example: sluicebox options --json")]
+    Options {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example: sluicebox completions bash > /etc/bash_completion.d/sluicebox")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Least severe log level: error, warn, info, debug, trace; or a filter such as `sluicebox_engine=debug`.
+    #[arg(long, env = "SLUICEBOX_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// A command about a pipeline file.
+#[derive(Debug, Args)]
+pub struct FileOptions {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub struct ValidateOptions {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Log in to both ends, run the checks and show the plan.
+    #[arg(long)]
+    pub connect: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `query`.
+#[derive(Debug, Args)]
+pub struct QueryOptions {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// The statement.
+    pub sql: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `plugin …`.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Show what a file is: world, version, imports, size, and whether it would load.
+    #[command(after_help = "Example: sluicebox plugin inspect plugins/orders.wasm")]
+    Inspect {
+        /// The WebAssembly file.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `emulator`.
+#[derive(Debug, Args)]
+pub struct EmulatorOptions {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Folder that keeps the tables; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Accepted access id and key; may be given several times. Default: sluicebox:sluicebox.
+    #[arg(long, value_name = "ID:SECRET", value_parser = credentials)]
+    pub credentials: Vec<(String, String)>,
+    /// Check rows and throw them away, for benchmarks.
+    #[arg(long)]
+    pub discard: bool,
+    /// Projects have schemas (project.schema.table).
+    #[arg(long)]
+    pub schemas: bool,
+}
+
+fn credentials(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((id, secret)) if !id.is_empty() && !secret.is_empty() => Ok((id.to_owned(), secret.to_owned())),
+        _ => Err("expected ID:SECRET".to_owned()),
+    }
+}

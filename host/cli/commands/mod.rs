@@ -1,0 +1,41 @@
+//! The commands, one a file. They print facts to standard output and nothing else there.
+#![allow(clippy::print_stdout)]
+
+pub mod emulator;
+pub mod options;
+pub mod plugin;
+pub mod query;
+pub mod run;
+pub mod status;
+pub mod validate;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::CommandFactory as _;
+use serde::Serialize;
+use sluicebox_engine::config::{self, Loaded};
+
+use crate::arguments::Arguments;
+use crate::failure::Failure;
+
+/// Reads a pipeline file with this process's environment.
+fn load(file: &Path) -> Result<Loaded, Failure> {
+    Ok(config::load(file, &|name| std::env::var(name).ok())?)
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    println!("{}", serde_json::to_string_pretty(value).context("printing JSON")?);
+    Ok(())
+}
+
+/// A runtime for a command that asks the network a few questions.
+fn small_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?)
+}
+
+/// `completions`.
+pub fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    clap_complete::generate(shell, &mut Arguments::command(), "sluicebox", &mut std::io::stdout());
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! `plugin`.
+
+use serde_json::json;
+use sluicebox_engine::{EngineError, inspect_plugin};
+
+use super::print_json;
+use crate::arguments::PluginCommand;
+use crate::failure::Failure;
+
+/// Looks at a plugin.
+pub fn run(command: &PluginCommand) -> Result<(), Failure> {
+    let PluginCommand::Inspect { file, json: as_json } = command;
+    let found = inspect_plugin(file).map_err(EngineError::from)?;
+    let refusal = found.loads.as_ref().err();
+    if *as_json {
+        print_json(&json!({
+            "world": found.world, "version": found.version, "imports": found.imports, "exports": found.exports,
+            "size": found.size, "sha256": found.sha256, "loads": refusal.is_none(), "reason": refusal,
+        }))?;
+    } else {
+        println!("world    {}", found.world.as_deref().unwrap_or("(not a plugin of this host)"));
+        println!("version  {}", found.version.as_deref().unwrap_or("-"));
+        println!("size     {} bytes", found.size);
+        println!("sha256   {}", found.sha256);
+        println!("imports  {}", list(&found.imports));
+        println!("exports  {}", list(&found.exports));
+        match refusal {
+            None => println!("loads    yes"),
+            Some(reason) => println!("loads    no: {reason}"),
+        }
+    }
+    if refusal.is_none() { Ok(()) } else { Err(Failure::Found) }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,86 @@
+//! Answers, and the forms of refusals.
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+
+use super::xml::element;
+use crate::fault::Fault;
+
+/// An answer before it becomes a response.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn empty(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    pub(crate) fn xml(text: String) -> Self {
+        let declared = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{text}");
+        Self::bytes("application/xml", declared.into_bytes())
+    }
+
+    pub(crate) fn json(value: &serde_json::Value) -> Self {
+        Self::bytes("application/json", value.to_string().into_bytes())
+    }
+
+    pub(crate) fn bytes(content_type: &str, body: Vec<u8>) -> Self {
+        Self { status: 200, headers: vec![("Content-Type".to_owned(), content_type.to_owned())], body }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// A refusal in the tunnel's JSON or the service's XML.
+    pub(crate) fn refusal(fault: &Fault, tunnel: bool, request_id: &str) -> Self {
+        let answer = if tunnel {
+            Self::json(&serde_json::json!({
+                "Code": fault.tunnel_code(),
+                "Message": fault.to_string(),
+                "RequestId": request_id,
+                "HoldClientMillis": 0,
+            }))
+        } else {
+            let parts = [
+                element("Code", fault.service_code()),
+                element("Message", &fault.service_message()),
+                element("RequestId", request_id),
+                element("HostId", "localhost"),
+            ];
+            Self::xml(format!("<Error>{}</Error>", parts.concat()))
+        };
+        let answer = answer.with_status(fault.status());
+        match fault {
+            Fault::SchemaModified { latest } => {
+                answer.with("odps-tunnel-latest-schema-version", latest.to_string())
+            }
+            _ => answer,
+        }
+    }
+
+    pub(crate) fn into_response(self, request_id: &str) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body));
+        // Statuses come from our own tables and from fault rules, which are checked when they are set.
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let id = [("x-odps-request-id".to_owned(), request_id.to_owned())];
+        for (name, value) in self.headers.into_iter().chain(id) {
+            let name = HeaderName::try_from(name);
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}

@@ -1,0 +1,220 @@
+//! Failures on request: tests say which requests fail, and how.
+//!
+//! A rule matches by method, and by what path and query contain. Of its matching requests the `nth` and the
+//! `times - 1` after it are struck. The first rule that strikes decides.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::call::Call;
+use crate::fault::Fault;
+use crate::store::lock;
+
+/// More rules than any test needs; a forgotten clean-up is noticed.
+const MAX_RULES: usize = 1000;
+
+/// Longest delay: above the clients' own time-outs it has no meaning.
+const MAX_DELAY_MS: u64 = 600_000;
+
+/// What happens to a struck request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Strike {
+    /// The connection closes, nothing is done.
+    DropBefore,
+    /// The work is done, then the connection closes without an answer.
+    DropAfter,
+    /// This status instead of the work.
+    Status(u16, Vec<(String, String)>),
+    /// The work is done, the answer says otherwise.
+    StatusAfter(u16, Vec<(String, String)>),
+    /// The work begins late.
+    Delay(Duration),
+}
+
+/// A rule as it is written. Exactly one of `status`, `drop-before`, `drop-after` and `delay-ms` is given.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawRule {
+    method: Option<String>,
+    /// Text that the path contains.
+    path: Option<String>,
+    /// Text that the percent-decoded query contains.
+    query: Option<String>,
+    /// First matching request that is struck, from 1.
+    nth: Option<u64>,
+    /// Number of requests struck from there on; 0 for all.
+    times: Option<u64>,
+    status: Option<u16>,
+    /// With `status`: do the work first.
+    #[serde(default)]
+    after: bool,
+    /// With `status`: headers of the answer.
+    #[serde(default)]
+    headers: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    drop_before: bool,
+    #[serde(default)]
+    drop_after: bool,
+    delay_ms: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    raw: RawRule,
+    strike: Strike,
+    matched: u64,
+    struck: u64,
+}
+
+impl RawRule {
+    fn check(self) -> Result<Rule, Fault> {
+        let refuse = |text: &str| Err(Fault::Invalid(text.to_owned()));
+        let headers: Vec<(String, String)> = self.headers.clone().into_iter().collect();
+        let strike = match (self.status, self.drop_before, self.drop_after, self.delay_ms) {
+            (Some(status), false, false, None) if (200..=599).contains(&status) => {
+                if self.after {
+                    Strike::StatusAfter(status, headers)
+                } else {
+                    Strike::Status(status, headers)
+                }
+            }
+            (None, true, false, None) => Strike::DropBefore,
+            (None, false, true, None) => Strike::DropAfter,
+            (None, false, false, Some(delay)) if delay <= MAX_DELAY_MS => {
+                Strike::Delay(Duration::from_millis(delay))
+            }
+            _ => {
+                return refuse(
+                    "a rule has one of `status` (200 to 599), `drop-before`, `drop-after`, `delay-ms` (to 600000)",
+                );
+            }
+        };
+        if self.nth == Some(0) {
+            return refuse("`nth` counts from 1");
+        }
+        Ok(Rule { raw: self, strike, matched: 0, struck: 0 })
+    }
+}
+
+impl Rule {
+    fn matches(&self, method: &str, path: &str, query: &str) -> bool {
+        let contains =
+            |part: &Option<String>, text: &str| part.as_ref().is_none_or(|part| text.contains(part));
+        self.raw.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+            && contains(&self.raw.path, path)
+            && contains(&self.raw.query, query)
+    }
+
+    /// Counts a matching request and says whether it is struck.
+    fn count(&mut self) -> bool {
+        self.matched += 1;
+        let first = self.raw.nth.unwrap_or(1);
+        let struck = match self.raw.times.unwrap_or(1) {
+            0 => self.matched >= first,
+            times => (first..first.saturating_add(times)).contains(&self.matched),
+        };
+        self.struck += u64::from(struck);
+        struck
+    }
+}
+
+/// The rules in force.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Mutex<Vec<Rule>>);
+
+impl Faults {
+    /// Adds one rule or a list of them; none when one is wrong.
+    pub(super) fn add(&self, body: &[u8]) -> Result<usize, Fault> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum OneOrMany {
+            Many(Vec<RawRule>),
+            One(Box<RawRule>),
+        }
+        let read: OneOrMany = serde_json::from_slice(body)
+            .map_err(|error| Fault::Invalid(format!("the rules are not readable: {error}")))?;
+        let raw = match read {
+            OneOrMany::Many(rules) => rules,
+            OneOrMany::One(rule) => vec![*rule],
+        };
+        let added = raw.into_iter().map(RawRule::check).collect::<Result<Vec<_>, _>>()?;
+        let mut rules = lock(&self.0);
+        if rules.len() + added.len() > MAX_RULES {
+            return Err(Fault::Invalid(format!("more than {MAX_RULES} rules; delete old ones")));
+        }
+        let count = added.len();
+        rules.extend(added);
+        Ok(count)
+    }
+
+    pub(super) fn clear(&self) {
+        lock(&self.0).clear();
+    }
+
+    /// The rules with how often each matched and struck.
+    pub(super) fn list(&self) -> serde_json::Value {
+        let rules = lock(&self.0);
+        let each = rules.iter().map(
+            |rule| serde_json::json!({"rule": rule.raw, "matched": rule.matched, "struck": rule.struck}),
+        );
+        each.collect()
+    }
+
+    /// What happens to this call. Every rule counts it.
+    pub(super) fn decide(&self, call: &Call) -> Option<Strike> {
+        let mut rules = lock(&self.0);
+        if rules.is_empty() {
+            return None;
+        }
+        let query = super::call::percent_decode(&call.query);
+        let mut decided = None;
+        for rule in rules.iter_mut().filter(|rule| rule.matches(call.method.as_str(), &call.path, &query)) {
+            if rule.count() && decided.is_none() {
+                decided = Some(rule.strike.clone());
+            }
+        }
+        decided
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Bytes;
+    use axum::http::{HeaderMap, Method, Uri};
+
+    fn put(uri: &str) -> Call {
+        Call::new(Method::PUT, &uri.parse::<Uri>().unwrap(), HeaderMap::new(), Bytes::new(), "h:1")
+    }
+
+    #[test]
+    fn the_nth_matching_request_and_the_next_are_struck() {
+        let faults = Faults::default();
+        let rule =
+            br#"{"method":"put","path":"upserts","query":"bucketid=1","nth":2,"times":2,"status":503}"#;
+        faults.add(rule).unwrap();
+        let hits: Vec<bool> =
+            (0..5).map(|_| faults.decide(&put("/t/upserts?a&bucketid=1")).is_some()).collect();
+        assert_eq!(hits, [false, true, true, false, false]);
+        assert_eq!(faults.decide(&put("/t/upserts?bucketid=2")), None);
+        assert_eq!(faults.list()[0]["struck"], 2);
+    }
+
+    #[test]
+    fn a_rule_must_say_one_thing() {
+        let faults = Faults::default();
+        for bad in [
+            r#"{"status":503,"drop-after":true}"#,
+            r#"{"path":"x"}"#,
+            r#"{"status":99}"#,
+            r#"{"nth":0,"drop-before":true}"#,
+            r#"{"unknown":1,"status":500}"#,
+            r#"[{"status":500},{"status":1}]"#,
+        ] {
+            assert!(faults.add(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert_eq!(faults.list(), serde_json::json!([]));
+    }
+}

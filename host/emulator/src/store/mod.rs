@@ -1,0 +1,215 @@
+//! What the emulator keeps.
+//!
+//! Promise: what a commit answered for is there after the process is killed at any moment, whole; a session
+//! that was not committed is there with the blocks whose requests were answered.
+//!
+//! Two SQLite files in the data folder, both with a write-ahead log. `tables.db` holds the catalog, the
+//! sessions' states, statements, and one row table per MaxCompute table; a commit is one transaction there,
+//! which moves the rows and the session's state together. `blocks.db` holds the blocks of open sessions,
+//! apart, so that writing blocks never waits for a commit of another table. A crash between a commit and the
+//! removal of its blocks leaves blocks of a committed session, which the next start removes.
+//!
+//! A write is in the log when its request is answered; the log is not forced to the disk each time, so a
+//! power failure (not a crash of the process) may lose the last moments. For a test server that is the right
+//! trade.
+//!
+//! The catalog is also kept in memory, changed under the writer's lock after the transaction that changed it.
+//! Lock order: session gate, writer, catalog.
+
+mod block;
+mod catalog;
+mod change;
+mod commit;
+mod instance;
+mod rows;
+mod session;
+mod table;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use rusqlite::Connection;
+
+pub(crate) use block::{BlockInfo, Entry, put_entry};
+pub(crate) use catalog::Catalog;
+pub(crate) use instance::Instance;
+pub(crate) use rows::{Download, RowRange};
+pub(crate) use session::{MAX_LIFETIME_HOURS, NewSession, Session, SessionKind, Status, now_ms};
+pub(crate) use table::{Column, DEFAULT_SCHEMA, Partition, Table, TableName, parse_partition};
+
+use crate::fault::Fault;
+use instance::Instances;
+
+/// Version of the files' layout.
+const FORMAT: i64 = 1;
+
+/// Why the data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("another process uses it")]
+    InUse,
+    #[error("the folder cannot be used: {0}")]
+    Folder(#[from] std::io::Error),
+    #[error("the database cannot be used: {0}")]
+    Database(#[from] rusqlite::Error),
+    #[error("its format is {found}, this program knows {FORMAT}")]
+    Format { found: i64 },
+    #[error("a stored document is not readable: {0}")]
+    Document(#[from] serde_json::Error),
+}
+
+/// All durable state, and the sessions and catalog in memory.
+pub(crate) struct Store {
+    folder: PathBuf,
+    /// Held as long as the store lives, so that two processes never share the folder.
+    _lock: File,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    blocks: Mutex<Connection>,
+    block_readers: Mutex<Vec<Connection>>,
+    catalog: RwLock<Catalog>,
+    sessions: RwLock<HashMap<String, Arc<Session>>>,
+    downloads: Mutex<HashMap<String, Arc<Download>>>,
+    instances: Mutex<Instances>,
+    counts: Mutex<HashMap<i64, rows::Count>>,
+    /// Written bodies are checked and not kept.
+    pub(crate) discard: bool,
+}
+
+impl Store {
+    /// Opens or creates the files in `folder`.
+    pub(crate) fn open(folder: &Path, discard: bool) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(folder)?;
+        let lock = File::create(folder.join("lock"))?;
+        lock.try_lock().map_err(|error| match error {
+            std::fs::TryLockError::WouldBlock => OpenError::InUse,
+            std::fs::TryLockError::Error(error) => error.into(),
+        })?;
+        let writer = connect(&folder.join("tables.db"))?;
+        let blocks = connect(&folder.join("blocks.db"))?;
+        create_layout(&writer, &blocks)?;
+        let catalog = Catalog::load(&writer)?;
+        let sessions = session::load(&writer)?;
+        let instances = Instances::load(&writer, now_ms())?;
+        let store = Self {
+            folder: folder.to_owned(),
+            _lock: lock,
+            writer: Mutex::new(writer),
+            readers: Mutex::default(),
+            blocks: Mutex::new(blocks),
+            block_readers: Mutex::default(),
+            catalog: RwLock::new(catalog),
+            sessions: RwLock::new(sessions),
+            downloads: Mutex::default(),
+            instances: Mutex::new(instances),
+            counts: Mutex::default(),
+            discard,
+        };
+        store.remove_leftovers()?;
+        Ok(store)
+    }
+
+    /// Removes blocks of sessions that take no more, and rows kept only for readers of the last run.
+    fn remove_leftovers(&self) -> Result<(), rusqlite::Error> {
+        self.forget_old_sessions(now_ms())?;
+        let open: Vec<String> = {
+            let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+            sessions.values().filter(|s| s.status() == Status::Normal).map(|s| s.id.clone()).collect()
+        };
+        let blocks = lock(&self.blocks);
+        let known: Vec<String> = blocks
+            .prepare("SELECT DISTINCT session FROM blocks")?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for session in known.iter().filter(|session| !open.contains(session)) {
+            blocks.execute("DELETE FROM blocks WHERE session = ?1", [session])?;
+        }
+        let writer = lock(&self.writer);
+        for table in self.catalog().tables().filter(|table| !table.is_delta()) {
+            writer.execute(&format!("DELETE FROM {} WHERE died IS NOT NULL", table.rows()), [])?;
+        }
+        Ok(())
+    }
+
+    /// The catalog, to be read briefly.
+    pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        lock(&self.writer)
+    }
+
+    /// Runs `work` on a connection that only reads.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.read_from(&self.readers, "tables.db", work)
+    }
+
+    fn read_from<T>(
+        &self,
+        pool: &Mutex<Vec<Connection>>,
+        file: &str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let idle = lock(pool).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect(&self.folder.join(file))?,
+        };
+        let result = work(&connection);
+        lock(pool).push(connection);
+        result
+    }
+}
+
+/// A panic while a lock was held left no half-changed memory: every change is one assignment after its
+/// transaction.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open(path)?;
+    // The page size counts only before the first table. Rows are blobs of about a hundred bytes, blocks of
+    // megabytes; 16 KiB serves both.
+    connection.execute_batch(
+        "PRAGMA page_size = 16384;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = NORMAL;
+         PRAGMA cache_size = -65536;
+         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA temp_store = MEMORY;",
+    )?;
+    // Another connection of this process may hold the log for a moment while it is being checkpointed.
+    connection.busy_timeout(std::time::Duration::from_secs(30))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn create_layout(writer: &Connection, blocks: &Connection) -> Result<(), OpenError> {
+    let found: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found != 0 && found != FORMAT {
+        return Err(OpenError::Format { found });
+    }
+    writer.execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS schemas (project TEXT, name TEXT, created_s INTEGER, PRIMARY KEY (project, name));
+         CREATE TABLE IF NOT EXISTS tables (id INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL,
+            schema TEXT NOT NULL, name TEXT NOT NULL, modified_s INTEGER NOT NULL, doc TEXT NOT NULL,
+            UNIQUE (project, schema, name));
+         CREATE TABLE IF NOT EXISTS partitions (id INTEGER PRIMARY KEY AUTOINCREMENT, table_id INTEGER NOT NULL,
+            spec TEXT NOT NULL, created_s INTEGER NOT NULL, UNIQUE (table_id, spec));
+         CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, status INTEGER NOT NULL,
+            created_ms INTEGER NOT NULL, doc TEXT NOT NULL);
+         CREATE TABLE IF NOT EXISTS instances (id TEXT PRIMARY KEY, project TEXT NOT NULL,
+            created_ms INTEGER NOT NULL, doc TEXT NOT NULL);
+         PRAGMA user_version = {FORMAT};"
+    ))?;
+    blocks.execute_batch(
+        "CREATE TABLE IF NOT EXISTS blocks (seq INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL,
+            slot INTEGER NOT NULL, rows INTEGER NOT NULL, stored_ms INTEGER NOT NULL, body BLOB NOT NULL);
+         CREATE INDEX IF NOT EXISTS blocks_of_session ON blocks (session, slot);",
+    )?;
+    Ok(())
+}

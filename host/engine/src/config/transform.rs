@@ -1,0 +1,346 @@
+//! `route` and `transform`: lists of rules about tables.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+use sluicebox_model::{ByteSize, TableId};
+
+use super::block::{Block, Context};
+use super::document::{Node, Place};
+use super::expand::Forms;
+use super::kinds::{self, Expected, Kind, KindName, Word};
+use super::option::{Described, Opt, Structure, Table};
+use crate::pattern::TablePatterns;
+use crate::route::RouteRule;
+
+/// One entry of `transform`. The first entry that means a table applies to it, and no other.
+#[derive(Debug, Clone)]
+pub struct TransformRule {
+    /// The tables that are meant, by their names at the source.
+    pub tables: TablePatterns,
+    /// The chain of plugins; rows go through them in this order.
+    pub plugins: Vec<PluginConfig>,
+    /// Free text.
+    pub description: Option<String>,
+}
+
+impl TransformRule {
+    /// The rule that applies to a table.
+    pub fn for_table<'r>(rules: &'r [Self], table: &TableId) -> Option<&'r Self> {
+        rules.iter().find(|rule| rule.tables.matches(table))
+    }
+}
+
+/// A plugin and how it may run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginConfig {
+    /// The module; absolute, or relative to the process's folder as the pipeline file's own path is.
+    pub path: PathBuf,
+    /// The digest that the file must have.
+    pub sha256: Option<[u8; 32]>,
+    /// What the plugin is told when it starts.
+    pub config: GuestConfig,
+    /// What it may use.
+    pub limits: PluginLimits,
+    /// What happens to rows that it fails on.
+    pub on_error: OnError,
+}
+
+/// What a plugin is told when it starts. `Debug` shows none of it, for it may hold secrets.
+#[derive(Clone, PartialEq, Default)]
+pub struct GuestConfig(pub Value);
+
+impl fmt::Debug for GuestConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What a plugin may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Memory of one instance.
+    pub memory: ByteSize,
+    /// Time of one call, beside what each row adds.
+    pub time: Duration,
+}
+
+/// What happens to rows that a plugin fails on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    /// The pipeline stops; nothing behind the row is committed.
+    Fail,
+    /// The row is counted, logged and dropped.
+    Skip,
+    /// The row is put aside with the reason.
+    DeadLetter,
+}
+
+impl Word for OnError {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("fail", Self::Fail), ("skip", Self::Skip), ("dead-letter", Self::DeadLetter)];
+}
+
+/// Enough for a compiled guest with a batch of the largest size; interpreters are given more by hand.
+const DEFAULT_PLUGIN_MEMORY: &str = "64MiB";
+/// A page of WebAssembly memory; nothing starts with less.
+const LEAST_PLUGIN_MEMORY: ByteSize = ByteSize::kib(64);
+/// A thousand times what a batch needs, and a loop without end is noticed at once.
+const DEFAULT_PLUGIN_TIME: &str = "100ms";
+
+const PROJECTION: Kind<String> = Kind { name: KindName::Plain("SQL projection"), parse: projection };
+
+/// An absent or blank projection is `*`, and `\*` is another way to write it.
+fn projection(text: &str) -> Result<String, Expected> {
+    Ok(match text.trim() {
+        "" | "\\*" => "*".to_owned(),
+        other => other.to_owned(),
+    })
+}
+
+const USE_A_PLUGIN: &str = "use a plugin";
+
+static ROUTE_SOURCE: Opt<String> = Opt::new(
+    "source-table",
+    kinds::SOME_TEXT,
+    "One regular expression for `database.table`; letter case counts.",
+)
+.required();
+static ROUTE_SINK: Opt<String> = Opt::new(
+    "sink-table",
+    kinds::SOME_TEXT,
+    "The target, one to three parts; `$1` and `${name}` stand for groups of `source-table`.",
+)
+.required()
+.template();
+static REPLACE_SYMBOL: Opt<String> = Opt::new(
+    "replace-symbol",
+    kinds::SOME_TEXT,
+    "A text that stands for the source table's name in `sink-table`.",
+);
+static ROUTE_DESCRIPTION: Opt<String> = Opt::new("description", kinds::TEXT, "Free text.");
+
+/// All options of an entry of `route`.
+pub(super) static ROUTE: Table = &[&ROUTE_SOURCE, &ROUTE_SINK, &REPLACE_SYMBOL, &ROUTE_DESCRIPTION];
+
+static SOURCE_TABLE: Opt<TablePatterns> =
+    Opt::new("source-table", kinds::PATTERNS, "Patterns of the tables that are meant.").required();
+static PLUGIN: Structure =
+    Structure::new("plugin", "path, mapping, or a list of them", "WebAssembly modules that rows go through.");
+static DESCRIPTION: Opt<String> = Opt::new("description", kinds::TEXT, "Free text.");
+static PROJECT: Opt<String> = Opt::new("projection", PROJECTION, "Columns that go on, as SQL.")
+    .not_carried_out(USE_A_PLUGIN)
+    .unless("*");
+static FILTER: Opt<String> =
+    Opt::new("filter", kinds::TRIMMED, "Rows that go on, as SQL.").not_carried_out(USE_A_PLUGIN).unless("");
+static PRIMARY_KEYS: Opt<String> = Opt::new("primary-keys", kinds::TRIMMED, "Columns of another key.")
+    .not_carried_out("use a plugin, whose plan can name the key")
+    .unless("");
+static PARTITION_KEYS: Opt<String> =
+    Opt::new("partition-keys", kinds::TRIMMED, "Columns that partition the target.")
+        .not_carried_out("remove it; targets are not partitioned")
+        .unless("");
+static TABLE_OPTIONS: Opt<String> = Opt::new("table-options", kinds::TRIMMED, "Options of the target.")
+    .not_carried_out("remove it; the sink has no table options")
+    .unless("");
+static DELIMITER: Opt<String> =
+    Opt::new("table-options.delimiter", kinds::TEXT, "Separates `table-options`.")
+        .not_carried_out("remove it; the sink has no table options")
+        .unless(",");
+static CONVERTER: Opt<String> =
+    Opt::new("converter-after-transform", kinds::TRIMMED, "`SOFT_DELETE` keeps deleted rows.")
+        .not_carried_out(USE_A_PLUGIN)
+        .unless("");
+
+/// All options of an entry of `transform`.
+pub(super) static TRANSFORM: Table = &[
+    &SOURCE_TABLE,
+    &PLUGIN,
+    &DESCRIPTION,
+    &PROJECT,
+    &FILTER,
+    &PRIMARY_KEYS,
+    &PARTITION_KEYS,
+    &TABLE_OPTIONS,
+    &DELIMITER,
+    &CONVERTER,
+];
+
+static PATH: Opt<PathBuf> =
+    Opt::new("path", kinds::FILE, "The module's file, relative to the pipeline file.").required();
+static SHA256: Opt<[u8; 32]> = Opt::new("sha256", kinds::SHA256, "The digest that the file must have.");
+static CONFIG: Structure = Structure::new("config", "any YAML", "What the plugin is told when it starts.");
+static LIMITS: Structure = Structure::new("limits", "mapping", "What the plugin may use.");
+static ON_ERROR: Opt<OnError> =
+    Opt::new("on-error", Kind::word(), "What happens to rows that the plugin fails on.").or("fail");
+
+/// All options of a plugin.
+pub(super) static PLUGIN_TABLE: Table = &[&PATH, &SHA256, &CONFIG, &LIMITS, &ON_ERROR];
+
+static MEMORY: Opt<ByteSize> =
+    Opt::new("memory", kinds::SIZE, "Memory of one instance.").or(DEFAULT_PLUGIN_MEMORY);
+static TIME: Opt<Duration> =
+    Opt::new("time", kinds::SPAN, "Time of one call, beside what each row adds.").or(DEFAULT_PLUGIN_TIME);
+
+/// All options of a plugin's limits.
+pub(super) static LIMITS_TABLE: Table = &[&MEMORY, &TIME];
+
+/// Reads the entries of `route`; what is wrong is told by then.
+pub(super) fn routes(context: &mut Context<'_>, node: &Node, place: &Place) -> Vec<RouteRule> {
+    entries(context, "route", node, place, ROUTE).iter().filter_map(|block| route(context, block)).collect()
+}
+
+fn route(context: &mut Context<'_>, block: &Block<'_>) -> Option<RouteRule> {
+    let (source, sink) = (block.get(&ROUTE_SOURCE)?, block.get(&ROUTE_SINK)?);
+    let symbol = if block.has(&REPLACE_SYMBOL) { Some(block.get(&REPLACE_SYMBOL)?) } else { None };
+    if symbol.as_ref().is_some_and(|s| !sink.contains(s.as_str())) {
+        block.note(context, &REPLACE_SYMBOL, "does not occur in `sink-table`, so all tables get one target");
+    }
+    let hidden = block.is_expanded(&ROUTE_SOURCE) || block.is_expanded(&ROUTE_SINK);
+    match RouteRule::new(&source, &sink, symbol.as_deref()) {
+        Ok(rule) => Some(rule),
+        Err(error) => {
+            let message = if hidden {
+                "not a route with what is put in for `${…}`".to_owned()
+            } else {
+                error.to_string()
+            };
+            match error {
+                crate::route::RouteError::Source(_) => block.fault(context, &ROUTE_SOURCE, message),
+                _ => block.fault(context, &ROUTE_SINK, message),
+            }
+            None
+        }
+    }
+}
+
+/// Reads the entries of `transform`; what is wrong is told by then.
+pub(super) fn transforms(context: &mut Context<'_>, node: &Node, place: &Place) -> Vec<TransformRule> {
+    entries(context, "transform", node, place, TRANSFORM)
+        .iter()
+        .filter_map(|block| transform(context, block))
+        .collect()
+}
+
+fn transform(context: &mut Context<'_>, block: &Block<'_>) -> Option<TransformRule> {
+    let plugins = match block.node(&PLUGIN) {
+        Some((Node::List(items), place)) => {
+            let mut chain = Vec::new();
+            for (index, item) in items.iter().enumerate() {
+                chain.push(plugin(
+                    context,
+                    &format!("{}[{index}]", block.path(PLUGIN.head.key)),
+                    item,
+                    &place.item(index),
+                ));
+            }
+            chain
+        }
+        Some((node, place)) => vec![plugin(context, &block.path(PLUGIN.head.key), node, place)],
+        None => Vec::new(),
+    };
+    if plugins.is_empty() {
+        block.note(context, &SOURCE_TABLE, "the entry has no plugin, so rows of its tables pass unchanged");
+    }
+    Some(TransformRule {
+        tables: block.get(&SOURCE_TABLE)?,
+        plugins: plugins.into_iter().collect::<Option<_>>()?,
+        description: block.get(&DESCRIPTION),
+    })
+}
+
+/// A plugin: a path, or a mapping.
+fn plugin(context: &mut Context<'_>, name: &str, node: &Node, place: &Place) -> Option<PluginConfig> {
+    // A bare path is a mapping of one entry, whose place is the plugin's own.
+    let block = match node {
+        Node::Scalar(_) => Block::of_one(context, name, node, place, &PATH),
+        _ => Block::read(context, name, node, place, PLUGIN_TABLE),
+    };
+    let limits = match block.node(&LIMITS) {
+        Some((node, place)) => Block::read(context, block.path(LIMITS.head.key), node, place, LIMITS_TABLE),
+        None => Block::absent(block.path(LIMITS.head.key), place),
+    };
+    let config = match block.node(&CONFIG) {
+        Some((node, place)) => guest_value(context, &block.path(CONFIG.head.key), node, place),
+        None => Some(Value::Null),
+    };
+    if limits.get(&MEMORY).is_some_and(|m| m < LEAST_PLUGIN_MEMORY) {
+        limits.fault(context, &MEMORY, format!("must be at least {LEAST_PLUGIN_MEMORY}, one page"));
+    }
+    Some(PluginConfig {
+        path: context.surroundings.folder.join(block.get(&PATH)?),
+        sha256: block.get(&SHA256),
+        config: GuestConfig(config?),
+        limits: PluginLimits { memory: limits.get(&MEMORY)?, time: limits.get(&TIME)? },
+        on_error: block.get(&ON_ERROR)?,
+    })
+}
+
+/// What YAML means, as JSON; `${…}` is put in where it means a text.
+fn guest_value(context: &mut Context<'_>, path: &str, node: &Node, place: &Place) -> Option<Value> {
+    match node {
+        Node::Null => Some(Value::Null),
+        Node::Scalar(scalar) => match &scalar.meaning {
+            Value::String(text) => match context.surroundings.expand(text, Forms::All) {
+                Ok(text) => Some(Value::String(text)),
+                Err(missing) => {
+                    missing.into_iter().for_each(|m| context.findings.fault(place, path, m));
+                    None
+                }
+            },
+            other => Some(other.clone()),
+        },
+        Node::List(items) => {
+            let items: Vec<_> = items
+                .iter()
+                .enumerate()
+                .map(|(i, item)| guest_value(context, &format!("{path}[{i}]"), item, &place.item(i)))
+                .collect();
+            items.into_iter().collect::<Option<_>>().map(Value::Array)
+        }
+        Node::Map(entries) => {
+            let entries: Vec<_> = entries
+                .iter()
+                .enumerate()
+                .map(|(i, (key, value))| {
+                    guest_value(context, &format!("{path}.{key}"), value, &place.entry(i))
+                        .map(|v| (key.clone(), v))
+                })
+                .collect();
+            entries.into_iter().collect::<Option<_>>().map(Value::Object)
+        }
+    }
+}
+
+/// Reads a list of mappings; anything else is a fault.
+fn entries<'n>(
+    context: &mut Context<'_>,
+    name: &str,
+    node: &'n Node,
+    place: &Place,
+    table: &[&'static dyn Described],
+) -> Vec<Block<'n>> {
+    match node {
+        Node::Null => Vec::new(),
+        Node::List(items) => {
+            let mut blocks = Vec::new();
+            for (index, item) in items.iter().enumerate() {
+                blocks.push(Block::read(
+                    context,
+                    format!("{name}[{index}]"),
+                    item,
+                    &place.item(index),
+                    table,
+                ));
+            }
+            blocks
+        }
+        Node::Map(_) | Node::Scalar(_) => {
+            let message = format!("expected a list, found {}; begin each entry with `- `", node.kind());
+            context.findings.fault(place, name, message);
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! An applier: the task that owns one sink table.
+//!
+//! Goal: the table gets every row of its sources once, in stream order per key, and schema changes exactly between the rows before
+//! and after them. Its queue is that order; it takes one message at a time.
+//!
+//!   rows     wait for the worker's slot, encode into buckets, send what the flush policy says;
+//!   barrier  send everything, wait for the answers, record *flushed*, commit in the background, record *committed*, acknowledge;
+//!   schema   send and commit everything at the position before the change, then change the table.
+//!
+//! It is a task and not a thread since it mostly waits for the service; encoding runs between two waits and is bounded by
+//! the size of a batch. One request a bucket is in flight, so the service sees each key's rows in order. The next session
+//! opens only after the last one has committed, since the result of overlapping sessions with one key is undefined; rows that come
+//! meanwhile are buffered within the memory budget.
+//!
+//! A crash at any point leaves either an open session, which the next start aborts, or a flushed one, which it commits.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sluicebox_maxcompute::{Client, Compression, Stored, TableName};
+use sluicebox_model::{Position, TableId, TableSchema};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+
+use super::messages::{Ack, Rows, SourceChange, TargetMessage};
+use crate::budget::{Budget, Share};
+use crate::error::EngineError;
+use crate::sink::encode::{Buffers, Encoder, Fit, From, Spread};
+use crate::sink::policy::{Fill, Flush, FlushPolicy};
+use crate::sink::session::SinkSession;
+use crate::sink::table::{SinkTable, TableSettings};
+use crate::state::{Flushed, SessionRecord, Store};
+use crate::telemetry::Telemetry;
+
+/// What all appliers share.
+pub(super) struct Shared {
+    pub client: Client,
+    pub store: Arc<Store>,
+    pub budget: Budget,
+    pub telemetry: Arc<Telemetry>,
+    pub policy: FlushPolicy,
+    pub compression: Compression,
+    /// Requests in flight for one target.
+    pub flushes: usize,
+    /// Sessions committing at once.
+    pub commits: Semaphore,
+    pub table: TableSettings,
+    pub acks: crossbeam::channel::Sender<Ack>,
+}
+
+/// One target's applier.
+pub(super) struct Applier {
+    shared: Arc<Shared>,
+    /// The target's place in the coordinator's list.
+    number: usize,
+    table: SinkTable,
+    queue: mpsc::Receiver<TargetMessage>,
+    /// How each source's rows fit.
+    fits: HashMap<TableId, Fit>,
+    spread: Option<Spread>,
+    encoder: Encoder,
+    buffers: Buffers,
+    /// The buffers' part of the memory budget.
+    share: Share,
+    session: Session,
+    flushes: JoinSet<Sent>,
+    busy: HashSet<usize>,
+    /// Buckets of the open session whose last request may arrive once more: nothing newer may follow it.
+    echoes: HashSet<usize>,
+    epoch: u64,
+    /// Whether somebody waits for memory.
+    pressure: watch::Receiver<bool>,
+}
+
+/// Where the target's session is.
+enum Session {
+    None,
+    Open(SinkSession),
+    Committing(JoinHandle<Result<(), EngineError>>),
+}
+
+/// A request that was answered, or was given up.
+struct Sent {
+    bucket: usize,
+    result: Result<Stored, EngineError>,
+}
+
+impl Applier {
+    pub fn new(
+        shared: Arc<Shared>,
+        number: usize,
+        name: TableName,
+        epoch: u64,
+        queue: mpsc::Receiver<TargetMessage>,
+    ) -> Self {
+        let pressure = shared.budget.pressure();
+        Self {
+            pressure,
+            table: SinkTable::new(name),
+            shared,
+            number,
+            queue,
+            fits: HashMap::new(),
+            spread: None,
+            encoder: Encoder::default(),
+            buffers: Buffers::default(),
+            share: Share::default(),
+            session: Session::None,
+            flushes: JoinSet::new(),
+            busy: HashSet::new(),
+            echoes: HashSet::new(),
+            epoch,
+        }
+    }
+
+    /// Serves the queue until the coordinator closes it.
+    pub async fn run(mut self) -> Result<(), EngineError> {
+        loop {
+            let linger = self.linger();
+            tokio::select! {
+                biased;
+                Some(sent) = self.flushes.join_next() => self.answered(sent)?,
+                committed = commit_end(&mut self.session) => committed?,
+                message = self.queue.recv() => match message {
+                    Some(message) => self.handle(message).await?,
+                    None => return self.finish().await,
+                },
+                // An error means that the budget has gone, and with it every reason to go on; the queue closes next.
+                Ok(()) = self.pressure.changed() => self.flush(Fill::default()).await?,
+                () = wait(linger) => self.flush(Fill::default()).await?,
+            }
+        }
+    }
+
+    /// How long until the oldest buffered row has waited long enough.
+    fn linger(&self) -> Option<Duration> {
+        let waited = self.buffers.oldest()?.elapsed();
+        Some(self.shared.policy.linger.saturating_sub(waited))
+    }
+
+    async fn handle(&mut self, message: TargetMessage) -> Result<(), EngineError> {
+        match message {
+            TargetMessage::Rows { source, from, slot } => {
+                // A slot vanishes only with its worker, which reports by itself or panicked.
+                let rows = slot.await.map_err(|_| EngineError::Lost("worker"))??;
+                self.rows(&source, from, rows).await
+            }
+            TargetMessage::OpenWindow(window) => {
+                self.encoder.windows.open(window);
+                Ok(())
+            }
+            TargetMessage::CloseWindow(window) => {
+                self.encoder.windows.close(window);
+                Ok(())
+            }
+            TargetMessage::Schema(change) => self.schema(*change).await,
+            TargetMessage::Barrier { epoch, position, completes } => self.barrier(epoch, &position, completes).await,
+        }
+    }
+
+    async fn rows(&mut self, source: &TableId, from: From, rows: Rows) -> Result<(), EngineError> {
+        let Rows { batch, share } = rows;
+        if batch.rows() == 0 {
+            return Ok(());
+        }
+        if self.table.is_keyed() && self.spread.is_none() {
+            self.open_session().await?;
+        }
+        self.fit(source, &batch.schema)?;
+        let Some(fit) = self.fits.get(source) else { return Err(EngineError::Lost("fit of a source")) };
+        let encoded = self.encoder.encode(&batch, fit, self.spread, from, Instant::now(), &mut self.buffers)?;
+        self.shared.telemetry.encoded(&encoded);
+        drop(batch);
+        self.share.merge(share);
+        if self.buffers.total() == 0 {
+            self.share = Share::default();
+        }
+        self.flush(Fill::default()).await
+    }
+
+    fn fit(&mut self, source: &TableId, schema: &Arc<TableSchema>) -> Result<(), EngineError> {
+        if self.fits.get(source).is_some_and(|fit| fit.is_for(schema)) {
+            return Ok(());
+        }
+        let fit = self.table.fit(schema, &self.shared.table)?;
+        self.fits.insert(source.clone(), fit);
+        Ok(())
+    }
+
+    /// Sends what the policy says; `fill` carries what the caller knows beyond the buffers.
+    async fn flush(&mut self, fill: Fill) -> Result<(), EngineError> {
+        let fill = Fill {
+            largest_bucket: if self.table.is_keyed() { self.buffers.largest() } else { 0 },
+            total: self.buffers.total(),
+            oldest: self.buffers.oldest().map(|t| t.elapsed()).unwrap_or_default(),
+            pressure: *self.pressure.borrow(),
+            ..fill
+        };
+        let least = match self.shared.policy.decide(fill) {
+            Flush::Nothing => return Ok(()),
+            Flush::FullBuckets => self.shared.policy.bucket_limit.get(),
+            Flush::Everything => 0,
+        };
+        let session = self.open_session().await?;
+        for bucket in self.buffers.at_least(least) {
+            // Blocks of an upload have no order among each other.
+            let ordered = self.table.is_keyed();
+            while self.flushes.len() >= self.shared.flushes || (ordered && self.busy.contains(&bucket)) {
+                let Some(sent) = self.flushes.join_next().await else { break };
+                self.answered(sent)?;
+            }
+            self.send(&session, bucket)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, session: &SinkSession, bucket: usize) -> Result<(), EngineError> {
+        if self.echoes.contains(&bucket) {
+            return Err(EngineError::Unanswered { target: self.table.label().to_owned() });
+        }
+        let of = self.buffers.total();
+        let body = self.buffers.take(bucket);
+        let share = self.share.split(body.len() as u64, of);
+        let number = u32::try_from(bucket).map_err(|_| EngineError::Lost("bucket number"))?;
+        let doing = format!("writing to `{}`", self.table.label());
+        let place = session.place(number).map_err(EngineError::sink(doing.clone()))?;
+        let (session, shared) = (session.clone(), Arc::clone(&self.shared));
+        self.busy.insert(bucket);
+        self.flushes.spawn(async move {
+            let (rows, bytes) = (body.records(), body.len() as u64);
+            let compression = shared.compression;
+            // Compressing 4 MiB takes longer than a task may keep its thread.
+            let sealed = tokio::task::spawn_blocking(move || body.seal(compression)).await;
+            let result = match sealed {
+                Err(_) => Err(EngineError::Lost("compression")),
+                Ok(body) => {
+                    let began = Instant::now();
+                    let result = session.put(place, &body).await.map_err(EngineError::sink(doing));
+                    if result.is_ok() {
+                        shared.telemetry.flushed(rows, bytes, body.bytes.len() as u64, began.elapsed());
+                    }
+                    result
+                }
+            };
+            drop(share);
+            Sent { bucket, result }
+        });
+        Ok(())
+    }
+
+    fn answered(&mut self, sent: Result<Sent, JoinError>) -> Result<(), EngineError> {
+        let sent = sent.map_err(|_| EngineError::Lost("flush task"))?;
+        self.busy.remove(&sent.bucket);
+        if sent.result? == Stored::EchoPossible {
+            self.echoes.insert(sent.bucket);
+        }
+        Ok(())
+    }
+
+    /// The open session; opens one where there is none, after the last one has committed.
+    async fn open_session(&mut self) -> Result<SinkSession, EngineError> {
+        if let Session::Committing(_) = self.session {
+            commit_end(&mut self.session).await?;
+        }
+        if let Session::Open(session) = &self.session {
+            return Ok(session.clone());
+        }
+        let doing = format!("opening a session on `{}`", self.table.label());
+        let session = SinkSession::create(&self.shared.client, self.table.name(), self.table.is_keyed())
+            .await
+            .map_err(EngineError::sink(doing))?;
+        self.shared.store.session_open(self.table.label(), session.id(), session.kind(), self.epoch).await?;
+        self.table.check_session(session.columns())?;
+        if self.spread.is_some() && self.spread != session.spread() && self.buffers.total() > 0 {
+            // Rows are in buckets of another number: only reading them again puts them right.
+            return Err(EngineError::Respread { target: self.table.label().to_owned() });
+        }
+        self.spread = session.spread();
+        self.session = Session::Open(session.clone());
+        Ok(session)
+    }
+
+    /// Everything buffered is sent and answered.
+    async fn drain(&mut self) -> Result<(), EngineError> {
+        self.flush(Fill { barrier: true, ..Fill::default() }).await?;
+        while let Some(sent) = self.flushes.join_next().await {
+            self.answered(sent)?;
+        }
+        Ok(())
+    }
+
+    async fn barrier(&mut self, epoch: u64, position: &Position, completes: Vec<String>) -> Result<(), EngineError> {
+        self.drain().await?;
+        self.commit(epoch, position, completes, true).await?;
+        self.epoch = epoch + 1;
+        Ok(())
+    }
+
+    /// Commits the open session at a position, in the background; acknowledges the epoch when it is done, or at once where there
+    /// is nothing to commit.
+    async fn commit(&mut self, epoch: u64, position: &Position, completes: Vec<String>, ack: bool) -> Result<(), EngineError> {
+        if let Session::Committing(_) = self.session {
+            commit_end(&mut self.session).await?;
+        }
+        let Session::Open(session) = std::mem::replace(&mut self.session, Session::None) else {
+            if ack {
+                self.shared.ack(Ack { target: self.number, epoch });
+            }
+            return Ok(());
+        };
+        self.echoes.clear();
+        let flushed = Flushed { position: position.clone(), completes };
+        self.shared.store.session_flushed(self.table.label(), session.id(), &flushed).await?;
+        let record = SessionRecord {
+            target: self.table.label().to_owned(),
+            id: session.id().to_owned(),
+            kind: session.kind(),
+            epoch,
+            flushed: Some(flushed),
+        };
+        let (shared, number) = (Arc::clone(&self.shared), self.number);
+        self.session = Session::Committing(tokio::spawn(async move {
+            commit(&shared, &session, &record).await?;
+            if ack {
+                shared.ack(Ack { target: number, epoch });
+            }
+            Ok(())
+        }));
+        Ok(())
+    }
+
+    async fn schema(&mut self, change: SourceChange) -> Result<(), EngineError> {
+        self.drain().await?;
+        self.epoch = change.epoch;
+        self.commit(change.epoch, &change.before, Vec::new(), false).await?;
+        if let Session::Committing(_) = self.session {
+            commit_end(&mut self.session).await?;
+        }
+        self.table.apply(&self.shared.client, &self.shared.store, &self.shared.table, &change).await?;
+        self.fits.remove(&change.source);
+        // The next session tells the buckets anew: a table that was made again may have another number of them.
+        self.spread = None;
+        Ok(())
+    }
+
+    /// The queue has closed: what was committed stays, the rest is read again.
+    async fn finish(mut self) -> Result<(), EngineError> {
+        if let Session::Committing(_) = self.session {
+            commit_end(&mut self.session).await?;
+        }
+        self.flushes.shutdown().await;
+        Ok(())
+    }
+}
+
+/// Waits for the commit in the background; never ends when there is none.
+async fn commit_end(session: &mut Session) -> Result<(), EngineError> {
+    let Session::Committing(task) = session else { return std::future::pending().await };
+    let result = task.await.map_err(|_| EngineError::Lost("commit task"))?;
+    *session = Session::None;
+    result
+}
+
+async fn wait(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Commits a flushed session and records it.
+async fn commit(shared: &Shared, session: &SinkSession, record: &SessionRecord) -> Result<(), EngineError> {
+    // The semaphore is never closed; without a permit the commit is still right, only less polite.
+    let _permit = shared.commits.acquire().await;
+    let began = Instant::now();
+    session.commit().await.map_err(EngineError::sink(format!("committing `{}`", record.target)))?;
+    shared.store.session_committed(record).await?;
+    shared.telemetry.committed(began.elapsed());
+    tracing::debug!(target_table = record.target, session = record.id, took_ms = began.elapsed().as_millis(), "session committed");
+    Ok(())
+}
+
+impl Shared {
+    fn ack(&self, ack: Ack) {
+        // The coordinator has gone only when the pipeline stops with an error.
+        let _ = self.acks.send(ack);
+    }
+}

@@ -1,0 +1,440 @@
+//! The coordinator: one thread that decides the order of everything.
+//!
+//! It takes the stream's items one by one and knows, at each place of it, which tables there are, which rows go to which targets,
+//! and which transactions each target has already. What it sends to a target's queue is that target's order. Its rules:
+//!
+//!   - Row events of one table and schema version are gathered across small transactions into one work item, never past a
+//!     barrier, a schema change or a snapshot message about the table, and never waiting when the stream has nothing more.
+//!   - The schema history is written before anything newer moves on.
+//!   - A barrier stands at a transaction's end. One epoch is on its way at a time; when every target that had rows has
+//!     acknowledged it, the checkpoint moves.
+//!   - Snapshot messages are served between transactions, so that "what the stream has delivered" is a position. A chunk waits
+//!     here until the stream has passed its high watermark. A schema change of its table meanwhile makes it void.
+//!   - A table without a key is read whole, and committed whole: its target gets no barrier before that.
+//!
+//! After a crash everything here is built anew from the state; nothing in this file has to be remembered.
+
+mod epochs;
+mod gather;
+mod snapshots;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, Sender, never};
+use sluicebox_maxcompute::TableName;
+use sluicebox_model::{Position, SchemaChange, TableId, TableSchema, TransactionId};
+use sluicebox_mysql::{SchemaEvent, StreamItem};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::applier::{Applier, Shared};
+use super::messages::{Ack, SnapshotMessage, SourceChange, TargetMessage, WorkItem};
+use super::receiver::Items;
+use super::tables::{Planner, TableRun};
+use crate::error::EngineError;
+use crate::state::{SchemaRecord, Store};
+use crate::telemetry::Telemetry;
+
+use epochs::Epochs;
+use gather::Gatherer;
+use snapshots::Snapshots;
+
+/// Messages waiting for one target. Their rows are in the memory budget already; this bounds the number of tiny batches.
+const TARGET_QUEUE: usize = 64;
+/// How often an idle coordinator looks at the clock.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How the pipeline ended when nothing failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was told to stop, and has.
+    Stopped,
+    /// There is nothing more to do: `scan.startup.mode` is `snapshot` and everything has been read.
+    Finished,
+}
+
+/// What the coordinator is given.
+pub(super) struct Parts {
+    pub runtime: Handle,
+    pub store: Arc<Store>,
+    pub telemetry: Arc<Telemetry>,
+    pub shared: Arc<Shared>,
+    pub planner: Planner,
+    pub items: Receiver<Items>,
+    pub acks: Receiver<Ack>,
+    pub workers: Sender<WorkItem>,
+    pub snapshot: Receiver<SnapshotMessage>,
+    pub stop: Receiver<()>,
+    /// Where the stream begins.
+    pub position: Position,
+    pub epoch: u64,
+    pub schemas: Vec<Arc<TableSchema>>,
+    /// Targets that are ahead of `position`.
+    pub ahead: HashMap<String, Position>,
+    /// Tables without a key whose snapshot is not whole.
+    pub unread: HashSet<TableId>,
+    pub checkpoint_interval: Duration,
+    /// Whether schema changes reach the sink at all (`schema-change.enabled`).
+    pub schema_changes: bool,
+    /// Whether the pipeline ends when the snapshot has been read (`scan.startup.mode: snapshot`).
+    pub finish_after_snapshot: bool,
+}
+
+/// One sink table.
+pub(super) struct Target {
+    label: String,
+    queue: mpsc::Sender<TargetMessage>,
+    /// What it holds beyond the checkpoint, until the stream has passed it.
+    ahead: Option<Position>,
+    /// Whether it was sent rows since its last barrier.
+    dirty: bool,
+    /// Sources that feed it.
+    sources: HashSet<TableId>,
+    /// Whether every source came by a route.
+    routed: bool,
+}
+
+/// The thread's state.
+pub(super) struct Coordinator {
+    runtime: Handle,
+    store: Arc<Store>,
+    telemetry: Arc<Telemetry>,
+    shared: Arc<Shared>,
+    planner: Planner,
+    items: Receiver<Items>,
+    acks: Receiver<Ack>,
+    workers: Sender<WorkItem>,
+    snapshot: Receiver<SnapshotMessage>,
+    stop: Receiver<()>,
+    schema_changes: bool,
+    /// Everything up to here has been sent on.
+    position: Position,
+    in_transaction: bool,
+    /// Columns of every captured table where the stream stands.
+    schemas: HashMap<TableId, Arc<TableSchema>>,
+    runs: HashMap<TableId, Arc<TableRun>>,
+    targets: Vec<Target>,
+    by_name: HashMap<TableName, usize>,
+    ahead: HashMap<String, Position>,
+    appliers: JoinSet<Result<(), EngineError>>,
+    gatherer: Gatherer,
+    epochs: Epochs,
+    snapshots: Snapshots,
+    /// Whether the pipeline ends when the snapshot has been read.
+    finish_after_snapshot: bool,
+    /// Set when the pipeline is to end after one more checkpoint.
+    ending: Option<Outcome>,
+}
+
+impl Coordinator {
+    pub fn new(parts: Parts, now: Instant) -> Self {
+        let schemas = parts.schemas.into_iter().map(|s| (s.id.clone(), s)).collect();
+        Self {
+            runtime: parts.runtime,
+            store: parts.store,
+            telemetry: parts.telemetry,
+            shared: parts.shared,
+            planner: parts.planner,
+            items: parts.items,
+            acks: parts.acks,
+            workers: parts.workers,
+            snapshot: parts.snapshot,
+            stop: parts.stop,
+            schema_changes: parts.schema_changes,
+            epochs: Epochs::new(parts.epoch, parts.position.clone(), parts.checkpoint_interval, now),
+            position: parts.position,
+            in_transaction: false,
+            schemas,
+            runs: HashMap::new(),
+            targets: Vec::new(),
+            by_name: HashMap::new(),
+            ahead: parts.ahead,
+            appliers: JoinSet::new(),
+            gatherer: Gatherer::default(),
+            snapshots: Snapshots::new(parts.unread),
+            finish_after_snapshot: parts.finish_after_snapshot,
+            ending: None,
+        }
+    }
+
+    /// Runs until it is told to stop, has nothing more to do, or something fails. On the pipeline's `first` start every table is
+    /// made at the sink, also the empty ones.
+    pub fn run(mut self, first: bool) -> Result<Outcome, EngineError> {
+        let result = self.serve(first);
+        // What an applier says explains more than the closed queue by which it was noticed.
+        let result = match result {
+            Err(EngineError::Lost(_)) => self.applier_failure().map_or(result, Err),
+            other => other,
+        };
+        self.targets.clear();
+        let runtime = self.runtime.clone();
+        if result.is_err() {
+            self.appliers.abort_all();
+        }
+        runtime.block_on(async { while self.appliers.join_next().await.is_some() {} });
+        result
+    }
+
+    fn serve(&mut self, first: bool) -> Result<Outcome, EngineError> {
+        // A target that a table without a key is read into takes no schema change in between: its sources are introduced
+        // before the first row.
+        if first || self.snapshots.any_unread() {
+            let mut tables: Vec<_> = self.schemas.keys().cloned().collect();
+            tables.sort();
+            for table in tables {
+                self.run_of(&table)?;
+            }
+        }
+        loop {
+            self.step()?;
+            if let Some(error) = self.applier_failure() {
+                return Err(error);
+            }
+            self.end_of_step(Instant::now())?;
+            if let Some(outcome) = self.ending
+                && self.is_settled()
+            {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// Whether nothing is left that could be committed now.
+    fn is_settled(&self) -> bool {
+        let held = |t: &Target| self.snapshots.holds_back(t);
+        if self.in_transaction || !self.epochs.is_free() {
+            return false;
+        }
+        let committed = self.epochs.is_settled(&self.position) && self.targets.iter().all(|t| !t.dirty || held(t));
+        committed || self.snapshots.must_wait(&self.targets)
+    }
+
+    /// Waits for one thing to happen, and serves it.
+    fn step(&mut self) -> Result<(), EngineError> {
+        let nothing_items = never();
+        let nothing_snapshot = never();
+        let reading = self.ending.is_none() || self.in_transaction;
+        let items = if reading { self.items.clone() } else { nothing_items };
+        let snapshot = if self.in_transaction || self.ending.is_some() { nothing_snapshot } else { self.snapshot.clone() };
+        crossbeam::select! {
+            recv(items) -> batch => {
+                let batch = batch.map_err(|_| EngineError::Lost("receiver"))??;
+                for item in batch {
+                    self.item(item)?;
+                }
+            }
+            recv(self.acks) -> ack => self.acknowledged(ack.map_err(|_| EngineError::Lost("applier"))?)?,
+            recv(snapshot) -> message => match message {
+                Ok(message) => self.snapshot_message(message)?,
+                // The snapshot's task has ended, as it does after `Done`.
+                Err(_) => self.snapshot = never(),
+            },
+            recv(self.stop) -> told => {
+                // Whoever could have told us has gone: the pipeline runs on.
+                if told.is_ok() {
+                    tracing::info!("stopping: finishing what has been read");
+                    self.ending = Some(self.ending.unwrap_or(Outcome::Stopped));
+                }
+                self.stop = never();
+            }
+            default(self.patience()) => self.dispatch_all()?,
+        }
+        Ok(())
+    }
+
+    /// How long to wait for the next thing: not long while rows could go on.
+    fn patience(&self) -> Duration {
+        if self.gatherer.is_empty() { TICK } else { gather::LONGEST_WAIT / 2 }
+    }
+
+    /// What is due between two steps.
+    fn end_of_step(&mut self, now: Instant) -> Result<(), EngineError> {
+        if self.gatherer.is_ripe(now) {
+            self.dispatch_all()?;
+        }
+        self.telemetry.at(&self.position);
+        if self.in_transaction {
+            return Ok(());
+        }
+        self.place_chunks()?;
+        if self.epochs.is_due(now) || (self.ending.is_some() && self.epochs.is_free()) {
+            self.begin_epoch(now)?;
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, item: StreamItem) -> Result<(), EngineError> {
+        match item {
+            StreamItem::Rows(rows) => {
+                self.in_transaction = true;
+                self.gather(rows)
+            }
+            StreamItem::Schema(event) => {
+                self.in_transaction = true;
+                self.schema(event)
+            }
+            StreamItem::End { transaction, end } => {
+                self.position.advance(&transaction, end);
+                self.in_transaction = false;
+                Ok(())
+            }
+            StreamItem::Idle => Ok(()),
+        }
+    }
+
+    /// A captured table has other columns from here on.
+    fn schema(&mut self, event: SchemaEvent) -> Result<(), EngineError> {
+        let SchemaEvent { table, changes, schema, transaction, ddl } = event;
+        tracing::info!(%table, changes = changes.len(), at = %transaction, "schema change");
+        self.dispatch_table(&table)?;
+        self.snapshots.disturb(&table)?;
+        self.store.schema_changed(SchemaRecord {
+            table: table.to_string(),
+            transaction: Some((*transaction).clone()),
+            // One that goes on under another name has gone under this one.
+            schema: schema.as_deref().filter(|s| s.id == table).cloned(),
+            ddl: Some(ddl.to_string()),
+        })?;
+        let old = self.runs.remove(&table);
+        self.schemas.remove(&table);
+        if let Some(schema) = &schema {
+            self.schemas.insert(schema.id.clone(), Arc::clone(schema));
+            if schema.id != table {
+                return self.renamed(schema, &transaction, &ddl);
+            }
+        }
+        let new = match schema {
+            Some(_) => Some(self.plan_of(&table)?),
+            None => None,
+        };
+        let known = old.as_ref().map(|run| run.targets.clone()).unwrap_or_default();
+        let targets = new.as_ref().map_or_else(|| known.clone(), |run| run.targets.clone());
+        for target in targets {
+            let seen = self.covers(target, &transaction);
+            let introduced = !known.contains(&target);
+            let changes = match (self.schema_changes, introduced) {
+                _ if seen => Vec::new(),
+                (_, true) => vec![SchemaChange::CreateTable],
+                (true, false) => changes.clone(),
+                (false, false) => continue,
+            };
+            let change = Some(format!("{transaction} {table}"));
+            self.tell_schema(target, &table, change, changes, new.as_ref().map(|run| Arc::clone(&run.output)))?;
+        }
+        if let Some(run) = new {
+            self.runs.insert(table, run);
+        }
+        Ok(())
+    }
+
+    /// A table goes on under another name: its rows are those of a table that is new here. The old sink table stays as it is.
+    fn renamed(&mut self, schema: &TableSchema, transaction: &TransactionId, ddl: &str) -> Result<(), EngineError> {
+        self.store.schema_changed(SchemaRecord {
+            table: schema.id.to_string(),
+            transaction: Some(transaction.clone()),
+            schema: Some(schema.clone()),
+            ddl: Some(ddl.to_owned()),
+        })?;
+        Ok(())
+    }
+
+    /// What is done with a table's rows; plans it, and introduces it to its targets, where that was not done yet.
+    fn run_of(&mut self, table: &TableId) -> Result<Arc<TableRun>, EngineError> {
+        if let Some(run) = self.runs.get(table) {
+            return Ok(Arc::clone(run));
+        }
+        let run = self.plan_of(table)?;
+        for &target in &run.targets {
+            self.tell_schema(target, table, None, vec![SchemaChange::CreateTable], Some(Arc::clone(&run.output)))?;
+        }
+        self.runs.insert(table.clone(), Arc::clone(&run));
+        Ok(run)
+    }
+
+    fn plan_of(&mut self, table: &TableId) -> Result<Arc<TableRun>, EngineError> {
+        let schema = self.schemas.get(table).cloned().ok_or(EngineError::Lost("schema of a table"))?;
+        let planned = self.planner.plan(&schema)?;
+        let mut targets = Vec::with_capacity(planned.sinks.len());
+        for (name, routed) in &planned.sinks {
+            targets.push(self.target_of(name, *routed, table)?);
+        }
+        let (stages, output, images) = (planned.stages, planned.output, planned.images);
+        Ok(Arc::new(TableRun { schema, stages, output, images, targets }))
+    }
+
+    fn target_of(&mut self, name: &TableName, routed: bool, source: &TableId) -> Result<usize, EngineError> {
+        let number = match self.by_name.get(name) {
+            Some(&number) => number,
+            None => self.new_target(name)?,
+        };
+        let target = &mut self.targets[number];
+        target.sources.insert(source.clone());
+        target.routed &= routed;
+        if target.sources.len() > 1 && !target.routed {
+            let mut sources: Vec<_> = target.sources.iter().map(|s| format!("`{s}`")).collect();
+            sources.sort();
+            return Err(EngineError::Plan(format!(
+                "{} would all be written to `{}`; give each its own sink table with a route, or name the common one in routes for all",
+                sources.join(" and "),
+                target.label
+            )));
+        }
+        Ok(number)
+    }
+
+    fn new_target(&mut self, name: &TableName) -> Result<usize, EngineError> {
+        let number = self.targets.len();
+        let (queue, messages) = mpsc::channel(TARGET_QUEUE);
+        let applier = Applier::new(Arc::clone(&self.shared), number, name.clone(), self.epochs.next(), messages);
+        self.appliers.spawn_on(applier.run(), &self.runtime);
+        let label = name.to_string();
+        let ahead = self.ahead.remove(&label);
+        self.targets.push(Target { label, queue, ahead, dirty: false, sources: HashSet::new(), routed: true });
+        self.by_name.insert(name.clone(), number);
+        Ok(number)
+    }
+
+    fn tell_schema(
+        &mut self,
+        target: usize,
+        source: &TableId,
+        change: Option<String>,
+        changes: Vec<SchemaChange>,
+        output: Option<Arc<TableSchema>>,
+    ) -> Result<(), EngineError> {
+        let change = SourceChange {
+            source: source.clone(),
+            change,
+            changes,
+            output,
+            before: Arc::new(self.position.clone()),
+            epoch: self.epochs.next(),
+        };
+        // A commit at the change makes the target's own position differ from the checkpoint.
+        self.targets[target].dirty = true;
+        self.tell(target, TargetMessage::Schema(Box::new(change)))
+    }
+
+    fn tell(&mut self, target: usize, message: TargetMessage) -> Result<(), EngineError> {
+        self.targets[target].queue.blocking_send(message).map_err(|_| EngineError::Lost("applier"))
+    }
+
+    /// Whether a target has a transaction already.
+    fn covers(&self, target: usize, transaction: &TransactionId) -> bool {
+        self.targets[target].ahead.as_ref().is_some_and(|ahead| ahead.covers(transaction))
+    }
+
+    /// Why an applier ended, if one has.
+    fn applier_failure(&mut self) -> Option<EngineError> {
+        loop {
+            match self.appliers.try_join_next()? {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Some(error),
+                Err(_) => return Some(EngineError::Lost("applier")),
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Where the snapshot meets the stream.
+//!
+//! A keyed table comes in chunks. Each is read inside a *window*: it opens between two transactions, the targets begin to keep
+//! the keys that the stream touches, the reader takes its watermarks and rows, and the chunk waits here until the stream
+//! has passed the high one. Then its rows follow in the targets' queues, without those that the stream has touched.
+//!
+//! A table without a key comes whole. The stream stands still for the moment in which the reader opens its snapshot, and
+//! from then on only transactions that the snapshot does not hold are sent on. Its rows and those transactions are
+//! committed together, when the last row has come, so a crash in between leaves nothing behind.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use sluicebox_model::{Position, TableId, TransactionId};
+use sluicebox_mysql::{Chunk, ChunkRows};
+use tokio::sync::oneshot;
+
+use super::{Coordinator, Outcome, Target};
+use crate::error::EngineError;
+use crate::pipeline::messages::{Opened, Placed, SnapshotMessage, TargetMessage, Work};
+use crate::sink::encode::From;
+
+/// How long the stream stands still for a reader that opens its snapshot; it may have to wait for a lock.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// A window that is open.
+struct Window {
+    table: TableId,
+    targets: Vec<usize>,
+    /// False once the table has changed.
+    valid: bool,
+}
+
+/// A chunk that waits for the stream.
+struct Waiting {
+    table: TableId,
+    window: u64,
+    chunk: Chunk,
+    rows: ChunkRows,
+    reply: oneshot::Sender<Placed>,
+}
+
+/// How far a table without a key is.
+enum Unread {
+    /// Nobody has begun to read it.
+    Untouched,
+    /// A snapshot is open that holds everything up to here.
+    Since(Position),
+    /// All its rows were sent on.
+    Read(Position),
+}
+
+/// Snapshots on their way.
+pub(super) struct Snapshots {
+    windows: HashMap<u64, Window>,
+    next_window: u64,
+    waiting: Vec<Waiting>,
+    /// Tables without a key that are not whole at the sink.
+    unread: HashMap<TableId, Unread>,
+}
+
+impl Snapshots {
+    pub fn new(unread: HashSet<TableId>) -> Self {
+        let unread = unread.into_iter().map(|table| (table, Unread::Untouched)).collect();
+        Self { windows: HashMap::new(), next_window: 1, waiting: Vec::new(), unread }
+    }
+
+    /// Whether a table without a key is not whole at the sink.
+    pub fn any_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Whether a snapshot holds, or will hold, a transaction's rows of a table without a key.
+    pub fn holds_already(&self, table: &TableId, transaction: &TransactionId) -> bool {
+        match self.unread.get(table) {
+            None => false,
+            Some(Unread::Untouched) => true,
+            Some(Unread::Since(mark) | Unread::Read(mark)) => mark.covers(transaction),
+        }
+    }
+
+    /// A table has changed: chunks read before that are void.
+    pub fn disturb(&mut self, table: &TableId) -> Result<(), EngineError> {
+        for window in self.windows.values_mut().filter(|w| w.table == *table) {
+            window.valid = false;
+        }
+        match self.unread.get(table) {
+            Some(Unread::Since(_)) => Err(EngineError::SnapshotDisturbed { table: table.clone() }),
+            Some(Unread::Untouched | Unread::Read(_)) | None => Ok(()),
+        }
+    }
+
+    fn is_being_read(&self, table: &TableId) -> bool {
+        matches!(self.unread.get(table), Some(Unread::Since(_) | Unread::Untouched))
+    }
+
+    /// Whether a target may not commit yet, since a table without a key is only half read into it.
+    pub fn holds_back(&self, target: &Target) -> bool {
+        target.sources.iter().any(|s| self.is_being_read(s))
+    }
+
+    /// Whether no checkpoint can be taken now: a target holds rows of finished sources that it may not commit yet.
+    pub fn must_wait(&self, targets: &[Target]) -> bool {
+        let mixed = |t: &Target| t.sources.iter().any(|s| !self.is_being_read(s));
+        targets.iter().any(|t| t.dirty && self.holds_back(t) && mixed(t))
+    }
+
+    /// Tables without a key that are whole once this target has committed.
+    pub fn completed_by(&self, target: &Target, read: &[TableId]) -> Vec<String> {
+        let whole = |table: &&TableId| target.sources.contains(*table) && self.unread.contains_key(*table);
+        read.iter().filter(whole).map(ToString::to_string).collect()
+    }
+
+    /// Tables that are whole at the sink.
+    pub fn forget(&mut self, read: &[TableId]) {
+        for table in read {
+            self.unread.remove(table);
+        }
+    }
+}
+
+impl Coordinator {
+    pub(super) fn snapshot_message(&mut self, message: SnapshotMessage) -> Result<(), EngineError> {
+        match message {
+            SnapshotMessage::Open { table, reply } => self.open_window(&table, reply),
+            SnapshotMessage::Chunk { table, window, chunk, rows, reply } => {
+                self.snapshots.waiting.push(Waiting { table, window, chunk, rows, reply });
+                Ok(())
+            }
+            SnapshotMessage::Abandon { window } => self.close_window(window),
+            SnapshotMessage::Pause { table, reply, mark } => {
+                if !self.schemas.contains_key(&table) {
+                    let _ = reply.send(None);
+                    return Ok(());
+                }
+                self.run_of(&table)?;
+                let schema = self.schemas[&table].clone();
+                let opened = Opened { window: 0, seen: self.position.clone(), schema };
+                if reply.send(Some(opened)).is_ok()
+                    && let Ok(mark) = mark.recv_timeout(PAUSE)
+                {
+                    self.snapshots.unread.insert(table, Unread::Since(mark));
+                }
+                Ok(())
+            }
+            SnapshotMessage::Whole { table, batch, placed } => {
+                let run = self.run_of(&table)?;
+                let bytes = batch.byte_size();
+                self.telemetry.snapshot_rows(batch.rows() as u64);
+                self.dispatch(&table, Work::Read(batch), bytes, &run.targets.clone(), From::Whole)?;
+                let _ = placed.send(());
+                Ok(())
+            }
+            SnapshotMessage::TableRead(table) => {
+                tracing::info!(%table, "snapshot of table read");
+                if let Some(Unread::Since(mark)) = self.snapshots.unread.get(&table) {
+                    let mark = mark.clone();
+                    self.snapshots.unread.insert(table.clone(), Unread::Read(mark));
+                }
+                self.telemetry.table_read();
+                self.epochs.read.push(table);
+                Ok(())
+            }
+            SnapshotMessage::Done => {
+                tracing::info!("snapshot read, streaming");
+                self.telemetry.snapshot_done();
+                if self.finish_after_snapshot {
+                    self.ending = Some(Outcome::Finished);
+                }
+                Ok(())
+            }
+            SnapshotMessage::Failed(error) => Err(error),
+        }
+    }
+
+    fn open_window(&mut self, table: &TableId, reply: oneshot::Sender<Option<Opened>>) -> Result<(), EngineError> {
+        let Some(schema) = self.schemas.get(table).cloned() else {
+            let _ = reply.send(None);
+            return Ok(());
+        };
+        self.dispatch_table(table)?;
+        let run = self.run_of(table)?;
+        let window = self.snapshots.next_window;
+        self.snapshots.next_window += 1;
+        for &target in &run.targets {
+            self.tell(target, TargetMessage::OpenWindow(window))?;
+        }
+        let targets = run.targets.clone();
+        self.snapshots.windows.insert(window, Window { table: table.clone(), targets, valid: true });
+        let opened = Opened { window, seen: self.position.clone(), schema };
+        if reply.send(Some(opened)).is_err() {
+            self.close_window(window)?;
+        }
+        Ok(())
+    }
+
+    fn close_window(&mut self, window: u64) -> Result<(), EngineError> {
+        let Some(Window { targets, .. }) = self.snapshots.windows.remove(&window) else { return Ok(()) };
+        for target in targets {
+            self.tell(target, TargetMessage::CloseWindow(window))?;
+        }
+        Ok(())
+    }
+
+    /// Sends on the chunks whose high watermark the stream has passed.
+    pub(super) fn place_chunks(&mut self) -> Result<(), EngineError> {
+        let mut at = 0;
+        while at < self.snapshots.waiting.len() {
+            if self.position.includes(&self.snapshots.waiting[at].rows.high) {
+                let ready = self.snapshots.waiting.swap_remove(at);
+                self.place_chunk(ready)?;
+            } else {
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn place_chunk(&mut self, ready: Waiting) -> Result<(), EngineError> {
+        let Waiting { table, window, chunk, rows, reply } = ready;
+        let valid = self.snapshots.windows.get(&window).is_some_and(|w| w.valid) && self.schemas.contains_key(&table);
+        if valid {
+            self.dispatch_table(&table)?;
+            let targets = self.snapshots.windows[&window].targets.clone();
+            for batch in rows.batches {
+                let bytes = batch.byte_size();
+                self.telemetry.snapshot_rows(batch.rows() as u64);
+                self.dispatch(&table, Work::Read(batch), bytes, &targets, From::Window(window))?;
+            }
+            self.epochs.delivered.push((table.to_string(), chunk.number));
+            self.telemetry.chunk_done();
+        }
+        self.close_window(window)?;
+        let _ = reply.send(if valid { Placed::Yes } else { Placed::ReadAgain });
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! What the pipeline's threads and tasks say to each other.
+
+use std::sync::Arc;
+
+use sluicebox_model::{ChangeBatch, Position, SchemaChange, TableId, TableSchema};
+use sluicebox_mysql::{Chunk, ChunkRows, RowsEvent};
+use tokio::sync::oneshot;
+
+use super::tables::TableRun;
+use crate::budget::Share;
+use crate::error::EngineError;
+use crate::sink::encode::From;
+
+/// Rows on their way to a worker.
+pub(super) struct WorkItem {
+    /// What is to be done with them.
+    pub run: Arc<TableRun>,
+    /// The rows.
+    pub work: Work,
+    /// One for each target, in the run's order of targets that want them.
+    pub outputs: Vec<oneshot::Sender<Decoded>>,
+    /// Their part of the memory budget.
+    pub share: Share,
+}
+
+/// Rows before the guests.
+pub(super) enum Work {
+    /// Row events, undecoded.
+    Events(Vec<RowsEvent>),
+    /// Rows read by the snapshot.
+    Read(ChangeBatch),
+}
+
+/// What a worker hands to an applier.
+pub(super) type Decoded = Result<Rows, EngineError>;
+
+/// Rows behind the guests.
+pub(super) struct Rows {
+    pub batch: ChangeBatch,
+    pub share: Share,
+}
+
+/// What the coordinator says to an applier, in stream order.
+pub(super) enum TargetMessage {
+    /// Rows of one source, when a worker has decoded them.
+    Rows { source: TableId, from: From, slot: oneshot::Receiver<Decoded> },
+    /// A chunk of a source is about to be read: keep the keys that the stream touches.
+    OpenWindow(u64),
+    /// The chunk has come, or will not come.
+    CloseWindow(u64),
+    /// A source has other columns from here on.
+    Schema(Box<SourceChange>),
+    /// The epoch ends here.
+    Barrier { epoch: u64, position: Arc<Position>, completes: Vec<String> },
+}
+
+/// A change of a source, as one of its targets sees it.
+pub(crate) struct SourceChange {
+    pub source: TableId,
+    /// Names the change in the state: the transaction and the change's number in it; none for a source that is only
+    /// introduced.
+    pub change: Option<String>,
+    pub changes: Vec<SchemaChange>,
+    /// Columns of the rows from here on; none when the table went.
+    pub output: Option<Arc<TableSchema>>,
+    /// Everything before the change's transaction.
+    pub before: Arc<Position>,
+    pub epoch: u64,
+}
+
+/// What an applier says to the coordinator.
+#[derive(Debug)]
+pub(super) struct Ack {
+    /// The target's place in the coordinator's list.
+    pub target: usize,
+    pub epoch: u64,
+}
+
+/// What the snapshot says to the coordinator.
+pub(super) enum SnapshotMessage {
+    /// A chunk is about to be read.
+    Open { table: TableId, reply: oneshot::Sender<Option<Opened>> },
+    /// A chunk was read inside a window.
+    Chunk { table: TableId, window: u64, chunk: Chunk, rows: ChunkRows, reply: oneshot::Sender<Placed> },
+    /// A chunk could not be read; its window is over.
+    Abandon { window: u64 },
+    /// A table without a key is about to be read whole. The stream stands still until `mark` says which transactions
+    /// the reading holds.
+    Pause { table: TableId, reply: oneshot::Sender<Option<Opened>>, mark: crossbeam::channel::Receiver<Position> },
+    /// Rows of a table that is read whole.
+    Whole { table: TableId, batch: ChangeBatch, placed: oneshot::Sender<()> },
+    /// All rows of a table are on their way.
+    TableRead(TableId),
+    /// All tables are.
+    Done,
+    /// The snapshot cannot go on.
+    Failed(EngineError),
+}
+
+/// A window is open.
+pub(super) struct Opened {
+    pub window: u64,
+    /// What the stream has delivered: a reading must see all of it.
+    pub seen: Position,
+    /// The table's columns where the stream stands.
+    pub schema: Arc<TableSchema>,
+}
+
+/// What became of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Placed {
+    /// Its rows are on their way.
+    Yes,
+    /// The table changed meanwhile: it has to be read again.
+    ReadAgain,
+}

@@ -1,0 +1,378 @@
+//! The running pipeline.
+//!
+//!     receiver ──> coordinator ──> workers ──> appliers ──> flush tasks ──> MaxCompute
+//!                      ^
+//!     snapshot ────────┘
+//!
+//! `run` makes one attempt after another: each builds everything from the state and tears it down again, so a failure that may
+//! pass is answered by beginning again from the checkpoint. What a failure means is decided in [`crate::error`] alone.
+
+mod applier;
+mod coordinator;
+mod messages;
+mod prepare;
+mod receiver;
+mod recovery;
+mod snapshot;
+mod tables;
+mod worker;
+
+pub use coordinator::Outcome;
+pub(crate) use messages::SourceChange;
+pub use prepare::{query, sink_client};
+pub(crate) use prepare::{judge, planner, project, source, table_settings};
+pub(crate) use tables::Planner;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, unbounded};
+use sluicebox_model::{Position, TableId, TableSchema};
+use sluicebox_mysql::{BinlogStream, StreamOptions, Watermark};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+
+use crate::budget::Budget;
+use crate::config::{Compression, NewTables, PipelineConfig, Startup};
+use crate::error::{Disposition, EngineError};
+use crate::sink::policy::FlushPolicy;
+use crate::state::{SnapshotTable, Store};
+use crate::telemetry::{Telemetry, now_ms};
+use applier::Shared;
+use coordinator::{Coordinator, Parts};
+use prepare::{Source, heartbeat};
+use snapshot::SnapshotPlan;
+
+/// A row that waits longer than this in a buffer is sent although its bucket is not full, so that a commit finds little left
+/// to send and an idle stream's rows do not hold memory.
+const LINGER: Duration = Duration::from_secs(2);
+/// Pause before the second attempt; doubles up to `LONGEST_PAUSE`.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// A service that is down for hours is asked twice a minute.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Runs a pipeline until it is told to stop, has nothing more to do, or fails for good.
+pub fn run(config: &PipelineConfig, telemetry: &Arc<Telemetry>, stop: &Receiver<()>) -> Result<Outcome, EngineError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("sink")
+        .build()
+        .map_err(|source| EngineError::Start { what: "the runtime", source })?;
+    let store = Arc::new(Store::open(&config.pipeline.state_dir)?);
+    let _metrics = config.pipeline.metrics_address.map(|address| crate::metrics::serve(address, telemetry, &runtime)).transpose()?;
+    let mut supervisor = Supervisor { attempts: 0, pause: FIRST_PAUSE, began: false };
+    loop {
+        let checkpoints = telemetry.progress().checkpoints_total;
+        let result = attempt(config, &runtime, &store, telemetry, stop, &mut supervisor.began);
+        let error = match result {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) => error,
+        };
+        // A store that cannot be written says so by the error itself.
+        let _ = store.add_error(now_ms(), &error.to_string());
+        let progressed = telemetry.progress().checkpoints_total > checkpoints;
+        let Some(pause) = supervisor.next(&error, progressed, config.source.connect_retries) else { return Err(error) };
+        telemetry.restarted();
+        tracing::warn!(pause_ms = pause.as_millis(), error = describe(&error), "pipeline interrupted, beginning again from its checkpoint");
+        match stop.recv_timeout(pause) {
+            Ok(()) => return Ok(Outcome::Stopped),
+            Err(RecvTimeoutError::Timeout) => {}
+            // Nobody can tell us any more: what is left is the pause.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(pause),
+        }
+    }
+}
+
+/// An error with its causes on one line.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let words = next.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = next.source();
+    }
+    text
+}
+
+/// Decides whether and when to try again.
+struct Supervisor {
+    attempts: u32,
+    pause: Duration,
+    /// Whether the pipeline has ever been up: before that a wrong name in the file is likelier than an outage.
+    began: bool,
+}
+
+impl Supervisor {
+    fn next(&mut self, error: &EngineError, progressed: bool, first_attempts: u32) -> Option<Duration> {
+        if error.disposition() != Disposition::Retry {
+            return None;
+        }
+        if progressed {
+            (self.attempts, self.pause) = (0, FIRST_PAUSE);
+        }
+        self.attempts += 1;
+        if !self.began && self.attempts >= first_attempts {
+            return None;
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        Some(pause)
+    }
+}
+
+/// Where an attempt begins.
+struct Start {
+    position: Position,
+    epoch: u64,
+    schemas: Vec<TableSchema>,
+    snapshot: Vec<(String, SnapshotTable)>,
+    watermark: Option<Watermark>,
+    /// No checkpoint was ever taken: the sink's tables may not be there.
+    first: bool,
+}
+
+fn attempt(
+    config: &PipelineConfig,
+    runtime: &Runtime,
+    store: &Arc<Store>,
+    telemetry: &Arc<Telemetry>,
+    stop: &Receiver<()>,
+    began: &mut bool,
+) -> Result<Outcome, EngineError> {
+    let client = sink_client(config)?;
+    let project = runtime.block_on(project(&client))?;
+    let planner = planner(config, project.has_schemas(), Some(store.directory().join("compiled")))?;
+    let mut source = runtime.block_on(source(config))?;
+    runtime.block_on(recovery::settle(&client, store, store.sessions()?))?;
+    let start = match store.checkpoint()? {
+        None => runtime.block_on(begin(config, store, &mut source))?,
+        Some(checkpoint) => runtime.block_on(resume(config, store, &mut source, checkpoint))?,
+    };
+    let Source { control, server, server_id } = source;
+    runtime.block_on(control.close());
+    let schemas: Vec<Arc<TableSchema>> = start.schemas.into_iter().map(Arc::new).collect();
+
+    let (acks_in, acks) = unbounded();
+    let shared = Arc::new(Shared {
+        client,
+        store: Arc::clone(store),
+        budget: Budget::new(config.pipeline.memory),
+        telemetry: Arc::clone(telemetry),
+        policy: FlushPolicy {
+            bucket_limit: config.sink.bucket_buffer,
+            total_limit: config.sink.total_buffer,
+            linger: LINGER,
+        },
+        compression: compression(config.sink.compression),
+        flushes: config.sink.flush_concurrency.get(),
+        commits: Semaphore::new(config.sink.commit_threads.get()),
+        table: table_settings(config, &project),
+        acks: acks_in,
+    });
+    let stream = BinlogStream::open(StreamOptions {
+        connect: config.source.connect.clone(),
+        server: server.clone(),
+        server_id,
+        heartbeat: heartbeat(config),
+        from: start.position.clone(),
+        schemas: schemas.clone(),
+        captures: captures(config, &schemas),
+        types: config.source.types,
+        default_charset: None,
+    })?;
+    let (receiver, items) = receiver::spawn(stream, config.source.connect_retries, Arc::clone(telemetry))?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = config.pipeline.parallelism.map_or(cores, usize::from);
+    let (workers, work) = worker::spawn(count, &planner.plugins, store, telemetry)?;
+
+    let (unread, tables) = unfinished(&schemas, &start.snapshot);
+    telemetry.snapshot_begins(start.snapshot.len() as u64, (start.snapshot.len() - tables.len()) as u64);
+    let (snapshot_thread, snapshot) = snapshot::spawn(
+        SnapshotPlan {
+            connect: config.source.connect.clone(),
+            server,
+            watermark: start.watermark,
+            tables,
+            chunk_rows: config.source.chunk_rows.into(),
+            readers: count,
+            store: Arc::clone(store),
+            telemetry: Arc::clone(telemetry),
+        },
+        runtime.handle(),
+    )?;
+    *began = true;
+    tracing::info!(position = %start.position, tables = schemas.len(), workers = count, first = start.first, "pipeline running");
+    let coordinator = Coordinator::new(
+        Parts {
+            runtime: runtime.handle().clone(),
+            store: Arc::clone(store),
+            telemetry: Arc::clone(telemetry),
+            shared,
+            planner,
+            items,
+            acks,
+            workers: work,
+            snapshot,
+            stop: stop.clone(),
+            position: start.position,
+            epoch: start.epoch,
+            schemas,
+            ahead: store.targets_ahead()?,
+            unread,
+            checkpoint_interval: config.pipeline.checkpoint_interval,
+            schema_changes: config.source.schema_changes,
+            finish_after_snapshot: config.source.startup == Startup::Snapshot,
+        },
+        Instant::now(),
+    );
+    let result = coordinator.run(start.first);
+    drop(receiver);
+    workers.join();
+    // It notices at its next message that nobody listens.
+    let _ = snapshot_thread.join();
+    result
+}
+
+/// The pipeline's first start: where to begin, and what to snapshot.
+async fn begin(config: &PipelineConfig, store: &Store, source: &mut Source) -> Result<Start, EngineError> {
+    let tables = source.tables(config).await?;
+    let (now, schemas) = source.schemas_now(config, &tables).await?;
+    let (findings, watermark) = source.findings(config, &schemas).await?;
+    judge(&findings)?;
+    let position = match &config.source.startup {
+        Startup::Initial | Startup::Snapshot | Startup::LatestOffset => now,
+        Startup::EarliestOffset => source.control.earliest().await?,
+        Startup::SpecificOffset(position) => position.clone(),
+    };
+    let mut snapshot = Vec::new();
+    if matches!(config.source.startup, Startup::Initial | Startup::Snapshot) {
+        snapshot.extend(schemas.iter().map(|s| (s.id.to_string(), SnapshotTable::default())));
+    }
+    store.set_meta("server", &identity(source))?;
+    store.begin(&position, now_ms(), schemas.clone(), snapshot.clone())?;
+    tracing::info!(%position, tables = schemas.len(), "pipeline begins");
+    Ok(Start { position, epoch: 0, schemas, snapshot, watermark, first: true })
+}
+
+/// A later start: where the checkpoint stands.
+async fn resume(
+    config: &PipelineConfig,
+    store: &Store,
+    source: &mut Source,
+    checkpoint: crate::state::Checkpoint,
+) -> Result<Start, EngineError> {
+    let position = checkpoint.position;
+    let before: Option<String> = store.meta("server")?;
+    if before.is_some_and(|b| b != identity(source)) {
+        if !source.server.has_gtids {
+            return Err(EngineError::Plan(
+                "another server answers than the one that was read before, and without GTIDs its positions mean nothing here; \
+                 connect to the old one, or delete the state directory to take a new snapshot"
+                    .into(),
+            ));
+        }
+        tracing::warn!("another server answers than the one that was read before; going on by GTID");
+        store.set_meta("server", &identity(source))?;
+    }
+    if !source.control.is_available(&position).await? {
+        let reason = "the server no longer has it".to_owned();
+        return Err(sluicebox_mysql::MysqlError::PositionPurged { position: Box::new(position), reason }.into());
+    }
+    let mut schemas = store.schemas_at(&position)?;
+    if config.source.new_tables == NewTables::Snapshot {
+        add_new_tables(config, store, source, &mut schemas).await?;
+    }
+    let (findings, watermark) = source.findings(config, &schemas).await?;
+    judge(&findings)?;
+    Ok(Start { position, epoch: checkpoint.epoch, schemas, snapshot: store.snapshot_tables()?, watermark, first: checkpoint.epoch == 0 })
+}
+
+/// Tables that match and were not there at the last start are snapshotted and followed.
+async fn add_new_tables(
+    config: &PipelineConfig,
+    store: &Store,
+    source: &mut Source,
+    schemas: &mut Vec<TableSchema>,
+) -> Result<(), EngineError> {
+    let known: HashSet<TableId> = schemas.iter().map(|s| s.id.clone()).collect();
+    let new: Vec<TableId> = source.tables(config).await?.into_iter().filter(|t| !known.contains(t)).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let (_, found) = source.schemas_now(config, &new).await?;
+    for schema in found {
+        tracing::info!(table = %schema.id, "new table: it will be snapshotted");
+        let table = schema.id.to_string();
+        store.schema_changed(crate::state::SchemaRecord {
+            table: table.clone(),
+            transaction: None,
+            schema: Some(schema.clone()),
+            ddl: None,
+        })?;
+        store.put_snapshot_table(&table, &SnapshotTable::default()).await?;
+        schemas.push(schema);
+    }
+    Ok(())
+}
+
+/// Which server it is.
+fn identity(source: &Source) -> String {
+    source.server.uuid.clone().unwrap_or_else(|| format!("server-id {}", source.server.server_id))
+}
+
+/// Which tables the stream delivers: those known, and with either option for new tables every one that matches.
+fn captures(config: &PipelineConfig, schemas: &[Arc<TableSchema>]) -> Arc<dyn Fn(&TableId) -> bool + Send + Sync> {
+    let known: HashSet<TableId> = schemas.iter().map(|s| s.id.clone()).collect();
+    let source = config.source.clone();
+    let new_too = source.new_tables != NewTables::Unasked;
+    Arc::new(move |table| known.contains(table) || (new_too && source.captures(table)))
+}
+
+/// Tables without a key whose snapshot is not whole, and every table whose is not.
+fn unfinished(
+    schemas: &[Arc<TableSchema>],
+    snapshot: &[(String, SnapshotTable)],
+) -> (HashSet<TableId>, Vec<(Arc<TableSchema>, SnapshotTable)>) {
+    let by_name: HashMap<String, &Arc<TableSchema>> = schemas.iter().map(|s| (s.id.to_string(), s)).collect();
+    let open = snapshot.iter().filter(|(_, record)| !record.done);
+    let tables: Vec<_> =
+        open.filter_map(|(name, record)| by_name.get(name).map(|s| (Arc::clone(s), record.clone()))).collect();
+    let keyless = tables.iter().filter(|(s, _)| s.key.is_empty()).map(|(s, _)| s.id.clone()).collect();
+    (keyless, tables)
+}
+
+fn compression(configured: Compression) -> sluicebox_maxcompute::Compression {
+    match configured {
+        Compression::Raw => sluicebox_maxcompute::Compression::Raw,
+        Compression::Zlib => sluicebox_maxcompute::Compression::Zlib,
+        Compression::Lz4 => sluicebox_maxcompute::Compression::Lz4,
+        Compression::Snappy => sluicebox_maxcompute::Compression::Snappy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreachable() -> EngineError {
+        sluicebox_mysql::MysqlError::Unreachable { server: "s:1".into(), reason: "refused".into() }.into()
+    }
+
+    #[test]
+    fn before_the_first_success_attempts_are_few_and_after_it_unlimited() {
+        let mut supervisor = Supervisor { attempts: 0, pause: FIRST_PAUSE, began: false };
+        let waits: Vec<_> = (0..3).map(|_| supervisor.next(&unreachable(), false, 3)).collect();
+        assert_eq!(waits, [Some(FIRST_PAUSE), Some(FIRST_PAUSE * 2), None]);
+        supervisor = Supervisor { attempts: 0, pause: FIRST_PAUSE, began: true };
+        let last = (0..100).filter_map(|_| supervisor.next(&unreachable(), false, 3)).last();
+        assert_eq!(last, Some(LONGEST_PAUSE));
+        assert_eq!(supervisor.next(&unreachable(), true, 3), Some(FIRST_PAUSE), "progress begins anew");
+        let halted = EngineError::Plan("x".into());
+        assert_eq!(supervisor.next(&halted, true, 3), None);
+    }
+}

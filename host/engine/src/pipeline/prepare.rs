@@ -1,0 +1,202 @@
+//! What a pipeline needs before its first row: both ends reached, checked and described, plugins loaded, tables planned.
+//!
+//! Nothing here changes anything anywhere, so `validate --connect` does the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng as _;
+use sluicebox_maxcompute::{Account, Client, ClientOptions, Hints, Project, QueryResult, RetryLimits};
+use sluicebox_model::{Position, TableId, TableSchema};
+use sluicebox_mysql::{Control, Finding, Needs, ServerInfo, Severity, Watermark};
+use sluicebox_wasm::{Engine, Limits, PluginSpec};
+
+use super::tables::{Planner, PluginEntry, TransformEntry};
+use crate::config::{PipelineConfig, SchemaChangeTag, Startup};
+use crate::error::EngineError;
+use crate::sink::evolve::EvolvePolicy;
+use crate::sink::table::TableSettings;
+
+/// How often the catalog is read until two readings agree; a server whose tables change faster than that is being set up.
+const CATALOG_READINGS: usize = 20;
+/// Server ids that we choose ourselves lie here: far from those that people give to replicas by hand.
+const OWN_SERVER_IDS: std::ops::Range<u32> = 1_000_000_000..2_000_000_000;
+
+/// The sink's client. Sends nothing.
+pub fn sink_client(config: &PipelineConfig) -> Result<Client, EngineError> {
+    let sink = &config.sink;
+    let key = sluicebox_maxcompute::Secret::new(sink.access_key.reveal());
+    let mut account = Account::new(&sink.access_id, key);
+    if let Some(token) = &sink.sts_token {
+        account = account.with_sts_token(sluicebox_maxcompute::Secret::new(token.reveal()));
+    }
+    let mut options = ClientOptions::new(&sink.endpoint, &sink.project, account);
+    options.tunnel_endpoint.clone_from(&sink.tunnel_endpoint);
+    options.quota.clone_from(&sink.quota);
+    options.region.clone_from(&sink.region);
+    options.user_agent = concat!("sluicebox/", env!("CARGO_PKG_VERSION")).to_owned();
+    options.retry = RetryLimits { times: sink.retries, wait: sink.retry_pause };
+    Client::new(options).map_err(EngineError::sink("making the sink's client"))
+}
+
+/// The sink's project.
+pub(crate) async fn project(client: &Client) -> Result<Project, EngineError> {
+    client.project().await.map_err(EngineError::sink(format!("reading project `{}`", client.project_name())))
+}
+
+/// Runs a statement in the sink's project.
+pub async fn query(client: &Client, sql: &str) -> Result<QueryResult, EngineError> {
+    let project = project(client).await?;
+    let hints = Hints::modern(project.has_schemas());
+    client.execute(sql, &hints, None).await.map_err(EngineError::sink("running the statement"))
+}
+
+/// How sink tables are made and changed.
+pub(crate) fn table_settings(config: &PipelineConfig, project: &Project) -> TableSettings {
+    let filter = &config.sink.schema_changes;
+    TableSettings {
+        buckets: config.sink.buckets.get(),
+        policy: EvolvePolicy {
+            behaviour: config.pipeline.behaviour,
+            allowed: SchemaChangeTag::ALL.into_iter().filter(|tag| filter.allows(*tag)).collect(),
+            comments: config.source.comments,
+        },
+        hints: Hints::modern(project.has_schemas()),
+    }
+}
+
+/// Loads the plugins. `cache`: where compiled code is kept; none: nowhere.
+pub(crate) fn planner(config: &PipelineConfig, schemas: bool, cache: Option<std::path::PathBuf>) -> Result<Planner, EngineError> {
+    let mut plugins = Vec::new();
+    let mut transforms = Vec::new();
+    let any = config.transforms.iter().any(|t| !t.plugins.is_empty());
+    let engine = if any { Some(Engine::new(cache)?) } else { None };
+    for rule in &config.transforms {
+        let mut chain = Vec::new();
+        for plugin in &rule.plugins {
+            let Some(engine) = &engine else { continue };
+            let spec = PluginSpec {
+                path: plugin.path.clone(),
+                config: plugin.config.0.clone(),
+                limits: Limits { memory: plugin.limits.memory, time: plugin.limits.time, ..Limits::default() },
+                sha256: plugin.sha256.map(|digest| digest.iter().map(|b| format!("{b:02x}")).collect()),
+            };
+            chain.push(plugins.len());
+            plugins.push(PluginEntry { plugin: engine.load(&spec)?, on_error: plugin.on_error });
+        }
+        transforms.push(TransformEntry { tables: rule.tables.clone(), plugins: chain });
+    }
+    Ok(Planner::new(Arc::new(plugins), transforms, config.routes.clone(), schemas))
+}
+
+/// The source, reached and checked.
+pub(crate) struct Source {
+    pub control: Control,
+    pub server: ServerInfo,
+    /// The id that our binlog reader uses.
+    pub server_id: u32,
+}
+
+/// Connects to the source.
+pub(crate) async fn source(config: &PipelineConfig) -> Result<Source, EngineError> {
+    let control = Control::connect(&config.source.connect).await?;
+    let server = control.server().clone();
+    let chosen = config.source.server_ids.map(|ids| ids.first);
+    let server_id = chosen.unwrap_or_else(|| rand::rng().random_range(OWN_SERVER_IDS));
+    Ok(Source { control, server, server_id })
+}
+
+impl Source {
+    /// Tables that the pipeline file means, as they are now.
+    pub async fn tables(&mut self, config: &PipelineConfig) -> Result<Vec<TableId>, EngineError> {
+        let all = self.control.tables().await?;
+        let known = all.len();
+        let tables: Vec<TableId> = all.into_iter().filter(|t| config.source.captures(t)).collect();
+        if tables.is_empty() {
+            return Err(EngineError::Plan(format!(
+                "no table matches `source.tables`; the account `{}` can see {known} tables, and sees only those that it may SELECT from",
+                config.source.connect.user
+            )));
+        }
+        Ok(tables)
+    }
+
+    /// A position, and the tables' columns at that position: two readings that agree, one before it and one after.
+    pub async fn schemas_now(
+        &mut self,
+        config: &PipelineConfig,
+        tables: &[TableId],
+    ) -> Result<(Position, Vec<TableSchema>), EngineError> {
+        let mut before = self.read_schemas(config, tables).await?;
+        for _ in 0..CATALOG_READINGS {
+            let position = self.control.position().await?;
+            let after = self.read_schemas(config, tables).await?;
+            if before == after {
+                return Ok((position, after));
+            }
+            before = after;
+        }
+        Err(EngineError::Plan("the source's tables are being changed too fast to begin; try again when it is quieter".into()))
+    }
+
+    async fn read_schemas(&mut self, config: &PipelineConfig, tables: &[TableId]) -> Result<Vec<TableSchema>, EngineError> {
+        let mut schemas = self.control.schemas(tables, &config.source.types).await?;
+        if !config.source.comments {
+            for schema in &mut schemas {
+                schema.comment = None;
+                schema.columns.iter_mut().for_each(|c| c.comment = None);
+            }
+        }
+        Ok(schemas)
+    }
+
+    /// What is wrong with the source's settings and grants.
+    pub async fn findings(
+        &mut self,
+        config: &PipelineConfig,
+        schemas: &[TableSchema],
+    ) -> Result<(Vec<Finding>, Option<Watermark>), EngineError> {
+        let snapshot = matches!(config.source.startup, Startup::Initial | Startup::Snapshot);
+        let keyless = |s: &&TableSchema| s.key.is_empty();
+        let needs = Needs {
+            server_id: self.server_id,
+            snapshot,
+            stream: true,
+            tables: schemas.iter().map(|s| s.id.clone()).collect(),
+            keyless: schemas.iter().filter(keyless).map(|s| s.id.clone()).collect(),
+            server_time_zone: None,
+        };
+        let mut findings = self.control.preflight(&needs).await?;
+        let mut watermark = None;
+        if snapshot && schemas.iter().any(|s| !s.key.is_empty()) {
+            match self.control.watermark().await? {
+                Ok(found) => watermark = Some(found),
+                Err(finding) => {
+                    if !findings.iter().any(|f| f.check == finding.check) {
+                        findings.push(finding);
+                    }
+                }
+            }
+        }
+        Ok((findings, watermark))
+    }
+}
+
+/// Logs what can be lived with; an error when something cannot.
+pub(crate) fn judge(findings: &[Finding]) -> Result<(), EngineError> {
+    let mut refused = Vec::new();
+    for finding in findings {
+        match finding.severity {
+            Severity::Refuse => refused.push(format!("{} ({}): {}", finding.check, finding.found, finding.fix)),
+            Severity::Warn => tracing::warn!(check = finding.check, found = finding.found, fix = finding.fix, "source check"),
+        }
+    }
+    if refused.is_empty() { Ok(()) } else { Err(EngineError::Preflight(refused.join("; "))) }
+}
+
+/// How long the server may be silent before a connection counts as lost.
+pub(crate) fn heartbeat(config: &PipelineConfig) -> Duration {
+    /// Flink CDC's own default, and what a firewall forgets a quiet connection after is longer.
+    const DEFAULT: Duration = Duration::from_secs(30);
+    config.source.heartbeat.unwrap_or(DEFAULT)
+}

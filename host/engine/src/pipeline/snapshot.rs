@@ -1,0 +1,339 @@
+//! The snapshot: cuts tables into chunks, reads them, and hands them to the coordinator.
+//!
+//! One thread with a single-threaded executor: readers wait for the server nearly all the time. One connection cuts, the others read,
+//! each chunk inside a window that the coordinator opened. Cut chunks are recorded before they are read, delivered ones by the
+//! checkpoint that holds their rows; so after a crash cutting goes on where it stopped, and at most the chunks that no
+//! checkpoint holds are read again.
+//!
+//! A table that changes while a chunk is read makes the chunk void: it is read again under the new columns. A lost
+//! connection is opened again; the chunk starts over.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use sluicebox_model::{Position, TableId, TableSchema};
+use sluicebox_mysql::{Chunk, ConnectOptions, Flavour, MysqlError, ServerInfo, SnapshotReader, Watermark};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::LocalSet;
+
+use super::messages::{Opened, Placed, SnapshotMessage};
+use crate::error::{Disposition, EngineError};
+use crate::state::{SnapshotTable, StateError, Store};
+use crate::telemetry::Telemetry;
+
+/// Chunks cut ahead of the readers, for each reader: enough that none waits for the cut, which is one index read.
+const CHUNKS_AHEAD: usize = 4;
+/// Pause before something that failed is tried again; a schema change or a restart of the server takes about that long.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Attempts at one chunk before the snapshot fails: with the pause above about five minutes.
+const ATTEMPTS: u32 = 600;
+/// Server errors that say that the table is not what the chunk was planned for: no such table, no such column, definition changed.
+const TABLE_CHANGED: [u16; 3] = [1146, 1054, 1412];
+
+/// What there is to read.
+pub(super) struct SnapshotPlan {
+    pub connect: ConnectOptions,
+    pub server: ServerInfo,
+    pub watermark: Option<Watermark>,
+    /// Tables that are not whole, and how far they are.
+    pub tables: Vec<(Arc<TableSchema>, SnapshotTable)>,
+    pub chunk_rows: u64,
+    pub readers: usize,
+    pub store: Arc<Store>,
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// Starts the snapshot's thread. It ends by itself when everything has been read or nobody listens any more.
+pub(super) fn spawn(plan: SnapshotPlan, runtime: &Handle) -> Result<(JoinHandle<()>, Receiver<SnapshotMessage>), EngineError> {
+    // Every reader waits for the answer to its message, so there are never more messages than readers, but for one at each
+    // table's end.
+    let (messages, queue) = unbounded();
+    let runtime = runtime.clone();
+    let thread = std::thread::Builder::new()
+        .name("snapshot".into())
+        .spawn(move || {
+            let snapshot = Rc::new(Snapshot { plan, messages, pending: RefCell::default() });
+            let local = LocalSet::new();
+            let result = runtime.block_on(local.run_until(Rc::clone(&snapshot).run()));
+            let last = match result {
+                Ok(()) => SnapshotMessage::Done,
+                Err(Stop::Gone) => return,
+                Err(Stop::Failed(error)) => SnapshotMessage::Failed(error),
+            };
+            // The coordinator has gone: nobody wants to know.
+            let _ = snapshot.messages.send(last);
+        })
+        .map_err(|source| EngineError::Start { what: "the snapshot thread", source })?;
+    Ok((thread, queue))
+}
+
+/// Why the snapshot ends early.
+enum Stop {
+    /// The coordinator has gone.
+    Gone,
+    Failed(EngineError),
+}
+
+impl From<MysqlError> for Stop {
+    fn from(error: MysqlError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<StateError> for Stop {
+    fn from(error: StateError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+struct Job {
+    schema: Arc<TableSchema>,
+    chunk: Chunk,
+}
+
+/// Chunks of a table that are cut and not placed.
+#[derive(Default)]
+struct Pending {
+    chunks: u64,
+    planned: bool,
+}
+
+struct Snapshot {
+    plan: SnapshotPlan,
+    messages: Sender<SnapshotMessage>,
+    pending: RefCell<HashMap<TableId, Pending>>,
+}
+
+impl Snapshot {
+    async fn run(self: Rc<Self>) -> Result<(), Stop> {
+        let (jobs, queue) = mpsc::channel(self.plan.readers * CHUNKS_AHEAD);
+        let queue = Rc::new(Mutex::new(queue));
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn_local(Rc::clone(&self).cut(jobs));
+        for _ in 0..self.plan.readers {
+            tasks.spawn_local(Rc::clone(&self).read(Rc::clone(&queue)));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(|_| Stop::Failed(EngineError::Lost("snapshot task")))??;
+        }
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<SnapshotReader, MysqlError> {
+        // Tables with a key are only planned where a watermark exists; a whole table's mark is of the server's own kind.
+        let own = match self.plan.server.flavour {
+            Flavour::MariaDb => Watermark::MariaDb,
+            Flavour::MySql if self.plan.server.has_gtids => Watermark::MySqlGtid,
+            Flavour::MySql => Watermark::MySqlLogStatus,
+        };
+        let watermark = self.plan.watermark.unwrap_or(own);
+        SnapshotReader::connect(&self.plan.connect, &self.plan.server, watermark).await
+    }
+
+    /// Cuts every table with a key into chunks, and reads those without one.
+    async fn cut(self: Rc<Self>, jobs: mpsc::Sender<Job>) -> Result<(), Stop> {
+        let mut reader = self.connect().await?;
+        for (schema, record) in &self.plan.tables {
+            if schema.key.is_empty() {
+                self.read_whole(&mut reader, schema).await?;
+            } else {
+                self.cut_table(&mut reader, schema, record, &jobs).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn cut_table(
+        &self,
+        reader: &mut SnapshotReader,
+        schema: &Arc<TableSchema>,
+        record: &SnapshotTable,
+        jobs: &mpsc::Sender<Job>,
+    ) -> Result<(), Stop> {
+        let table = schema.id.to_string();
+        let known = self.plan.store.snapshot_chunks(&table).await?;
+        let mut last: Option<Chunk> = None;
+        self.pending.borrow_mut().insert(schema.id.clone(), Pending::default());
+        self.plan.telemetry.chunks_planned(known.len() as u64);
+        for chunk in known {
+            let parsed: Chunk = serde_json::from_str(&chunk.chunk_json).map_err(StateError::from)?;
+            if chunk.delivered {
+                self.plan.telemetry.chunk_done();
+            } else {
+                self.give(schema, parsed.clone(), jobs).await?;
+            }
+            last = Some(parsed);
+        }
+        let mut planned = record.planned || last.as_ref().is_some_and(|c| c.up_to.is_none());
+        while !planned {
+            let after = last.as_ref().and_then(|c| c.up_to.clone());
+            let up_to = self.next_bound(reader, schema, after.as_ref()).await?;
+            let chunk = Chunk { number: last.as_ref().map_or(0, |c| c.number + 1), after, up_to };
+            planned = chunk.up_to.is_none();
+            let chunk_json = serde_json::to_string(&chunk).map_err(StateError::from)?;
+            self.plan.store.chunk_planned(&table, chunk.number, chunk_json).await?;
+            self.plan.telemetry.chunks_planned(1);
+            self.give(schema, chunk.clone(), jobs).await?;
+            last = Some(chunk);
+        }
+        self.plan.store.put_snapshot_table(&table, &SnapshotTable { planned: true, ..record.clone() }).await?;
+        if let Some(pending) = self.pending.borrow_mut().get_mut(&schema.id) {
+            pending.planned = true;
+        }
+        self.finish_if_read(&schema.id)
+    }
+
+    async fn next_bound(
+        &self,
+        reader: &mut SnapshotReader,
+        schema: &TableSchema,
+        after: Option<&sluicebox_mysql::KeyBound>,
+    ) -> Result<Option<sluicebox_mysql::KeyBound>, Stop> {
+        let mut attempts = 0;
+        loop {
+            match reader.next_bound(schema, after, self.plan.chunk_rows).await {
+                Ok(bound) => return Ok(bound),
+                // A table that has gone or has no such key any more: one open chunk, which the reader finds void.
+                Err(MysqlError::Statement { code, .. }) if TABLE_CHANGED.contains(&code) => return Ok(None),
+                Err(error) => {
+                    self.again(&mut attempts, error).await?;
+                    if let Ok(fresh) = self.connect().await {
+                        *reader = fresh;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn give(&self, schema: &Arc<TableSchema>, chunk: Chunk, jobs: &mpsc::Sender<Job>) -> Result<(), Stop> {
+        if let Some(pending) = self.pending.borrow_mut().get_mut(&schema.id) {
+            pending.chunks += 1;
+        }
+        jobs.send(Job { schema: Arc::clone(schema), chunk }).await.map_err(|_| Stop::Gone)
+    }
+
+    fn finish_if_read(&self, table: &TableId) -> Result<(), Stop> {
+        let read = self.pending.borrow().get(table).is_some_and(|p| p.planned && p.chunks == 0);
+        if read {
+            self.pending.borrow_mut().remove(table);
+            self.send(SnapshotMessage::TableRead(table.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn send(&self, message: SnapshotMessage) -> Result<(), Stop> {
+        self.messages.send(message).map_err(|_| Stop::Gone)
+    }
+
+    /// One reader: chunk after chunk until there are no more.
+    async fn read(self: Rc<Self>, queue: Rc<Mutex<mpsc::Receiver<Job>>>) -> Result<(), Stop> {
+        let mut reader = None;
+        loop {
+            let job = queue.lock().await.recv().await;
+            let Some(job) = job else { return Ok(()) };
+            self.read_chunk(&mut reader, &job).await?;
+            if let Some(pending) = self.pending.borrow_mut().get_mut(&job.schema.id) {
+                pending.chunks -= 1;
+            }
+            self.finish_if_read(&job.schema.id)?;
+        }
+    }
+
+    async fn read_chunk(&self, reader: &mut Option<SnapshotReader>, job: &Job) -> Result<(), Stop> {
+        let table = &job.schema.id;
+        let mut attempts = 0;
+        loop {
+            let (reply, opened) = oneshot::channel();
+            self.send(SnapshotMessage::Open { table: table.clone(), reply })?;
+            // None: the table has gone, and with it the chunk.
+            let Some(Opened { window, seen, schema }) = opened.await.map_err(|_| Stop::Gone)? else { return Ok(()) };
+            match self.read_rows(reader, &schema, &job.chunk, &seen).await {
+                Ok(rows) => {
+                    let (reply, placed) = oneshot::channel();
+                    let chunk = job.chunk.clone();
+                    self.send(SnapshotMessage::Chunk { table: table.clone(), window, chunk, rows, reply })?;
+                    match placed.await.map_err(|_| Stop::Gone)? {
+                        Placed::Yes => return Ok(()),
+                        Placed::ReadAgain => {}
+                    }
+                }
+                Err(error) => {
+                    self.send(SnapshotMessage::Abandon { window })?;
+                    let changed = matches!(&error, MysqlError::Statement { code, .. } if TABLE_CHANGED.contains(code));
+                    if changed && attempts < ATTEMPTS {
+                        attempts += 1;
+                        tokio::time::sleep(PAUSE).await;
+                    } else {
+                        *reader = None;
+                        self.again(&mut attempts, error).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn read_rows(
+        &self,
+        reader: &mut Option<SnapshotReader>,
+        schema: &Arc<TableSchema>,
+        chunk: &Chunk,
+        seen: &Position,
+    ) -> Result<sluicebox_mysql::ChunkRows, MysqlError> {
+        let reader = match reader {
+            Some(reader) => reader,
+            None => reader.insert(self.connect().await?),
+        };
+        reader.read_chunk(schema, chunk, seen).await
+    }
+
+    /// Waits before another attempt, or gives up.
+    async fn again(&self, attempts: &mut u32, error: MysqlError) -> Result<(), Stop> {
+        let error = EngineError::Source(error);
+        *attempts += 1;
+        if error.disposition() != Disposition::Retry || *attempts >= ATTEMPTS {
+            return Err(Stop::Failed(error));
+        }
+        tracing::warn!(attempts, %error, "snapshot interrupted, trying again");
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
+    }
+
+    /// Reads a table without a key in one go.
+    async fn read_whole(&self, reader: &mut SnapshotReader, schema: &Arc<TableSchema>) -> Result<(), Stop> {
+        let table = &schema.id;
+        let (reply, opened) = oneshot::channel();
+        let (mark, marked) = crossbeam::channel::bounded(1);
+        self.send(SnapshotMessage::Pause { table: table.clone(), reply, mark: marked })?;
+        let Some(Opened { seen, schema, .. }) = opened.await.map_err(|_| Stop::Gone)? else { return Ok(()) };
+        let exact = reader.open_exact(&schema, &seen).await?;
+        if !exact.exact {
+            tracing::warn!(%table, "table without a key: changes of the moment at which its snapshot opened may come twice; grant LOCK TABLES to avoid it");
+        }
+        mark.send(exact.position).map_err(|_| Stop::Gone)?;
+        let messages = self.messages.clone();
+        let mut gone = false;
+        let read = reader
+            .read_exact(&schema, async |batch| {
+                let (placed, done) = oneshot::channel();
+                let sent = messages.send(SnapshotMessage::Whole { table: table.clone(), batch, placed });
+                gone = sent.is_err() || done.await.is_err();
+                if gone { Err(MysqlError::Stopped) } else { Ok(()) }
+            })
+            .await;
+        match read {
+            Ok(replaced) => {
+                self.plan.telemetry.replaced(replaced);
+                self.send(SnapshotMessage::TableRead(table.clone()))
+            }
+            Err(_) if gone => Err(Stop::Gone),
+            // Half of the table is in an open session: the pipeline begins again from its checkpoint without it.
+            Err(error) => Err(error.into()),
+        }
+    }
+}

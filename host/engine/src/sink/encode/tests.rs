@@ -1,0 +1,192 @@
+//! What rows become, read back record by record with the client's own reader.
+
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+use sluicebox_maxcompute::DataType;
+use sluicebox_maxcompute::record::{Value, read_records};
+use sluicebox_model::{Column, ColumnType, Origin};
+
+use super::*;
+
+fn column(name: &str, column_type: ColumnType) -> Column {
+    Column { name: name.into(), column_type, nullable: true, source_type: "".into(), charset: None, comment: None }
+}
+
+/// `t(id INT, name TEXT)`, keyed by `id` or not.
+fn schema(keyed: bool) -> Arc<TableSchema> {
+    Arc::new(TableSchema {
+        id: TableId::new("d", "t"),
+        version: 1,
+        columns: vec![column("id", ColumnType::Int), column("name", ColumnType::Text)],
+        key: if keyed { vec![0] } else { Vec::new() },
+        comment: None,
+        ddl: None,
+    })
+}
+
+fn sink(columns: &[(&str, &str)]) -> Vec<SinkColumn> {
+    let column = |(name, t): &(&str, &str)| SinkColumn {
+        name: (*name).to_owned(),
+        data_type: t.parse().expect("a type"),
+        nullable: true,
+    };
+    columns.iter().map(column).collect()
+}
+
+fn batch(schema: &Arc<TableSchema>, rows: &[(RowKind, i64, Option<&str>)]) -> ChangeBatch {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.1)));
+    let names: ArrayRef = Arc::new(StringArray::from_iter(rows.iter().map(|r| r.2)));
+    ChangeBatch {
+        schema: Arc::clone(schema),
+        kinds: rows.iter().map(|r| r.0).collect(),
+        columns: vec![ids, names],
+        origins: vec![Origin { first_row: 0, commit_micros: 0, ordinal: 1, transaction: None }],
+    }
+}
+
+fn spread(buckets: u32) -> Option<Spread> {
+    Some(Spread { buckets: NonZeroU32::new(buckets).expect("not zero"), hasher: Hasher::Default })
+}
+
+/// Every record of every bucket: (operation, id, name); `None` where a field is null.
+fn records(buffers: &mut Buffers) -> Vec<(i64, i64, Option<String>)> {
+    let types = [
+        DataType::Int,
+        DataType::String,
+        DataType::Bigint,
+        DataType::Bigint,
+        DataType::Tinyint,
+        DataType::Array(Box::new(DataType::Bigint)),
+        DataType::Array(Box::new(DataType::Bigint)),
+    ];
+    let mut found = Vec::new();
+    for bucket in buffers.at_least(0) {
+        let bytes = buffers.take(bucket).finish();
+        for record in read_records(&bytes, &types).expect("a sound stream") {
+            let number = |v: &Option<Value>| if let Some(Value::Bigint(n)) = v { *n } else { panic!("no number: {v:?}") };
+            let text = |v: &Option<Value>| match v {
+                Some(Value::Text(bytes)) => Some(String::from_utf8(bytes.to_vec()).expect("UTF-8")),
+                None => None,
+                other => panic!("no text: {other:?}"),
+            };
+            found.push((number(&record[4]), number(&record[0]), text(&record[1])));
+        }
+    }
+    found.sort_by_key(|r| r.1);
+    found
+}
+
+const UPSERT: i64 = 85;
+const DELETE: i64 = 68;
+
+fn encode(encoder: &mut Encoder, fit: &Fit, from: From, batch: &ChangeBatch, buffers: &mut Buffers) -> Encoded {
+    encoder.encode(batch, fit, spread(4), from, Instant::now(), buffers).expect("encodes")
+}
+
+#[test]
+fn each_kind_becomes_its_operation() {
+    let schema = schema(true);
+    let fit = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
+    let rows = [
+        (RowKind::Insert, 1, Some("a")),
+        (RowKind::After, 2, None),
+        (RowKind::Delete, 3, Some("gone")),
+        (RowKind::Read, 4, Some("d")),
+        (RowKind::Before, 5, Some("old")),
+        (RowKind::After, 6, Some("new key")),
+        (RowKind::Before, 7, Some("same key")),
+        (RowKind::After, 7, Some("newer")),
+    ];
+    let mut buffers = Buffers::default();
+    let encoded = encode(&mut Encoder::default(), &fit, From::Stream, &batch(&schema, &rows), &mut buffers);
+    assert_eq!(encoded, Encoded { written: 5, deleted: 2, left_out: 0 });
+    let text = |t: &str| Some(t.to_owned());
+    assert_eq!(
+        records(&mut buffers),
+        [
+            (UPSERT, 1, text("a")),
+            (UPSERT, 2, None),
+            (DELETE, 3, None),
+            (UPSERT, 4, text("d")),
+            (DELETE, 5, None),
+            (UPSERT, 6, text("new key")),
+            (UPSERT, 7, text("newer")),
+        ]
+    );
+    assert_eq!(buffers.total(), 0);
+}
+
+#[test]
+fn rows_are_fitted_by_name_and_case_does_not_count() {
+    let schema = schema(true);
+    let wide = sink(&[("extra", "bigint"), ("NAME", "string"), ("Id", "bigint")]);
+    let fit = Fit::new(&schema, &wide, &["Id".into()], false).expect("fits");
+    let mut buffers = Buffers::default();
+    let rows = [(RowKind::Insert, 9, Some("x"))];
+    encode(&mut Encoder::default(), &fit, From::Stream, &batch(&schema, &rows), &mut buffers);
+    let bucket = buffers.at_least(0)[0];
+    let types = [DataType::Bigint, DataType::String, DataType::Bigint];
+    let hidden = [DataType::Bigint, DataType::Bigint, DataType::Tinyint].into_iter();
+    let lists = std::iter::repeat_n(DataType::Array(Box::new(DataType::Bigint)), 2);
+    let types: Vec<_> = types.into_iter().chain(hidden).chain(lists).collect();
+    let found = read_records(&buffers.take(bucket).finish(), &types).expect("a sound stream");
+    assert_eq!(found[0][0], None);
+    assert_eq!(found[0][2], Some(Value::Bigint(9)));
+}
+
+#[test]
+fn a_table_without_a_key_appends_and_takes_no_deletes() {
+    let schema = schema(false);
+    let fit = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &[], false).expect("fits");
+    let rows = [(RowKind::Insert, 1, None), (RowKind::After, 2, None), (RowKind::Delete, 3, None)];
+    let mut buffers = Buffers::default();
+    let batch = batch(&schema, &rows);
+    let encoded = Encoder::default().encode(&batch, &fit, None, From::Stream, Instant::now(), &mut buffers).expect("encodes");
+    assert_eq!(encoded, Encoded { written: 2, deleted: 0, left_out: 1 });
+    assert_eq!(buffers.take(0).records(), 2);
+}
+
+/// The stream touches key 2 while the chunk with keys 1 to 3 is read: the chunk's version of it is older.
+#[test]
+fn a_chunk_leaves_out_what_the_stream_has_touched_inside_its_window() {
+    let schema = schema(true);
+    let fit = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
+    let (mut encoder, mut buffers) = (Encoder::default(), Buffers::default());
+    let before = batch(&schema, &[(RowKind::Insert, 1, Some("before the window"))]);
+    encode(&mut encoder, &fit, From::Stream, &before, &mut buffers);
+    encoder.windows.open(7);
+    let inside = [(RowKind::After, 2, Some("streamed")), (RowKind::Delete, 3, Some("deleted"))];
+    encode(&mut encoder, &fit, From::Stream, &batch(&schema, &inside), &mut buffers);
+    assert_eq!(encoder.windows.keys(), 2);
+    records(&mut buffers);
+    let chunk = [(RowKind::Read, 1, Some("read")), (RowKind::Read, 2, Some("stale")), (RowKind::Read, 3, Some("stale"))];
+    let encoded = encode(&mut encoder, &fit, From::Window(7), &batch(&schema, &chunk), &mut buffers);
+    assert_eq!(encoded, Encoded { written: 1, deleted: 0, left_out: 2 });
+    encoder.windows.close(7);
+    assert_eq!(encoder.windows.keys(), 0, "nothing is kept without a window");
+    assert_eq!(records(&mut buffers), [(UPSERT, 1, Some("read".to_owned()))]);
+}
+
+/// A window that opened later does not leave out rows for what was touched before it.
+#[test]
+fn a_later_window_counts_only_what_came_after_it() {
+    let schema = schema(true);
+    let fit = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
+    let (mut encoder, mut buffers) = (Encoder::default(), Buffers::default());
+    encoder.windows.open(1);
+    encode(&mut encoder, &fit, From::Stream, &batch(&schema, &[(RowKind::After, 5, None)]), &mut buffers);
+    encoder.windows.open(2);
+    let chunk = batch(&schema, &[(RowKind::Read, 5, Some("newest"))]);
+    assert_eq!(encode(&mut encoder, &fit, From::Window(2), &chunk, &mut buffers).written, 1);
+    assert_eq!(encode(&mut encoder, &fit, From::Window(1), &chunk, &mut buffers).left_out, 1);
+}
+
+#[test]
+fn a_null_key_is_an_error_that_names_the_column() {
+    let schema = schema(true);
+    let by_name = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["name".into()], false).expect("fits");
+    let batch = batch(&schema, &[(RowKind::Insert, 1, None)]);
+    let error = Encoder::default()
+        .encode(&batch, &by_name, spread(4), From::Stream, Instant::now(), &mut Buffers::default())
+        .expect_err("a null key");
+    assert!(error.to_string().contains("`name` of `d.t`"), "{error}");
+}

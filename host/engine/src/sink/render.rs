@@ -1,0 +1,44 @@
+//! A row as JSON, for dead letters: people read it, and it can be put in again.
+
+use serde_json::{Map, Value};
+use sluicebox_model::{ChangeBatch, RowKind};
+
+use super::cell::{ColumnView, Scratch, read};
+use super::cell::Cell;
+use super::mapping::{cast, data_type};
+
+/// One row image as a JSON object: `{"kind": "after", "row": {column: value}}`. Numbers that JSON readers round are texts; bytes
+/// are hexadecimal.
+pub fn row_as_json(batch: &ChangeBatch, row: usize) -> String {
+    let mut columns = Map::new();
+    let mut scratch = Scratch::default();
+    for (column, array) in batch.schema.columns.iter().zip(&batch.columns) {
+        let into = cast(column.column_type, &data_type(column.column_type));
+        let cell = match (ColumnView::new(array, column.column_type), into) {
+            (Some(view), Some(cast)) => read(view, row, cast, &mut scratch).ok().flatten(),
+            _ => None,
+        };
+        columns.insert(column.name.to_string(), cell.map_or(Value::Null, as_json));
+    }
+    let kind = match batch.kinds.get(row) {
+        Some(RowKind::Insert) | None => "insert",
+        Some(RowKind::Before) => "before",
+        Some(RowKind::After) => "after",
+        Some(RowKind::Delete) => "delete",
+        Some(RowKind::Read) => "read",
+    };
+    serde_json::json!({ "kind": kind, "row": columns }).to_string()
+}
+
+fn as_json(cell: Cell<'_>) -> Value {
+    match cell {
+        Cell::Integer(value) => value.into(),
+        Cell::Boolean(value) => value.into(),
+        Cell::Float(value) => value.into(),
+        Cell::Double(value) => value.into(),
+        Cell::Date(days) => days.into(),
+        Cell::Timestamp { seconds, nanos } => format!("{seconds}.{nanos:09}").into(),
+        Cell::Decimal { text, .. } | Cell::Text(text) => String::from_utf8_lossy(text).into_owned().into(),
+        Cell::Bytes(bytes) => bytes.iter().map(|b| format!("{b:02x}")).collect::<String>().into(),
+    }
+}

@@ -1,0 +1,250 @@
+//! A sink table: as it is, and what is done to it.
+//!
+//! What the service says counts, never what was remembered: before anything is changed the table is described, and only what
+//! is missing is issued. So a change that was half done when the process died is finished by doing it again. The one thing that
+//! a description cannot show is whether a rename or a drop has happened already when the name came back meanwhile; for
+//! that each statement's intent and completion are recorded.
+
+use std::sync::Arc;
+
+use sluicebox_maxcompute::{Client, Column, Hints, SessionColumn, Table, TableName, statement};
+use sluicebox_model::{SchemaChange, TableId, TableSchema};
+
+use super::encode::Fit;
+use super::evolve::{EvolvePolicy, SinkColumn, Step};
+use super::mapping::data_type;
+use crate::config::SchemaBehaviour;
+use crate::error::EngineError;
+use crate::pipeline::SourceChange;
+use crate::state::Store;
+
+/// How sink tables are made and changed.
+#[derive(Debug, Clone)]
+pub struct TableSettings {
+    /// Buckets of a Delta table that is made (`buckets-num`).
+    pub buckets: u32,
+    /// How schema changes reach the sink.
+    pub policy: EvolvePolicy,
+    /// Settings of each statement.
+    pub hints: Hints,
+}
+
+/// A target's table.
+#[derive(Debug)]
+pub struct SinkTable {
+    name: TableName,
+    label: String,
+    columns: Vec<SinkColumn>,
+    key: Vec<String>,
+}
+
+/// The statement that makes the table for rows of this schema.
+pub fn create_statement(project: &str, name: &TableName, schema: &TableSchema, buckets: u32) -> String {
+    let key: Vec<String> = schema.key_columns().map(|c| c.name.to_string()).collect();
+    let column = |(place, column): (usize, &sluicebox_model::Column)| Column {
+        name: column.name.to_string(),
+        data_type: data_type(column.column_type),
+        // Rows that a later schema change leaves without a value must still fit: only key columns refuse nulls.
+        nullable: !schema.key.contains(&place),
+        comment: column.comment.as_deref().map(str::to_owned),
+    };
+    let definition = statement::TableDefinition {
+        columns: schema.columns.iter().enumerate().map(column).collect(),
+        partition_keys: Vec::new(),
+        buckets: (!key.is_empty()).then_some(buckets),
+        primary_key: key,
+        comment: schema.comment.as_deref().map(str::to_owned),
+        lifecycle_days: None,
+        properties: Vec::new(),
+    };
+    statement::create_table(project, name, &definition)
+}
+
+/// The statement of one step.
+pub fn step_statement(project: &str, name: &TableName, step: &Step) -> String {
+    match step {
+        Step::Rename { old, new } => statement::rename_column(project, name, old, new),
+        Step::Drop(names) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            statement::drop_columns(project, name, &names)
+        }
+        Step::Add(columns) => {
+            let column = |(name, data_type, comment): &(String, _, _)| Column {
+                name: name.clone(),
+                data_type: Clone::clone(data_type),
+                nullable: true,
+                comment: Clone::clone(comment),
+            };
+            statement::add_columns(project, name, &columns.iter().map(column).collect::<Vec<_>>())
+        }
+        Step::Widen { column, to, comment } => statement::change_type(project, name, column, to, comment.as_deref()),
+        Step::Truncate => statement::truncate_table(project, name),
+        Step::DropTable => statement::drop_table(project, name),
+        Step::Comment(comment) => statement::set_comment(project, name, comment),
+    }
+}
+
+/// Columns of a described table.
+pub fn columns_of(table: &Table) -> Vec<SinkColumn> {
+    let column = |c: &Column| SinkColumn { name: c.name.clone(), data_type: c.data_type.clone(), nullable: c.nullable };
+    table.columns.iter().map(column).collect()
+}
+
+/// Why an existing table cannot take rows of a schema at all, whatever its columns; none when it can.
+pub fn unfit(table: &Table, schema: &TableSchema) -> Option<String> {
+    let names = |names: Vec<String>| if names.is_empty() { "no key".to_owned() } else { format!("the key ({})", names.join(", ")) };
+    let ours: Vec<String> = schema.key_columns().map(|c| c.name.to_ascii_lowercase()).collect();
+    let theirs: Vec<String> = table.primary_key.iter().map(|k| k.to_ascii_lowercase()).collect();
+    let sorted = |mut list: Vec<String>| {
+        list.sort();
+        list
+    };
+    if table.view {
+        return Some("it is a view".into());
+    }
+    if !table.partition_keys.is_empty() {
+        return Some("it is partitioned, which this version does not write to".into());
+    }
+    if sorted(ours.clone()) != sorted(theirs.clone()) {
+        return Some(format!(
+            "it has {}, the rows have {}; drop it, or route the table to another one",
+            names(theirs),
+            names(ours)
+        ));
+    }
+    if !ours.is_empty() && !table.is_delta() {
+        return Some("it has a key and is not transactional, so it takes no upserts; make it a Delta table".into());
+    }
+    None
+}
+
+impl SinkTable {
+    /// A table that nothing is known of yet.
+    pub fn new(name: TableName) -> Self {
+        let label = name.to_string();
+        Self { name, label, columns: Vec::new(), key: Vec::new() }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &TableName {
+        &self.name
+    }
+
+    /// Its name in logs and in the state.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Whether rows have a key: a Delta table.
+    pub fn is_keyed(&self) -> bool {
+        !self.key.is_empty()
+    }
+
+    /// How rows of a schema fit.
+    pub fn fit(&self, schema: &Arc<TableSchema>, settings: &TableSettings) -> Result<Fit, EngineError> {
+        let tolerant = matches!(settings.policy.behaviour, SchemaBehaviour::TryEvolve | SchemaBehaviour::Ignore);
+        Fit::new(schema, &self.columns, &self.key, tolerant).map_err(|reason| self.misfit(&schema.id, reason))
+    }
+
+    /// A session follows the columns that it was opened with: they must be those that rows are encoded for.
+    pub fn check_session(&self, columns: &[SessionColumn]) -> Result<(), EngineError> {
+        let same = columns.len() == self.columns.len()
+            && columns.iter().zip(&self.columns).all(|(theirs, ours)| {
+                theirs.name.eq_ignore_ascii_case(&ours.name) && theirs.data_type == ours.data_type
+            });
+        if same { Ok(()) } else { Err(EngineError::ChangedByOthers { target: self.label.clone() }) }
+    }
+
+    fn misfit(&self, table: &TableId, reason: String) -> EngineError {
+        EngineError::Schema { table: table.clone(), target: self.label.clone(), reason }
+    }
+
+    /// Carries out a change of a source.
+    pub(crate) async fn apply(
+        &mut self,
+        client: &Client,
+        store: &Store,
+        settings: &TableSettings,
+        change: &SourceChange,
+    ) -> Result<(), EngineError> {
+        let doing = |what: &str| format!("{what} `{}`", self.label);
+        let mut there = client.describe(&self.name).await.map_err(EngineError::sink(doing("describing")))?;
+        if there.is_none() {
+            let Some(output) = &change.output else { return Ok(()) };
+            self.create(client, settings, output).await?;
+            there = client.describe(&self.name).await.map_err(EngineError::sink(doing("describing")))?;
+        }
+        let Some(there) = there else {
+            return Err(self.misfit(&change.source, "it was created and is not there".into()));
+        };
+        if let Some(output) = &change.output
+            && let Some(reason) = unfit(&there, output)
+        {
+            return Err(self.misfit(&change.source, reason));
+        }
+        let existing = change.changes.iter().all(|c| matches!(c, SchemaChange::CreateTable));
+        let changes = if existing { &[][..] } else { &change.changes[..] };
+        let plan = settings.policy.plan(changes, change.output.as_deref(), &columns_of(&there));
+        let steps = plan.map_err(|refused| EngineError::SchemaChange { table: change.source.clone(), reason: refused.0 })?;
+        self.carry_out(client, store, settings, change, &steps).await?;
+        let after = if steps.is_empty() {
+            Some(there)
+        } else {
+            client.describe(&self.name).await.map_err(EngineError::sink(doing("describing")))?
+        };
+        self.columns = after.as_ref().map(columns_of).unwrap_or_default();
+        self.key = after.map(|t| t.primary_key).unwrap_or_default();
+        Ok(())
+    }
+
+    async fn create(&self, client: &Client, settings: &TableSettings, schema: &TableSchema) -> Result<(), EngineError> {
+        if let Some(database) = &self.name.schema {
+            let doing = format!("creating schema `{database}`");
+            client.create_schema(database).await.map_err(EngineError::sink(doing))?;
+        }
+        let sql = create_statement(client.project_name(), &self.name, schema, settings.buckets);
+        tracing::info!(target_table = self.label, keyed = !schema.key.is_empty(), "creating sink table");
+        self.execute(client, settings, &sql).await
+    }
+
+    async fn execute(&self, client: &Client, settings: &TableSettings, sql: &str) -> Result<(), EngineError> {
+        let doing = format!("running `{}`", sql.trim_end_matches(';'));
+        client.execute(sql, &settings.hints, self.name.schema.as_deref()).await.map_err(EngineError::sink(doing))?;
+        Ok(())
+    }
+
+    async fn carry_out(
+        &self,
+        client: &Client,
+        store: &Store,
+        settings: &TableSettings,
+        change: &SourceChange,
+        steps: &[Step],
+    ) -> Result<(), EngineError> {
+        for (number, step) in steps.iter().enumerate() {
+            let sql = step_statement(client.project_name(), &self.name, step);
+            // A difference that is found at a start belongs to no statement of the source; it is found again if it must be.
+            let Some(name) = &change.change else {
+                tracing::info!(target_table = self.label, statement = sql, "bringing sink table up to date");
+                self.execute(client, settings, &sql).await?;
+                continue;
+            };
+            let destructive = matches!(step, Step::Truncate | Step::DropTable);
+            if destructive && store.statement_done(&self.label, name, number).await? == Some(true) {
+                continue;
+            }
+            store.put_statement(&self.label, name, number, &sql, false).await?;
+            tracing::info!(target_table = self.label, statement = sql, "changing sink table");
+            match self.execute(client, settings, &sql).await {
+                Ok(()) => store.put_statement(&self.label, name, number, &sql, true).await?,
+                Err(EngineError::Sink { source: sluicebox_maxcompute::Error::StatementFailed { message, .. }, .. })
+                    if settings.policy.behaviour == SchemaBehaviour::TryEvolve =>
+                {
+                    tracing::warn!(target_table = self.label, statement = sql, error = message, "the service refused a schema change; rows are fitted by name");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,508 @@
+//! What is written and read, in the pipeline's own words.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Transaction};
+use serde::{Deserialize, Serialize};
+use sluicebox_model::{Position, TableSchema, TransactionId};
+
+use super::tables::{meta, set_meta};
+use super::{Reader, StateError, Store};
+
+/// Errors kept for `status`; older ones go, since the log has them too.
+const ERRORS_KEPT: i64 = 20;
+
+/// Where every target stands at least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Counts up with each one.
+    pub epoch: u64,
+    /// Everything up to here is in the sink.
+    pub position: Position,
+    /// When, in milliseconds since 1970-01-01T00:00:00Z.
+    pub taken_at_ms: i64,
+}
+
+/// What kind of tunnel session it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionKind {
+    /// Keyed rows into a Delta table.
+    Upsert,
+    /// Appended rows into an ordinary table.
+    Upload,
+}
+
+/// What a session holds once all its bytes were answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flushed {
+    /// Its target holds everything up to here once the session has committed.
+    pub position: Position,
+    /// Tables without a key whose snapshot is whole once the session has committed.
+    pub completes: Vec<String>,
+}
+
+/// A session that a crash may have left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// Its target, as `schema.table` or `table`.
+    pub target: String,
+    /// The service's name for it.
+    pub id: String,
+    /// What kind it is.
+    pub kind: SessionKind,
+    /// The epoch it belongs to.
+    pub epoch: u64,
+    /// None while it is only open.
+    pub flushed: Option<Flushed>,
+}
+
+/// A table's columns from one place of the stream on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaRecord {
+    /// The table, as `database.table`.
+    pub table: String,
+    /// The transaction that changed it; none for the columns it was first seen with.
+    pub transaction: Option<TransactionId>,
+    /// The columns; none when the table went.
+    pub schema: Option<TableSchema>,
+    /// The statement, where there was one.
+    pub ddl: Option<String>,
+}
+
+/// How far the snapshot of a table is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct SnapshotTable {
+    /// Every chunk has been cut (keyed tables).
+    pub planned: bool,
+    /// Every row is in the sink.
+    pub done: bool,
+    /// The server's guess of the number of rows when the snapshot began.
+    pub estimated_rows: u64,
+}
+
+/// One chunk of a table's snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotChunk {
+    /// Counts up along the key.
+    pub number: u64,
+    /// The chunk itself, as the source's crate writes it.
+    pub chunk_json: String,
+    /// Its rows are in the sink.
+    pub delivered: bool,
+}
+
+fn json<T: Serialize>(value: &T) -> Result<String, StateError> {
+    Ok(serde_json::to_string(value)?)
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+impl Store {
+    /// Writes where a new pipeline begins: position, first schemas and the tables to snapshot, all or nothing.
+    pub fn begin(
+        &self,
+        position: &Position,
+        now_ms: i64,
+        schemas: Vec<TableSchema>,
+        snapshot: Vec<(String, SnapshotTable)>,
+    ) -> Result<(), StateError> {
+        let position = json(position)?;
+        self.call_blocking(move |tx| {
+            write_checkpoint(tx, 0, &position, now_ms)?;
+            for schema in schemas {
+                let record = SchemaRecord { table: schema.id.to_string(), transaction: None, schema: Some(schema), ddl: None };
+                insert_schema(tx, &record)?;
+            }
+            snapshot.iter().try_for_each(|(table, record)| put_snapshot_table(tx, table, record))
+        })
+    }
+
+    /// The checkpoint; none before the pipeline has ever begun.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, StateError> {
+        self.call_blocking(|tx| read_checkpoint(tx))
+    }
+
+    /// Targets that are ahead of the checkpoint, and where they are.
+    pub fn targets_ahead(&self) -> Result<HashMap<String, Position>, StateError> {
+        self.call_blocking(|tx| {
+            let mut rows = tx.prepare("SELECT target, position_json FROM targets")?;
+            let rows = rows.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+            rows.map(|row| {
+                let (target, position) = row?;
+                Ok((target, serde_json::from_str(&position)?))
+            })
+            .collect()
+        })
+    }
+
+    /// Sessions that were open or flushed when the pipeline last stopped.
+    pub fn sessions(&self) -> Result<Vec<SessionRecord>, StateError> {
+        self.call_blocking(|tx| read_sessions(tx))
+    }
+
+    /// Records a session before its first byte is sent.
+    pub async fn session_open(&self, target: &str, id: &str, kind: SessionKind, epoch: u64) -> Result<(), StateError> {
+        let (target, id, kind) = (target.to_owned(), id.to_owned(), json(&kind)?);
+        self.call(move |tx| {
+            tx.execute(
+                "INSERT OR REPLACE INTO sessions (target, id, kind, epoch) VALUES (?1, ?2, ?3, ?4)",
+                (target, id, kind, number(epoch)),
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Records that all of a session's bytes were answered, before its commit is asked for.
+    pub async fn session_flushed(&self, target: &str, id: &str, flushed: &Flushed) -> Result<(), StateError> {
+        let (target, id, flushed) = (target.to_owned(), id.to_owned(), json(flushed)?);
+        self.call(move |tx| {
+            tx.execute("UPDATE sessions SET flushed_json = ?3 WHERE target = ?1 AND id = ?2", (target, id, flushed))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Records that a session has committed: its target stands at the session's position.
+    pub async fn session_committed(&self, session: &SessionRecord) -> Result<(), StateError> {
+        let session = session.clone();
+        self.call(move |tx| {
+            if let Some(flushed) = &session.flushed {
+                tx.execute(
+                    "INSERT OR REPLACE INTO targets (target, epoch, position_json) VALUES (?1, ?2, ?3)",
+                    (&session.target, number(session.epoch), json(&flushed.position)?),
+                )?;
+                for table in &flushed.completes {
+                    let record = SnapshotTable { planned: true, done: true, ..read_snapshot_table(tx, table)?.unwrap_or_default() };
+                    put_snapshot_table(tx, table, &record)?;
+                }
+            }
+            delete_session(tx, &session.target, &session.id)
+        })
+        .await
+    }
+
+    /// Forgets a session that was aborted or that the service no longer knows.
+    pub async fn session_dropped(&self, target: &str, id: &str) -> Result<(), StateError> {
+        let (target, id) = (target.to_owned(), id.to_owned());
+        self.call(move |tx| delete_session(tx, &target, &id)).await
+    }
+
+    /// Moves the checkpoint: every target has committed this epoch. `delivered` are chunks whose rows it holds, `tables_done`
+    /// tables whose snapshot is whole, `ahead` targets that hold more than this position and keep their own.
+    pub fn epoch_committed(
+        &self,
+        epoch: u64,
+        position: &Position,
+        now_ms: i64,
+        delivered: Vec<(String, u64)>,
+        tables_done: Vec<String>,
+        ahead: Vec<String>,
+    ) -> Result<(), StateError> {
+        let position = json(position)?;
+        self.call_blocking(move |tx| {
+            write_checkpoint(tx, epoch, &position, now_ms)?;
+            tx.execute(
+                "DELETE FROM targets WHERE epoch <= ?1 AND target NOT IN (SELECT value FROM json_each(?2))",
+                (number(epoch), json(&ahead)?),
+            )?;
+            for (table, chunk) in delivered {
+                tx.execute(
+                    "UPDATE snapshot_chunks SET delivered = 1 WHERE table_name = ?1 AND number = ?2",
+                    (table, number(chunk)),
+                )?;
+            }
+            for table in tables_done {
+                let record = SnapshotTable { planned: true, done: true, ..read_snapshot_table(tx, &table)?.unwrap_or_default() };
+                put_snapshot_table(tx, &table, &record)?;
+                // What is whole needs no chunks any more: a table of a million chunks leaves nothing behind.
+                tx.execute("DELETE FROM snapshot_chunks WHERE table_name = ?1", [table])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The columns of every table at a position: for each its last record that the position covers. Later records are
+    /// deleted, since the stream will bring them again.
+    pub fn schemas_at(&self, position: &Position) -> Result<Vec<TableSchema>, StateError> {
+        let position = position.clone();
+        self.call_blocking(move |tx| {
+            let records = read_schemas(tx)?;
+            let mut latest: HashMap<String, Option<TableSchema>> = HashMap::new();
+            for (number, record) in records {
+                if record.transaction.as_ref().is_none_or(|t| position.covers(t)) {
+                    latest.insert(record.table, record.schema);
+                } else {
+                    tx.execute("DELETE FROM schema_history WHERE number = ?1", [number])?;
+                }
+            }
+            let mut schemas: Vec<_> = latest.into_values().flatten().collect();
+            schemas.sort_by(|a, b| a.id.cmp(&b.id));
+            Ok(schemas)
+        })
+    }
+
+    /// Writes a table's new columns; before anything that follows them moves on.
+    pub fn schema_changed(&self, record: SchemaRecord) -> Result<(), StateError> {
+        self.call_blocking(move |tx| insert_schema(tx, &record))
+    }
+
+    /// Snapshot progress by table.
+    pub fn snapshot_tables(&self) -> Result<Vec<(String, SnapshotTable)>, StateError> {
+        self.call_blocking(|tx| read_snapshot_tables(tx))
+    }
+
+    /// Adds tables to the snapshot, or updates them.
+    pub async fn put_snapshot_table(&self, table: &str, record: &SnapshotTable) -> Result<(), StateError> {
+        let (table, record) = (table.to_owned(), record.clone());
+        self.call(move |tx| put_snapshot_table(tx, &table, &record)).await
+    }
+
+    /// A table's chunks in key order.
+    pub async fn snapshot_chunks(&self, table: &str) -> Result<Vec<SnapshotChunk>, StateError> {
+        let table = table.to_owned();
+        self.call(move |tx| {
+            let mut rows =
+                tx.prepare("SELECT number, chunk_json, delivered FROM snapshot_chunks WHERE table_name = ?1 ORDER BY number")?;
+            let rows = rows.query_map([table], |row| {
+                Ok(SnapshotChunk { number: unsigned(row.get(0)?), chunk_json: row.get(1)?, delivered: row.get(2)? })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Records a chunk that was cut.
+    pub async fn chunk_planned(&self, table: &str, chunk: u64, chunk_json: String) -> Result<(), StateError> {
+        let table = table.to_owned();
+        self.call(move |tx| {
+            tx.execute(
+                "INSERT OR REPLACE INTO snapshot_chunks (table_name, number, chunk_json) VALUES (?1, ?2, ?3)",
+                (table, number(chunk), chunk_json),
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether a statement that belongs to a schema change was finished; none when it was never begun.
+    pub async fn statement_done(&self, target: &str, change: &str, statement: usize) -> Result<Option<bool>, StateError> {
+        let (target, change, n) = (target.to_owned(), change.to_owned(), number(statement as u64));
+        self.call(move |tx| {
+            let found = tx
+                .query_row(
+                    "SELECT done FROM sink_statements WHERE target = ?1 AND change = ?2 AND number = ?3",
+                    (target, change, n),
+                    |row| row.get(0),
+                )
+                .optional()?;
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Records a statement before it is sent (`done` false) and after it was answered (`done` true).
+    pub async fn put_statement(&self, target: &str, change: &str, n: usize, text: &str, done: bool) -> Result<(), StateError> {
+        let (target, change, text, n) = (target.to_owned(), change.to_owned(), text.to_owned(), number(n as u64));
+        self.call(move |tx| {
+            tx.execute(
+                "INSERT OR REPLACE INTO sink_statements (target, change, number, statement, done) VALUES (?1, ?2, ?3, ?4, ?5)",
+                (target, change, n, text, done),
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Keeps rows that a guest condemned.
+    pub fn add_dead_letters(&self, letters: Vec<DeadLetter>) -> Result<(), StateError> {
+        self.call_blocking(move |tx| {
+            for letter in letters {
+                tx.execute(
+                    "INSERT INTO dead_letters (at_ms, table_name, place, plugin, reason, row_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    (letter.at_ms, letter.table, letter.place, letter.plugin, letter.reason, letter.row_json),
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Keeps an error for `status`.
+    pub fn add_error(&self, at_ms: i64, message: &str) -> Result<(), StateError> {
+        let message = message.to_owned();
+        self.call_blocking(move |tx| {
+            tx.execute("INSERT INTO errors (at_ms, message) VALUES (?1, ?2)", (at_ms, message))?;
+            tx.execute("DELETE FROM errors WHERE number <= (SELECT MAX(number) FROM errors) - ?1", [ERRORS_KEPT])?;
+            Ok(())
+        })
+    }
+
+    /// Reads a value of the pipeline's own.
+    pub fn meta<T: serde::de::DeserializeOwned + Send + 'static>(&self, key: &'static str) -> Result<Option<T>, StateError> {
+        self.call_blocking(move |tx| meta(tx, key))
+    }
+
+    /// Writes a value of the pipeline's own.
+    pub fn set_meta<T: Serialize>(&self, key: &'static str, value: &T) -> Result<(), StateError> {
+        let value = serde_json::to_value(value)?;
+        self.call_blocking(move |tx| set_meta(tx, key, &value))
+    }
+}
+
+/// A row that a guest condemned, or could not process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// When, in milliseconds since 1970-01-01T00:00:00Z.
+    pub at_ms: i64,
+    /// The table, as `database.table`.
+    pub table: String,
+    /// The transaction it came with, or `snapshot`.
+    pub place: String,
+    /// The plugin's content hash.
+    pub plugin: String,
+    /// The guest's words, or the trap.
+    pub reason: String,
+    /// The row as the plugin got it.
+    pub row_json: String,
+}
+
+impl Reader {
+    /// The checkpoint; none before the pipeline has ever begun.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, StateError> {
+        read_checkpoint(&self.connection)
+    }
+
+    /// Sessions that are open or flushed.
+    pub fn sessions(&self) -> Result<Vec<SessionRecord>, StateError> {
+        read_sessions(&self.connection)
+    }
+
+    /// Snapshot progress by table.
+    pub fn snapshot_tables(&self) -> Result<Vec<(String, SnapshotTable)>, StateError> {
+        read_snapshot_tables(&self.connection)
+    }
+
+    /// Chunks cut and chunks delivered of a table that is not whole yet.
+    pub fn chunk_counts(&self, table: &str) -> Result<(u64, u64), StateError> {
+        let counts = self.connection.query_row(
+            "SELECT COUNT(*), COALESCE(SUM(delivered), 0) FROM snapshot_chunks WHERE table_name = ?1",
+            [table],
+            |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))),
+        )?;
+        Ok(counts)
+    }
+
+    /// Number of dead letters.
+    pub fn dead_letters(&self) -> Result<u64, StateError> {
+        Ok(self.connection.query_row("SELECT COUNT(*) FROM dead_letters", [], |row| Ok(unsigned(row.get(0)?)))?)
+    }
+
+    /// The last errors, newest first: milliseconds since 1970-01-01T00:00:00Z and text.
+    pub fn errors(&self) -> Result<Vec<(i64, String)>, StateError> {
+        let mut rows = self.connection.prepare("SELECT at_ms, message FROM errors ORDER BY number DESC")?;
+        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Reads a value of the pipeline's own.
+    pub fn meta<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StateError> {
+        meta(&self.connection, key)
+    }
+}
+
+fn write_checkpoint(tx: &Transaction<'_>, epoch: u64, position_json: &str, now_ms: i64) -> Result<(), StateError> {
+    tx.execute(
+        "INSERT OR REPLACE INTO checkpoint (id, epoch, position_json, taken_at_ms) VALUES (1, ?1, ?2, ?3)",
+        (number(epoch), position_json, now_ms),
+    )?;
+    Ok(())
+}
+
+fn read_checkpoint(connection: &Connection) -> Result<Option<Checkpoint>, StateError> {
+    let row: Option<(i64, String, i64)> = connection
+        .query_row("SELECT epoch, position_json, taken_at_ms FROM checkpoint", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+        .optional()?;
+    row.map(|(epoch, position, taken_at_ms)| {
+        Ok(Checkpoint { epoch: unsigned(epoch), position: serde_json::from_str(&position)?, taken_at_ms })
+    })
+    .transpose()
+}
+
+fn read_sessions(connection: &Connection) -> Result<Vec<SessionRecord>, StateError> {
+    let mut rows = connection.prepare("SELECT target, id, kind, epoch, flushed_json FROM sessions ORDER BY target, id")?;
+    let rows = rows.query_map([], |r| {
+        let kind: String = r.get(2)?;
+        let flushed: Option<String> = r.get(4)?;
+        Ok((r.get(0)?, r.get(1)?, kind, r.get::<_, i64>(3)?, flushed))
+    })?;
+    rows.map(|row| {
+        let (target, id, kind, epoch, flushed) = row?;
+        let flushed = flushed.map(|text| serde_json::from_str(&text)).transpose()?;
+        Ok(SessionRecord { target, id, kind: serde_json::from_str(&kind)?, epoch: unsigned(epoch), flushed })
+    })
+    .collect()
+}
+
+fn delete_session(tx: &Transaction<'_>, target: &str, id: &str) -> Result<(), StateError> {
+    tx.execute("DELETE FROM sessions WHERE target = ?1 AND id = ?2", (target, id))?;
+    Ok(())
+}
+
+fn insert_schema(tx: &Transaction<'_>, record: &SchemaRecord) -> Result<(), StateError> {
+    tx.execute(
+        "INSERT INTO schema_history (table_name, transaction_json, schema_json, ddl) VALUES (?1, ?2, ?3, ?4)",
+        (
+            &record.table,
+            record.transaction.as_ref().map(json).transpose()?,
+            record.schema.as_ref().map(json).transpose()?,
+            &record.ddl,
+        ),
+    )?;
+    Ok(())
+}
+
+fn read_schemas(connection: &Connection) -> Result<Vec<(i64, SchemaRecord)>, StateError> {
+    let mut rows =
+        connection.prepare("SELECT number, table_name, transaction_json, schema_json, ddl FROM schema_history ORDER BY number")?;
+    let rows = rows.query_map([], |r| {
+        let transaction: Option<String> = r.get(2)?;
+        let schema: Option<String> = r.get(3)?;
+        Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, transaction, schema, r.get::<_, Option<String>>(4)?))
+    })?;
+    rows.map(|row| {
+        let (number, table, transaction, schema, ddl) = row?;
+        let transaction = transaction.map(|t| serde_json::from_str(&t)).transpose()?;
+        let schema = schema.map(|s| serde_json::from_str(&s)).transpose()?;
+        Ok((number, SchemaRecord { table, transaction, schema, ddl }))
+    })
+    .collect()
+}
+
+fn put_snapshot_table(tx: &Transaction<'_>, table: &str, record: &SnapshotTable) -> Result<(), StateError> {
+    tx.execute("INSERT OR REPLACE INTO snapshot_tables (table_name, record_json) VALUES (?1, ?2)", (table, json(record)?))?;
+    Ok(())
+}
+
+fn read_snapshot_table(connection: &Connection, table: &str) -> Result<Option<SnapshotTable>, StateError> {
+    let text: Option<String> = connection
+        .query_row("SELECT record_json FROM snapshot_tables WHERE table_name = ?1", [table], |row| row.get(0))
+        .optional()?;
+    Ok(text.map(|t| serde_json::from_str(&t)).transpose()?)
+}
+
+fn read_snapshot_tables(connection: &Connection) -> Result<Vec<(String, SnapshotTable)>, StateError> {
+    let mut rows = connection.prepare("SELECT table_name, record_json FROM snapshot_tables ORDER BY table_name")?;
+    let rows = rows.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?)))?;
+    rows.map(|row| {
+        let (table, record) = row?;
+        Ok((table, serde_json::from_str(&record)?))
+    })
+    .collect()
+}

@@ -1,0 +1,52 @@
+//! The database's tables, and its smallest reads and writes.
+
+use rusqlite::{Connection, OptionalExtension};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StateError;
+
+/// Values named `..._json` hold the serde form of our types; positions also print as text for people.
+pub(super) const CREATE: &str = "
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value_json TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS checkpoint (
+    id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, position_json TEXT NOT NULL, taken_at_ms INTEGER NOT NULL);
+-- where a target is ahead of the checkpoint
+CREATE TABLE IF NOT EXISTS targets (target TEXT PRIMARY KEY, epoch INTEGER NOT NULL, position_json TEXT NOT NULL) WITHOUT ROWID;
+-- flushed_json: none while the session is only open
+CREATE TABLE IF NOT EXISTS sessions (
+    target TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, epoch INTEGER NOT NULL, flushed_json TEXT,
+    PRIMARY KEY (target, id)) WITHOUT ROWID;
+-- schema_json: none when the table was dropped; transaction_json: none for the schema a table was first seen with
+CREATE TABLE IF NOT EXISTS schema_history (
+    number INTEGER PRIMARY KEY, table_name TEXT NOT NULL, transaction_json TEXT, schema_json TEXT, ddl TEXT);
+CREATE INDEX IF NOT EXISTS schema_history_by_table ON schema_history (table_name, number);
+CREATE TABLE IF NOT EXISTS snapshot_tables (table_name TEXT PRIMARY KEY, record_json TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS snapshot_chunks (
+    table_name TEXT NOT NULL, number INTEGER NOT NULL, chunk_json TEXT NOT NULL, delivered INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (table_name, number)) WITHOUT ROWID;
+-- one row for each statement at the sink that belongs to a schema change of the source
+CREATE TABLE IF NOT EXISTS sink_statements (
+    target TEXT NOT NULL, change TEXT NOT NULL, number INTEGER NOT NULL, statement TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (target, change, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dead_letters (
+    number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, table_name TEXT NOT NULL, place TEXT NOT NULL,
+    plugin TEXT NOT NULL, reason TEXT NOT NULL, row_json TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS errors (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, message TEXT NOT NULL);
+";
+
+pub(super) fn meta<T: DeserializeOwned>(connection: &Connection, key: &str) -> Result<Option<T>, StateError> {
+    let text: Option<String> = connection
+        .query_row("SELECT value_json FROM meta WHERE key = ?1", [key], |row| row.get(0))
+        .optional()?;
+    Ok(text.map(|t| serde_json::from_str(&t)).transpose()?)
+}
+
+pub(super) fn set_meta<T: Serialize + ?Sized>(connection: &Connection, key: &str, value: &T) -> Result<(), StateError> {
+    let text = serde_json::to_string(value)?;
+    connection.execute(
+        "INSERT INTO meta (key, value_json) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value_json = ?2",
+        (key, text),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! Upload sessions: rows appended to an ordinary table in numbered blocks, visible all at once at the commit.
+//!
+//! Order: [`create`](UploadSession::create), any number of [`put_block`](UploadSession::put_block)s, also at the same time, [`commit`](UploadSession::commit). A block sent
+//! again replaces the one with its number, so a failed `put_block` is simply repeated. Nothing is visible before the
+//! commit, and a session lives for 24 hours.
+//!
+//! A crash around the commit must not append twice: keep the id before committing, and ask for the
+//! [`status`](UploadSession::status) afterwards. [`SessionState::Committed`] is done, [`SessionState::Normal`] was not committed,
+//! [`SessionState::Gone`] cannot be known.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Deserialize;
+use tracing::debug;
+
+use crate::client::Client;
+use crate::record::Body;
+use crate::request::Request;
+use crate::retry::Poll;
+use crate::session::{RawSchema, SessionColumn, SessionState};
+use crate::table::TableName;
+use crate::{Error, Result};
+
+/// Blocks of a session: numbers from 0 up to, not including, this.
+pub const MAX_BLOCKS: u32 = 20_000;
+/// First wait between two questions whether a commit has finished; they double.
+const COMMIT_FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait between two questions.
+const COMMIT_LONGEST_WAIT: Duration = Duration::from_secs(16);
+/// All waits of a commit together, the same as for upsert sessions.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(120);
+/// The service's answer to a commit of a session that is not open any more.
+const STATUS_CONFLICT: &str = "StatusConflict";
+/// Bytes of one value that the service takes when the session document does not say: 8 MiB.
+const MAX_FIELD_SIZE: u64 = 8 << 20;
+
+/// An open upload session. A handle: clones share what is known of it.
+#[derive(Debug, Clone)]
+pub struct UploadSession {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    target: Target,
+    id: String,
+    columns: Vec<SessionColumn>,
+    max_field_size: u64,
+    state: RwLock<SessionState>,
+}
+
+#[derive(Debug, Clone)]
+struct Target {
+    table: TableName,
+    partition: Option<String>,
+    path: String,
+}
+
+impl UploadSession {
+    /// Opens a session on a table, or on one partition of it (`ds=20240309,hh=01`), which must exist.
+    pub async fn create(client: &Client, table: &TableName, partition: Option<&str>) -> Result<Self> {
+        let target = Target::new(client, table, partition);
+        let request = target.request(Method::POST, "create upload session of").query("uploads", "");
+        let document: Document = client.send(&request).await?.json(&request.operation)?;
+        Self::open(client, target, document, &request.operation)
+    }
+
+    /// Opens a handle of a session that exists. Fails with [`Error::SessionGone`] when it does not.
+    pub async fn attach(
+        client: &Client,
+        table: &TableName,
+        partition: Option<&str>,
+        id: &str,
+    ) -> Result<Self> {
+        let target = Target::new(client, table, partition);
+        let request = target.request(Method::GET, "read upload session of").query("uploadid", id);
+        let document: Document = client.send(&request).await?.json(&request.operation)?;
+        Self::open(client, target, document, &request.operation)
+    }
+
+    fn open(client: &Client, target: Target, document: Document, operation: &str) -> Result<Self> {
+        let state = SessionState::parse(&document.status, operation)?;
+        let inner = Inner {
+            client: client.clone(),
+            target,
+            id: document.upload_id,
+            columns: document.schema.columns(operation)?,
+            max_field_size: document.max_field_size.unwrap_or(MAX_FIELD_SIZE),
+            state: RwLock::new(state),
+        };
+        debug!(session = %inner.id, table = %inner.target.table, "upload session open");
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The id by which [`Self::attach`] finds it again.
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
+    /// The table that it appends to.
+    pub fn table(&self) -> &TableName {
+        &self.inner.target.table
+    }
+
+    /// The columns that its records follow, without partition columns.
+    pub fn columns(&self) -> &[SessionColumn] {
+        &self.inner.columns
+    }
+
+    /// Bytes of one value at most.
+    pub fn max_field_size(&self) -> u64 {
+        self.inner.max_field_size
+    }
+
+    /// The state as of the last answer about the session as a whole.
+    pub fn last_state(&self) -> SessionState {
+        *self.inner.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the service for the state; [`SessionState::Gone`] when it does not know the session.
+    pub async fn status(&self) -> Result<SessionState> {
+        match self.ask(&self.request(Method::GET, "read upload session of")).await {
+            Ok(document) => self.take(&document),
+            Err(Error::SessionGone(_)) => Ok(SessionState::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Numbers of the blocks that the service has stored, rising.
+    pub async fn blocks(&self) -> Result<Vec<u32>> {
+        let request = self.request(Method::GET, "list blocks of").query("getblockid", "true");
+        let document = self.ask(&request).await?;
+        self.take(&document)?;
+        let mut blocks: Vec<u32> = document.uploaded_block_list.iter().map(|block| block.block_id).collect();
+        blocks.sort_unstable();
+        Ok(blocks)
+    }
+
+    /// Stores a block. When it returns the block is stored, not visible; a block with this number is replaced.
+    /// `block` must be below [`MAX_BLOCKS`].
+    pub async fn put_block(&self, block: u32, body: &Body) -> Result<()> {
+        if block >= MAX_BLOCKS {
+            return Err(Error::Options(format!("block {block} of {MAX_BLOCKS}")));
+        }
+        let target = &self.inner.target;
+        let operation = format!("write a block of `{}`", target.table);
+        let mut request = Request::tunnel(Method::PUT, target.path.clone(), operation, true)
+            .query("uploadid", self.inner.id.as_str())
+            .query("blockid", block.to_string())
+            .query_if("partition", target.partition.as_deref())
+            .header("content-type", "application/octet-stream");
+        if let Some(encoding) = body.compression.content_encoding() {
+            request = request.header("content-encoding", encoding);
+        }
+        request.body = body.bytes.clone();
+        self.inner.client.send(&request).await.map(|_| ())
+    }
+
+    /// Makes all stored blocks visible at once, and waits for it. A session that is committed already stays so.
+    /// [`Error::StillCommitting`] after two minutes; [`Error::SessionGone`] when the service does not know the session,
+    /// which says nothing about its rows.
+    pub async fn commit(&self) -> Result<()> {
+        let mut waits = Poll::new(COMMIT_FIRST_WAIT, COMMIT_LONGEST_WAIT, COMMIT_PATIENCE);
+        loop {
+            match self.commit_once().await? {
+                SessionState::Committed => return Ok(()),
+                SessionState::Committing | SessionState::Normal => {}
+                state @ (SessionState::Aborted
+                | SessionState::Expired
+                | SessionState::Critical
+                | SessionState::Unknown
+                | SessionState::Gone) => {
+                    return Err(Error::SessionLost { id: self.inner.id.clone(), state });
+                }
+            }
+            let Some(wait) = waits.next() else {
+                return Err(Error::StillCommitting { id: self.inner.id.clone(), waited: waits.waited() });
+            };
+            self.inner.client.timing().sleep(wait).await;
+        }
+    }
+
+    /// Posts the commit, or, where it has been accepted, asks how far it is.
+    async fn commit_once(&self) -> Result<SessionState> {
+        let committing = self.last_state() == SessionState::Committing;
+        let method = if committing { Method::GET } else { Method::POST };
+        match self.ask(&self.request(method, "commit upload session of")).await {
+            Ok(document) => self.take(&document),
+            // A commit whose answer was lost and that was sent again meets its own success.
+            Err(Error::Rejected(answer)) if answer.code == STATUS_CONFLICT => match self.status().await? {
+                state @ (SessionState::Committed | SessionState::Committing) => Ok(state),
+                _ => Err(Error::Rejected(answer)),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn request(&self, method: Method, what: &str) -> Request {
+        self.inner.target.request(method, what).query("uploadid", self.inner.id.as_str())
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Document> {
+        self.inner.client.send(request).await?.json(&request.operation)
+    }
+
+    fn take(&self, document: &Document) -> Result<SessionState> {
+        let state = SessionState::parse(&document.status, "read an upload session")?;
+        *self.inner.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        Ok(state)
+    }
+}
+
+impl Target {
+    fn new(client: &Client, table: &TableName, partition: Option<&str>) -> Self {
+        let path = table.tunnel_path(client.project_name());
+        Self { table: table.clone(), partition: partition.map(str::to_owned), path }
+    }
+
+    fn request(&self, method: Method, what: &str) -> Request {
+        let operation = format!("{what} `{}`", self.table);
+        Request::tunnel(method, self.path.clone(), operation, false)
+            .query_if("partition", self.partition.as_deref())
+    }
+}
+
+/// The session document.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
+    #[serde(rename = "UploadID")]
+    upload_id: String,
+    status: String,
+    schema: RawSchema,
+    max_field_size: Option<u64>,
+    #[serde(default)]
+    uploaded_block_list: Vec<RawBlock>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawBlock {
+    #[serde(rename = "BlockID")]
+    block_id: u32,
+}

@@ -1,0 +1,348 @@
+//! Upsert sessions: rows for a Delta table, bucket by bucket, visible all at once at the commit.
+//!
+//! Order: [`create`](UpsertSession::create), any number of [`put`](UpsertSession::put)s, [`commit`](UpsertSession::commit). Nothing is visible before
+//! the commit; what was written is dropped by [`abort`](UpsertSession::abort) or after 24 hours. A crash leaves the session as it is;
+//! who kept its id can [`attach`](UpsertSession::attach) and commit, or ask for its state.
+//!
+//! Rules that the caller keeps:
+//! - one `put` per bucket at a time: the order of requests is the only order that rows of one key have;
+//! - after a `put` that failed, or that returned [`Stored::EchoPossible`], no newer rows of that bucket go into the
+//!   same session: an attempt without an answer may still arrive, and would set them back;
+//! - no two sessions with rows of the same key at the same time: the result is undefined;
+//! - no schema change while a session is open.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Deserialize;
+use tracing::debug;
+
+use crate::bucket::Hasher;
+use crate::client::{Attempts, Client};
+use crate::record::Body;
+use crate::request::{Request, path_of};
+use crate::retry::Poll;
+use crate::session::{RawSchema, SessionColumn, SessionState, is_true};
+use crate::table::TableName;
+use crate::{Error, Result};
+
+/// First wait between two questions whether a commit has finished; they double.
+const COMMIT_FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait between two questions.
+const COMMIT_LONGEST_WAIT: Duration = Duration::from_secs(16);
+/// All waits of a commit together, as in the Java client.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Names of slots asked for at creation. It is a wish; one is what the official clients ask for.
+const SLOT_WISH: &str = "1";
+
+/// What became of the rows of a bucket that were stored.
+#[must_use = "after `EchoPossible` no newer rows of the bucket may go into the session"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// They arrived once.
+    Once,
+    /// They arrived, and may arrive again: an earlier attempt got no answer, or one of a gateway only.
+    EchoPossible,
+}
+
+/// An open upsert session. A handle: clones share what is known of it.
+#[derive(Debug, Clone)]
+pub struct UpsertSession {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    target: Target,
+    id: String,
+    columns: Vec<SessionColumn>,
+    hash_key: Vec<String>,
+    hasher: Hasher,
+    partial_update: bool,
+    buckets: NonZeroU32,
+    /// Where the buckets are, and the state, as of the last answer.
+    live: RwLock<Live>,
+}
+
+#[derive(Debug, Clone)]
+struct Target {
+    table: TableName,
+    partition: Option<String>,
+    path: String,
+}
+
+#[derive(Debug, Clone)]
+struct Live {
+    /// By bucket.
+    slots: Vec<Slot>,
+    state: SessionState,
+}
+
+#[derive(Debug, Clone)]
+struct Slot {
+    id: String,
+    server: String,
+}
+
+impl UpsertSession {
+    /// Opens a session on a Delta table, or on one partition of it (`ds=20240309,hh=01`), which must exist.
+    pub async fn create(client: &Client, table: &TableName, partition: Option<&str>) -> Result<Self> {
+        let target = Target::new(client, table, partition);
+        let request = target.request(Method::POST, "create upsert session of").query("slotnum", SLOT_WISH);
+        let document: Document = client.send(&request).await?.json(&request.operation)?;
+        Self::open(client, target, document, &request.operation)
+    }
+
+    /// Opens a handle of a session that exists. Fails with [`Error::SessionGone`] when it does not.
+    pub async fn attach(
+        client: &Client,
+        table: &TableName,
+        partition: Option<&str>,
+        id: &str,
+    ) -> Result<Self> {
+        let target = Target::new(client, table, partition);
+        let request = target.request(Method::GET, "read upsert session of").query("upsertid", id);
+        let document: Document = client.send(&request).await?.json(&request.operation)?;
+        Self::open(client, target, document, &request.operation)
+    }
+
+    fn open(client: &Client, target: Target, document: Document, operation: &str) -> Result<Self> {
+        let live = document.live(operation)?;
+        let hasher = Hasher::from_name(&document.hasher).ok_or_else(|| {
+            Error::malformed(operation, format_args!("unknown hasher `{}`", document.hasher))
+        })?;
+        let buckets = u32::try_from(live.slots.len()).ok().and_then(NonZeroU32::new);
+        let inner = Inner {
+            client: client.clone(),
+            target,
+            id: document.id,
+            columns: document.schema.columns(operation)?,
+            hash_key: document.hash_key,
+            hasher,
+            partial_update: document.enable_partial_update.as_ref().is_some_and(is_true),
+            buckets: buckets.ok_or_else(|| Error::malformed(operation, "a session without buckets"))?,
+            live: RwLock::new(live),
+        };
+        debug!(session = %inner.id, table = %inner.target.table, buckets = inner.buckets, "upsert session open");
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The id by which [`Self::attach`] finds it again.
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
+    /// The table that it writes to.
+    pub fn table(&self) -> &TableName {
+        &self.inner.target.table
+    }
+
+    /// The columns that its records follow, without partition columns and hidden ones.
+    pub fn columns(&self) -> &[SessionColumn] {
+        &self.inner.columns
+    }
+
+    /// Names of the columns whose hashes choose the bucket.
+    pub fn hash_key(&self) -> &[String] {
+        &self.inner.hash_key
+    }
+
+    /// The hash functions of its table.
+    pub fn hasher(&self) -> Hasher {
+        self.inner.hasher
+    }
+
+    /// Number of buckets; the same over the session's life.
+    pub fn bucket_count(&self) -> NonZeroU32 {
+        self.inner.buckets
+    }
+
+    /// Whether records may set some of the columns only.
+    pub fn partial_update(&self) -> bool {
+        self.inner.partial_update
+    }
+
+    /// The state as of the last answer about the session as a whole.
+    pub fn last_state(&self) -> SessionState {
+        self.inner.live.read().unwrap_or_else(PoisonError::into_inner).state
+    }
+
+    /// Asks the service for the state; [`SessionState::Gone`] when it does not know the session.
+    pub async fn status(&self) -> Result<SessionState> {
+        match self.reload().await {
+            Ok(()) => Ok(self.last_state()),
+            Err(Error::SessionGone(_)) => Ok(SessionState::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the session again, mainly to learn of moved slots. Fails when the number of buckets has changed.
+    pub async fn reload(&self) -> Result<()> {
+        let request = self.request(Method::GET, "read upsert session of");
+        let document: Document = self.inner.client.send(&request).await?.json(&request.operation)?;
+        self.take(&document, &request.operation)
+    }
+
+    /// Stores the rows of one bucket. When it returns they are stored, not visible. `bucket` must be below
+    /// [`Self::bucket_count`]. See the module for what the caller must not do meanwhile, and after a failure.
+    pub async fn put(&self, bucket: u32, body: &Body) -> Result<Stored> {
+        let mut slot = self.slot(bucket)?;
+        let mut request = self.put_request(bucket, &slot, body);
+        let mut attempts = Attempts::default();
+        loop {
+            let failure = match self.inner.client.attempt(&request).await {
+                Ok(_) if attempts.echo_possible() => return Ok(Stored::EchoPossible),
+                Ok(_) => return Ok(Stored::Once),
+                Err(failure) => failure,
+            };
+            let again = attempts.again(&self.inner.client, &request, failure).await?;
+            match (again.status, again.routed_server) {
+                (Some(308), Some(server)) => self.moved(&slot.id, &server),
+                // The new place was not named, or the gateway lost the worker: the session knows where it is.
+                (Some(308 | 502 | 504), _) => self.reload().await?,
+                _ => {}
+            }
+            slot = self.slot(bucket)?;
+            request = self.put_request(bucket, &slot, body);
+        }
+    }
+
+    /// Makes all rows visible at once, and waits for it. Fails with [`Error::SessionGone`] when the service does not
+    /// know the session *before* it has accepted the commit; one that is gone after that has been committed.
+    /// [`Error::StillCommitting`] after two minutes.
+    pub async fn commit(&self) -> Result<()> {
+        let mut waits = Poll::new(COMMIT_FIRST_WAIT, COMMIT_LONGEST_WAIT, COMMIT_PATIENCE);
+        let mut accepted = false;
+        loop {
+            match self.commit_once().await {
+                Ok(SessionState::Committed) => return Ok(()),
+                Ok(SessionState::Committing | SessionState::Normal) => accepted = true,
+                Ok(state) => return Err(Error::SessionLost { id: self.inner.id.clone(), state }),
+                Err(Error::SessionGone(_)) if accepted => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            let Some(wait) = waits.next() else {
+                return Err(Error::StillCommitting { id: self.inner.id.clone(), waited: waits.waited() });
+            };
+            self.inner.client.timing().sleep(wait).await;
+        }
+    }
+
+    async fn commit_once(&self) -> Result<SessionState> {
+        let request = self.routed(Method::POST, "commit upsert session of")?;
+        let document: Document = self.inner.client.send(&request).await?.json(&request.operation)?;
+        self.take(&document, &request.operation)?;
+        Ok(self.last_state())
+    }
+
+    /// Drops all rows. A session that is gone counts as aborted.
+    pub async fn abort(&self) -> Result<()> {
+        let request = self.routed(Method::DELETE, "abort upsert session of")?;
+        match self.inner.client.send(&request).await {
+            Ok(_) | Err(Error::SessionGone(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn request(&self, method: Method, what: &str) -> Request {
+        self.inner.target.request(method, what).query("upsertid", self.inner.id.as_str())
+    }
+
+    /// A call that goes to the worker of bucket 0.
+    fn routed(&self, method: Method, what: &str) -> Result<Request> {
+        Ok(self.request(method, what).header("odps-tunnel-routed-server", self.slot(0)?.server))
+    }
+
+    fn put_request(&self, bucket: u32, slot: &Slot, body: &Body) -> Request {
+        let mut request = self
+            .request(Method::PUT, "write a bucket of")
+            .query("bucketid", bucket.to_string())
+            .query("slotid", slot.id.as_str())
+            .query("record_count", body.records.to_string())
+            .header("odps-tunnel-routed-server", slot.server.as_str());
+        if let Some(encoding) = body.compression.content_encoding() {
+            request = request.header("content-encoding", encoding);
+        }
+        request.body = body.bytes.clone();
+        request
+    }
+
+    fn slot(&self, bucket: u32) -> Result<Slot> {
+        let live = self.inner.live.read().unwrap_or_else(PoisonError::into_inner);
+        let slot = usize::try_from(bucket).ok().and_then(|bucket| live.slots.get(bucket)).cloned();
+        slot.ok_or_else(|| Error::Options(format!("bucket {bucket} of {}", self.inner.buckets)))
+    }
+
+    fn moved(&self, slot: &str, server: &str) {
+        let mut live = self.inner.live.write().unwrap_or_else(PoisonError::into_inner);
+        for known in live.slots.iter_mut().filter(|known| known.id == slot) {
+            known.server = server.to_owned();
+        }
+        debug!(session = %self.inner.id, slot, server, "slot moved");
+    }
+
+    /// Takes over what can change: slots and state.
+    fn take(&self, document: &Document, operation: &str) -> Result<()> {
+        let fresh = document.live(operation)?;
+        let mut live = self.inner.live.write().unwrap_or_else(PoisonError::into_inner);
+        if fresh.slots.len() != live.slots.len() {
+            return Err(Error::malformed(operation, "the number of buckets has changed"));
+        }
+        *live = fresh;
+        Ok(())
+    }
+}
+
+impl Target {
+    fn new(client: &Client, table: &TableName, partition: Option<&str>) -> Self {
+        let path = table.tunnel_path(client.project_name()) + &path_of(&["upserts"]);
+        Self { table: table.clone(), partition: partition.map(str::to_owned), path }
+    }
+
+    fn request(&self, method: Method, what: &str) -> Request {
+        let operation = format!("{what} `{}`", self.table);
+        Request::tunnel(method, self.path.clone(), operation, false)
+            .query_if("partition", self.partition.as_deref())
+    }
+}
+
+/// The session document.
+#[derive(Debug, Deserialize)]
+struct Document {
+    id: String,
+    schema: RawSchema,
+    hash_key: Vec<String>,
+    hasher: String,
+    slots: Vec<RawSlot>,
+    status: String,
+    enable_partial_update: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawSlot {
+    slot_id: String,
+    buckets: Vec<u32>,
+    worker_addr: String,
+}
+
+impl Document {
+    /// The slots by bucket: each bucket from 0 on must have exactly one.
+    fn live(&self, operation: &str) -> Result<Live> {
+        let count = self.slots.iter().map(|slot| slot.buckets.len()).sum();
+        let mut by_bucket: Vec<Option<Slot>> = vec![None; count];
+        for raw in &self.slots {
+            for bucket in &raw.buckets {
+                let place = usize::try_from(*bucket).ok().and_then(|bucket| by_bucket.get_mut(bucket));
+                let place = place.filter(|place| place.is_none());
+                let place = place.ok_or_else(|| Error::malformed(operation, "buckets with gaps or twice"))?;
+                *place = Some(Slot { id: raw.slot_id.clone(), server: raw.worker_addr.clone() });
+            }
+        }
+        let slots = by_bucket.into_iter().flatten().collect();
+        Ok(Live { slots, state: SessionState::parse(&self.status, operation)? })
+    }
+}

@@ -1,0 +1,15 @@
+//! What this crate sends and reads, against bytes recorded from the official clients, and against a server that fails
+//! in scripted ways.
+
+#![allow(clippy::unwrap_used, reason = "what a test takes for granted is a test too")]
+
+mod auth;
+mod bodies;
+mod bucket_hash;
+mod conversation;
+mod failures;
+mod fixture;
+mod record_encode;
+mod server;
+mod statements;
+mod upserts;

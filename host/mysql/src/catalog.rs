@@ -1,0 +1,271 @@
+//! What tables a server has, and what they look like now.
+//!
+//! Two queries answer for all tables at once, for servers with ten thousand of them. What `information_schema` says is
+//! the present, not a place of the stream: whoever joins it with a stream has to know that no DDL lay between.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use mysql_async::{Params, Value};
+use sluicebox_model::{Column, TableId, TableSchema};
+
+use crate::client::{Client, quote};
+use crate::ddl::charset;
+use crate::error::MysqlError;
+use crate::options::{ServerInfo, TypeOptions};
+use crate::types::DeclaredType;
+
+/// Up to so many tables are named in the query; more are sorted out here, for a statement takes 65,535 parameters.
+const MOST_NAMED: usize = 500;
+/// Databases named in one query.
+const MOST_DATABASES: usize = 1_000;
+
+/// All base tables outside the system databases.
+pub(crate) async fn tables(client: &mut Client) -> Result<Vec<TableId>, MysqlError> {
+    let statement = "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES \
+                     WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \
+                     AND TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')";
+    let rows: Vec<(String, String)> = client.rows(statement, "listing the tables").await?;
+    let mut tables: Vec<_> =
+        rows.into_iter().map(|(database, table)| TableId::new(database, table)).collect();
+    tables.sort();
+    Ok(tables)
+}
+
+/// A table on its way to a schema.
+#[derive(Default)]
+struct Found {
+    columns: Vec<Column>,
+    comment: Option<Arc<str>>,
+    keys: Vec<Key>,
+}
+
+/// A unique key: its name, and each part's column (none for an expression) and whether it may be null.
+struct Key {
+    name: String,
+    parts: Vec<(Option<String>, bool)>,
+}
+
+impl Key {
+    fn is_primary(&self) -> bool {
+        self.name.eq_ignore_ascii_case("PRIMARY")
+    }
+
+    fn tells_rows_apart(&self) -> bool {
+        self.parts.iter().all(|(column, nullable)| column.is_some() && !nullable)
+    }
+}
+
+/// The schemas of those of the tables that are there, in the order asked for.
+pub(crate) async fn schemas(
+    client: &mut Client,
+    server: &ServerInfo,
+    tables: &[TableId],
+    types: &TypeOptions,
+) -> Result<Vec<TableSchema>, MysqlError> {
+    let wanted = Wanted::new(server, tables);
+    let mut found: HashMap<TableId, Found> = HashMap::with_capacity(tables.len());
+    for filter in wanted.filters() {
+        read_tables(client, &filter, &wanted, &mut found).await?;
+        read_columns(client, &filter, types, &wanted, &mut found).await?;
+        read_keys(client, &filter, &wanted, &mut found).await?;
+    }
+    let mut schemas = Vec::with_capacity(found.len());
+    for id in tables {
+        let Some((id, found)) = found.remove_entry(&wanted.folded(id)) else { continue };
+        let id = wanted.spelled(&id);
+        if found.columns.is_empty() {
+            continue;
+        }
+        let key = choose_key(client, &id, &found).await?;
+        schemas.push(TableSchema {
+            id,
+            version: 1,
+            columns: found.columns,
+            key,
+            comment: found.comment,
+            ddl: None,
+        });
+    }
+    Ok(schemas)
+}
+
+/// The tables asked for, and how names compare.
+struct Wanted {
+    /// As compared, to as the caller spells it.
+    tables: HashMap<TableId, TableId>,
+    fold: bool,
+}
+
+/// A condition with its parameters.
+struct Filter {
+    condition: String,
+    params: Vec<Value>,
+}
+
+impl Wanted {
+    fn new(server: &ServerInfo, tables: &[TableId]) -> Self {
+        let mut wanted = Self { tables: HashMap::new(), fold: server.lower_case_table_names != 0 };
+        wanted.tables = tables.iter().map(|id| (wanted.folded(id), id.clone())).collect();
+        wanted
+    }
+
+    fn folded(&self, id: &TableId) -> TableId {
+        match self.fold {
+            true => TableId::new(id.database.to_lowercase(), id.table.to_lowercase()),
+            false => id.clone(),
+        }
+    }
+
+    fn spelled(&self, folded: &TableId) -> TableId {
+        self.tables.get(folded).unwrap_or(folded).clone()
+    }
+
+    /// The table of this name if it was asked for, as compared.
+    fn take(&self, database: String, table: String) -> Option<TableId> {
+        let id = self.folded(&TableId::new(database, table));
+        self.tables.contains_key(&id).then_some(id)
+    }
+
+    fn filters(&self) -> Vec<Filter> {
+        let databases: BTreeSet<&str> = self.tables.values().map(|id| &*id.database).collect();
+        let databases: Vec<&str> = databases.into_iter().collect();
+        databases
+            .chunks(MOST_DATABASES)
+            .map(|some| {
+                let mut condition = format!("TABLE_SCHEMA IN ({})", marks(some.len()));
+                let mut params: Vec<Value> = some.iter().map(|d| Value::from(*d)).collect();
+                if self.tables.len() <= MOST_NAMED {
+                    condition.push_str(&format!(" AND TABLE_NAME IN ({})", marks(self.tables.len())));
+                    params.extend(self.tables.values().map(|id| Value::from(&*id.table)));
+                }
+                Filter { condition, params }
+            })
+            .collect()
+    }
+}
+
+fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+impl Filter {
+    fn params(&self) -> Params {
+        Params::Positional(self.params.clone())
+    }
+}
+
+async fn read_tables(
+    client: &mut Client,
+    filter: &Filter,
+    wanted: &Wanted,
+    found: &mut HashMap<TableId, Found>,
+) -> Result<(), MysqlError> {
+    let statement = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_COMMENT FROM information_schema.TABLES \
+         WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND {}",
+        filter.condition
+    );
+    let rows: Vec<(String, String, Option<String>)> =
+        client.rows_with(&statement, filter.params(), "reading the tables' comments").await?;
+    for (database, table, comment) in rows {
+        if let Some(id) = wanted.take(database, table) {
+            found.entry(id).or_default().comment = comment.filter(|c| !c.is_empty()).map(Arc::from);
+        }
+    }
+    Ok(())
+}
+
+/// database, table, column, type, nullable, character set, comment
+type ColumnRow = (String, String, String, String, String, Option<String>, Option<String>);
+
+async fn read_columns(
+    client: &mut Client,
+    filter: &Filter,
+    types: &TypeOptions,
+    wanted: &Wanted,
+    found: &mut HashMap<TableId, Found>,
+) -> Result<(), MysqlError> {
+    let statement = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, CAST(COLUMN_TYPE AS CHAR), IS_NULLABLE, CHARACTER_SET_NAME, \
+         CAST(COLUMN_COMMENT AS CHAR) FROM information_schema.COLUMNS WHERE {} \
+         ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION",
+        filter.condition
+    );
+    let rows: Vec<ColumnRow> =
+        client.rows_with(&statement, filter.params(), "reading the tables' columns").await?;
+    for (database, table, name, declared, nullable, charset, comment) in rows {
+        let Some(id) = wanted.take(database, table) else { continue };
+        // A view has columns, and no entry.
+        let Some(table) = found.get_mut(&id) else { continue };
+        let meaning = DeclaredType::parse(&declared).and_then(|t| t.column_type(types));
+        let Some(column_type) = meaning else {
+            return Err(MysqlError::UnsupportedType { table: wanted.spelled(&id), column: name, declared });
+        };
+        table.columns.push(Column {
+            name: name.into(),
+            column_type,
+            nullable: nullable.eq_ignore_ascii_case("YES"),
+            source_type: declared.into(),
+            charset: charset.map(|c| charset::canonical(&c)),
+            comment: comment.filter(|c| !c.is_empty()).map(Arc::from),
+        });
+    }
+    Ok(())
+}
+
+/// database, table, index, column, nullable
+type KeyRow = (String, String, String, Option<String>, Option<String>);
+
+async fn read_keys(
+    client: &mut Client,
+    filter: &Filter,
+    wanted: &Wanted,
+    found: &mut HashMap<TableId, Found>,
+) -> Result<(), MysqlError> {
+    let statement = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, NULLABLE FROM information_schema.STATISTICS \
+         WHERE NON_UNIQUE = 0 AND {} ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
+        filter.condition
+    );
+    let rows: Vec<KeyRow> = client.rows_with(&statement, filter.params(), "reading the tables' keys").await?;
+    for (database, table, name, column, nullable) in rows {
+        let Some(table) = wanted.take(database, table).and_then(|id| found.get_mut(&id)) else { continue };
+        let part = (column, nullable.is_some_and(|n| n.eq_ignore_ascii_case("YES")));
+        match table.keys.last_mut() {
+            Some(key) if key.name == name => key.parts.push(part),
+            _ => table.keys.push(Key { name, parts: vec![part] }),
+        }
+    }
+    Ok(())
+}
+
+/// The primary key, else the first unique key without nullable columns.
+async fn choose_key(client: &mut Client, id: &TableId, found: &Found) -> Result<Vec<usize>, MysqlError> {
+    let candidates: Vec<&Key> = found.keys.iter().filter(|k| k.tells_rows_apart()).collect();
+    let chosen = match (found.keys.iter().find(|k| k.is_primary()), candidates.as_slice()) {
+        (Some(primary), _) => Some(primary),
+        (None, []) => None,
+        (None, [only]) => Some(*only),
+        (None, several) => {
+            let first = first_index(client, id, several).await?;
+            several.iter().find(|k| k.name == first).or(several.first()).copied()
+        }
+    };
+    let places = |key: &Key| {
+        key.parts
+            .iter()
+            .map(|(name, _)| name.as_ref().and_then(|n| found.columns.iter().position(|c| *c.name == **n)))
+            .collect::<Option<Vec<usize>>>()
+    };
+    Ok(chosen.and_then(places).unwrap_or_default())
+}
+
+/// The first of these indexes in the table's own order, which only this statement shows.
+async fn first_index(client: &mut Client, id: &TableId, several: &[&Key]) -> Result<String, MysqlError> {
+    let statement = format!("SHOW INDEX FROM {}.{}", quote(&id.database), quote(&id.table));
+    let rows: Vec<mysql_async::Row> = client.rows(&statement, "reading a table's keys").await?;
+    let names = rows.iter().filter_map(|row| row.get_opt::<String, _>("Key_name")?.ok());
+    let first = names.into_iter().find(|name| several.iter().any(|key| key.name == *name));
+    Ok(first.unwrap_or_default())
+}

@@ -1,0 +1,312 @@
+//! Connections for SQL: how they are opened, set up, and how their errors are told apart.
+//!
+//! Every connection speaks utf8mb4, counts time in UTC and has an empty `sql_mode`, so that values read the same whatever the
+//! server's defaults are; and it waits for locks for moments only, so that we never stand in the way of a DDL statement.
+
+use std::sync::Once;
+
+use mysql_async::prelude::{FromRow, Queryable};
+use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, Params, ServerError, SslOpts};
+
+use crate::bridge;
+use crate::error::MysqlError;
+use crate::options::{ConnectOptions, TlsMode};
+use crate::wire::tls_config;
+
+/// How long a statement of ours waits for somebody else's lock on a table, in seconds: a waiting reader holds everybody
+/// else up behind it.
+const LOCK_WAIT_S: u32 = 5;
+/// How long the server keeps an idle connection of ours, in seconds: a snapshot may be held back by its sink.
+const IDLE_S: u32 = 28_800;
+/// How long the server waits for us to read a result, in seconds; its default is 60.
+const WRITE_TIMEOUT_S: u32 = 600;
+/// Statements that a connection keeps prepared: one chunk shape for each of some tables.
+const PREPARED_STATEMENTS: usize = 16;
+
+/// A connection and the names that its errors carry.
+pub(crate) struct Client {
+    conn: Conn,
+    peer: Peer,
+}
+
+/// Who was asked, and by whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// `host:port`.
+    pub(crate) server: String,
+    /// The account.
+    pub(crate) user: String,
+}
+
+impl Client {
+    pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self, MysqlError> {
+        install_provider();
+        let peer = Peer { server: format!("{}:{}", options.host, options.port), user: options.user.clone() };
+        let conn = log_in(options, &peer);
+        let conn = tokio::time::timeout(options.connect_timeout, conn).await.unwrap_or_else(|_| {
+            let waited = options.connect_timeout.as_millis();
+            Err(peer.unreachable(format!("no answer within {waited} ms")))
+        })?;
+        let mut client = Self { conn, peer };
+        client.set_up().await?;
+        Ok(client)
+    }
+
+    async fn set_up(&mut self) -> Result<(), MysqlError> {
+        let doing = "setting up a connection";
+        self.run("SET NAMES utf8mb4", doing).await?;
+        let settings = format!(
+            "SET SESSION time_zone='+00:00', sql_mode='', lock_wait_timeout={LOCK_WAIT_S}, wait_timeout={IDLE_S}, \
+             net_write_timeout={WRITE_TIMEOUT_S}, sql_big_selects=1, autocommit=1"
+        );
+        self.run(&settings, doing).await?;
+        // A consistent snapshot is none at a lower level.
+        self.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", doing).await
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    /// Runs a statement that answers without rows.
+    pub(crate) async fn run(&mut self, statement: &str, doing: &str) -> Result<(), MysqlError> {
+        self.conn.query_drop(statement).await.map_err(|error| self.peer.at_statement(error, doing))
+    }
+
+    /// Runs a statement and gathers its rows; for small results.
+    pub(crate) async fn rows<T>(&mut self, statement: &str, doing: &str) -> Result<Vec<T>, MysqlError>
+    where
+        T: FromRow + Send + 'static,
+    {
+        self.conn.query(statement).await.map_err(|error| self.peer.at_statement(error, doing))
+    }
+
+    /// The same with parameters, prepared.
+    pub(crate) async fn rows_with<T>(
+        &mut self,
+        statement: &str,
+        params: impl Into<Params> + Send,
+        doing: &str,
+    ) -> Result<Vec<T>, MysqlError>
+    where
+        T: FromRow + Send + 'static,
+    {
+        self.conn.exec(statement, params).await.map_err(|error| self.peer.at_statement(error, doing))
+    }
+
+    /// Says goodbye; a connection that is gone already needs none.
+    pub(crate) async fn close(self) {
+        if let Err(error) = self.conn.disconnect().await {
+            tracing::debug!(server = self.peer.server, %error, "connection ended without a goodbye");
+        }
+    }
+}
+
+async fn log_in(options: &ConnectOptions, peer: &Peer) -> Result<Conn, MysqlError> {
+    let at_login = |error| peer.at_login(error);
+    if options.tls.mode == TlsMode::VerifyCa {
+        let at_bridge = |error| at_login(Error::Io(IoError::Io(error)));
+        let config = tls_config(&options.tls).map_err(|error| peer.refused(error.to_string()))?;
+        let mut door = bridge::open(&options.host, options.port, config).await.map_err(at_bridge)?;
+        let socket = door.path().to_string_lossy().into_owned();
+        return match Conn::new(builder(options).socket(Some(socket))).await {
+            Ok(conn) => Ok(conn),
+            Err(error) => Err(door.cause().await.map_or_else(|| at_login(error), at_bridge)),
+        };
+    }
+    let opened = Conn::new(opts(options).map_err(|reason| peer.refused(reason))?).await;
+    match opened {
+        Err(Error::Driver(DriverError::NoClientSslFlagFromServer))
+            if options.tls.mode == TlsMode::Preferred =>
+        {
+            Conn::new(builder(options)).await.map_err(at_login)
+        }
+        opened => opened.map_err(at_login),
+    }
+}
+
+/// The driver takes the process's provider of cryptography; where the program chose one already, that one stays.
+fn install_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error means that there is one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+fn builder(options: &ConnectOptions) -> OptsBuilder {
+    OptsBuilder::default()
+        .ip_or_hostname(options.host.clone())
+        .tcp_port(options.port)
+        .user(Some(options.user.clone()))
+        .pass(Some(options.password.reveal().to_owned()))
+        .prefer_socket(false)
+        .tcp_nodelay(true)
+        .stmt_cache_size(PREPARED_STATEMENTS)
+}
+
+/// The driver's options; the error is a demand that cannot be met.
+fn opts(options: &ConnectOptions) -> Result<Opts, String> {
+    let builder = builder(options);
+    let ssl = match options.tls.mode {
+        // `VERIFY_CA` is encrypted under the driver, by the bridge.
+        TlsMode::Disabled | TlsMode::VerifyCa => return Ok(builder.into()),
+        TlsMode::Preferred | TlsMode::Required => SslOpts::default().with_danger_accept_invalid_certs(true),
+        TlsMode::VerifyIdentity => SslOpts::default()
+            .with_disable_built_in_roots(true)
+            .with_root_certs(roots(options)?.into_iter().map(Into::into).collect()),
+    };
+    Ok(builder.ssl_opts(ssl).into())
+}
+
+/// The authorities to trust, each in PEM or DER: the file's, else the system's.
+fn roots(options: &ConnectOptions) -> Result<Vec<Vec<u8>>, String> {
+    if let Some(path) = &options.tls.ca {
+        let pem = std::fs::read(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))?;
+        return Ok(vec![pem]);
+    }
+    let found = rustls_native_certs::load_native_certs();
+    let roots: Vec<Vec<u8>> = found.certs.into_iter().map(|c| c.as_ref().to_vec()).collect();
+    if roots.is_empty() {
+        return Err("there is no certificate authority to trust: name one with the TLS options".to_owned());
+    }
+    Ok(roots)
+}
+
+impl Peer {
+    fn refused(&self, reason: impl Into<String>) -> MysqlError {
+        MysqlError::Refused { server: self.server.clone(), user: self.user.clone(), reason: reason.into() }
+    }
+
+    fn unreachable(&self, reason: impl Into<String>) -> MysqlError {
+        MysqlError::Unreachable { server: self.server.clone(), reason: reason.into() }
+    }
+
+    pub(crate) fn statement(&self, doing: &str, code: u16, reason: impl Into<String>) -> MysqlError {
+        MysqlError::Statement {
+            server: self.server.clone(),
+            doing: doing.to_owned(),
+            code,
+            reason: reason.into(),
+        }
+    }
+
+    /// While connecting. A server that starts, stops or is full will answer later; all else will not change by itself.
+    fn at_login(&self, error: Error) -> MysqlError {
+        match error {
+            Error::Server(ServerError { code, message, .. }) => match code {
+                1040 | 1042 | 1043 | 1053 | 1129 | 1152 | 1158..=1161 | 1203 | 1226 => {
+                    self.unreachable(format!("{message} ({code})"))
+                }
+                _ => self.refused(format!("{message} ({code})")),
+            },
+            other => self.at_statement(other, "connecting"),
+        }
+    }
+
+    /// In answer to a statement.
+    pub(crate) fn at_statement(&self, error: Error, doing: &str) -> MysqlError {
+        match error {
+            Error::Server(ServerError { code, message, .. }) => match code {
+                1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698 => self.refused(format!("{message} ({code})")),
+                // Shutdown, network trouble, killed connections, closed for idleness.
+                1053 | 1077 | 1079 | 1158..=1161 | 1927 | 2006 | 2013 | 4031 => {
+                    self.unreachable(format!("{message} ({code})"))
+                }
+                _ => self.statement(doing, code, message),
+            },
+            Error::Io(IoError::Io(error)) if is_refusal(&error) => {
+                self.refused(format!("encryption failed: {error}"))
+            }
+            Error::Io(IoError::Io(error)) => self.unreachable(error.to_string()),
+            Error::Io(IoError::Tls(error)) => self.refused(format!("encryption failed: {error}")),
+            Error::Driver(error) => self.at_driver(&error, doing),
+            other @ (Error::Other(_) | Error::Url(_)) => self.statement(doing, 0, other.to_string()),
+        }
+    }
+
+    fn at_driver(&self, error: &DriverError, doing: &str) -> MysqlError {
+        match error {
+            DriverError::ConnectionClosed | DriverError::PacketOutOfOrder | DriverError::PoolDisconnected => {
+                self.unreachable(error.to_string())
+            }
+            DriverError::UnknownAuthPlugin { .. }
+            | DriverError::MysqlOldPasswordDisabled
+            | DriverError::CleartextPluginDisabled
+            | DriverError::InvalidParsecSalt
+            | DriverError::NoClientSslFlagFromServer
+            | DriverError::NoKeyFound => self.refused(error.to_string()),
+            // These print the value or the row, which no log may show.
+            DriverError::FromValue { .. }
+            | DriverError::FromRow { .. }
+            | DriverError::UnexpectedPacket { .. } => {
+                self.statement(doing, 0, "the answer has not the form that was expected")
+            }
+            other => self.statement(doing, 0, other.to_string()),
+        }
+    }
+}
+
+/// Whether an error of the socket is one of certificates or of what the two sides can do, which no later try will change.
+fn is_refusal(error: &std::io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    error.kind() == std::io::ErrorKind::Unsupported
+        || matches!(tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::PeerIncompatible(_)))
+}
+
+/// A name in back-quotes.
+pub(crate) fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer() -> Peer {
+        Peer { server: "h:1".to_owned(), user: "u".to_owned() }
+    }
+
+    fn server_error(code: u16) -> Error {
+        Error::Server(ServerError { code, message: "words".to_owned(), state: "HY000".to_owned() })
+    }
+
+    #[test]
+    fn a_full_server_is_tried_again_and_a_wrong_password_is_not() {
+        assert!(matches!(peer().at_login(server_error(1040)), MysqlError::Unreachable { .. }));
+        for code in [1044, 1045, 1698] {
+            let error = peer().at_login(server_error(code));
+            assert_eq!(error.to_string(), format!("`h:1` refused `u`: words ({code})"));
+        }
+    }
+
+    #[test]
+    fn what_a_statement_met_decides() {
+        for (code, kind) in
+            [(1054, "answered 1054"), (1146, "answered 1146"), (1227, "refused"), (1927, "cannot reach")]
+        {
+            let text = peer().at_statement(server_error(code), "reading `d.t`").to_string();
+            assert!(text.contains(kind), "{code}: {text}");
+        }
+        let gone = Error::Driver(DriverError::ConnectionClosed);
+        assert!(matches!(peer().at_statement(gone, "reading"), MysqlError::Unreachable { .. }));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_not_tried_again() {
+        let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let broken = std::io::Error::new(std::io::ErrorKind::InvalidData, certificate);
+        assert!(matches!(peer().at_login(Error::Io(IoError::Io(broken))), MysqlError::Refused { .. }));
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(matches!(peer().at_login(Error::Io(IoError::Io(reset))), MysqlError::Unreachable { .. }));
+    }
+
+    #[test]
+    fn names_are_quoted_whole() {
+        assert_eq!(quote("a`b c"), "`a``b c`");
+    }
+}

@@ -1,0 +1,307 @@
+//! Asking a server questions over SQL: who it is, where its binlog stands, what tables it has.
+//!
+//! Nothing here changes anything at the server. Positions are read so that a stream which begins at one misses nothing:
+//! what is read first is what decides (GTIDs), and what is read after it (file and offset) can only be further on.
+
+use sluicebox_model::{GtidSet, Gtids, MariaDbGtids, Position, TableId, TableSchema};
+
+use crate::catalog;
+use crate::client::Client;
+use crate::error::MysqlError;
+use crate::options::{ConnectOptions, Flavour, ServerInfo, TypeOptions};
+use crate::preflight::{self, Finding, Needs, Severity};
+use crate::snapshot::Watermark;
+
+/// Behind a binlog file's magic number: its first event.
+const FIRST_OFFSET: u64 = 4;
+
+/// A connection for questions: what tables there are, where the binlog stands, whether capture can work.
+pub struct Control {
+    pub(crate) client: Client,
+    pub(crate) server: ServerInfo,
+    pub(crate) options: ConnectOptions,
+}
+
+/// A line of the list of binlog files.
+struct BinlogFile {
+    name: String,
+    size: u64,
+}
+
+impl Control {
+    /// Connects and asks the server who it is.
+    ///
+    /// # Errors
+    ///
+    /// [`MysqlError::Unreachable`] when a later try may succeed, [`MysqlError::Refused`] when it will not.
+    pub async fn connect(options: &ConnectOptions) -> Result<Self, MysqlError> {
+        let mut client = Client::connect(options).await?;
+        let server = identify(&mut client).await?;
+        Ok(Self { client, server, options: options.clone() })
+    }
+
+    /// What the server said of itself.
+    pub fn server(&self) -> &ServerInfo {
+        &self.server
+    }
+
+    /// All base tables outside the system databases, by name.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked. Tables that the account may not read are not listed by the server.
+    pub async fn tables(&mut self) -> Result<Vec<TableId>, MysqlError> {
+        catalog::tables(&mut self.client).await
+    }
+
+    /// The columns and keys of the named tables as they are now, in the order of `tables`, as version 1. Tables that are
+    /// not there, or that the account may not read, are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`MysqlError::UnsupportedType`] when a column's type has no place in the pipeline.
+    pub async fn schemas(
+        &mut self,
+        tables: &[TableId],
+        types: &TypeOptions,
+    ) -> Result<Vec<TableSchema>, MysqlError> {
+        catalog::schemas(&mut self.client, &self.server, tables, types).await
+    }
+
+    /// The end of the binlog.
+    ///
+    /// # Errors
+    ///
+    /// When the binlog is off ([`MysqlError::Statement`]), or REPLICATION CLIENT (MariaDB: BINLOG MONITOR) is missing.
+    pub async fn position(&mut self) -> Result<Position, MysqlError> {
+        let gtids = self.seen_gtids().await?;
+        let doing = "reading the end of the binlog";
+        let status = self.status_rows().await?;
+        let Some((file, offset)) = status.first().and_then(place_of) else {
+            return Err(self.client.peer().statement(doing, 0, "the server writes no binlog"));
+        };
+        Ok(Position { file, offset, gtids })
+    }
+
+    /// The rows of the statement that shows the end of the binlog; it has three names.
+    pub(crate) async fn status_rows(&mut self) -> Result<Vec<mysql_async::Row>, MysqlError> {
+        let renamed = self.server.flavour == Flavour::MySql && self.server.version >= (8, 2, 0);
+        let statement = if renamed { "SHOW BINARY LOG STATUS" } else { "SHOW MASTER STATUS" };
+        self.client.rows(statement, "reading the end of the binlog").await
+    }
+
+    /// Everything executed so far, by name.
+    async fn seen_gtids(&mut self) -> Result<Gtids, MysqlError> {
+        match (self.server.flavour, self.server.has_gtids) {
+            (Flavour::MySql, false) => Ok(Gtids::None),
+            (Flavour::MySql, true) => {
+                let text = self.text("SELECT @@GLOBAL.gtid_executed").await?;
+                mysql_gtids(&self.client, &text)
+            }
+            (Flavour::MariaDb, _) => {
+                let text = self.text("SELECT @@GLOBAL.gtid_binlog_pos").await?;
+                mariadb_gtids(&self.client, &text)
+            }
+        }
+    }
+
+    async fn text(&mut self, statement: &str) -> Result<String, MysqlError> {
+        let rows: Vec<Option<String>> = self.client.rows(statement, "reading the server's position").await?;
+        Ok(rows.into_iter().flatten().next().unwrap_or_default())
+    }
+
+    /// The oldest place that the server still has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Control::position`].
+    pub async fn earliest(&mut self) -> Result<Position, MysqlError> {
+        let doing = "reading the list of binlog files";
+        let files = self.files().await?;
+        let Some(first) = files.first() else {
+            return Err(self.client.peer().statement(doing, 0, "the server has no binlog file"));
+        };
+        let name = first.name.clone();
+        let gtids = match (self.server.flavour, self.server.has_gtids) {
+            (Flavour::MySql, false) => Gtids::None,
+            (Flavour::MySql, true) => {
+                let text = self.text("SELECT @@GLOBAL.gtid_purged").await?;
+                mysql_gtids(&self.client, &text)?
+            }
+            (Flavour::MariaDb, _) => {
+                let asked = "SELECT BINLOG_GTID_POS(?, ?)";
+                let rows: Vec<Option<String>> =
+                    self.client.rows_with(asked, (&name, FIRST_OFFSET), "reading the first GTIDs").await?;
+                mariadb_gtids(&self.client, &rows.into_iter().flatten().next().unwrap_or_default())?
+            }
+        };
+        Ok(Position { file: name, offset: FIRST_OFFSET, gtids })
+    }
+
+    async fn files(&mut self) -> Result<Vec<BinlogFile>, MysqlError> {
+        let rows: Vec<mysql_async::Row> =
+            self.client.rows("SHOW BINARY LOGS", "reading the list of binlog files").await?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| place_of(row).map(|(name, size)| BinlogFile { name, size }))
+            .collect())
+    }
+
+    /// Whether a stream can begin there: everything behind it is still at the server.
+    ///
+    /// # Errors
+    ///
+    /// As [`Control::position`].
+    pub async fn is_available(&mut self, position: &Position) -> Result<bool, MysqlError> {
+        let earliest = self.earliest().await?;
+        match (&earliest.gtids, &position.gtids) {
+            (Gtids::MySql(purged), Gtids::MySql(seen)) => Ok(purged.is_subset(seen)),
+            (Gtids::MariaDb(purged), Gtids::MariaDb(seen)) => Ok(purged.is_covered_by(seen)),
+            _ => {
+                let files = self.files().await?;
+                Ok(files.iter().any(|f| f.name == position.file && position.offset <= f.size))
+            }
+        }
+    }
+
+    /// Whether this connection is encrypted.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn is_encrypted(&mut self) -> Result<bool, MysqlError> {
+        let rows: Vec<(String, String)> =
+            self.client.rows("SHOW SESSION STATUS LIKE 'Ssl_cipher'", "asking about encryption").await?;
+        Ok(rows.first().is_some_and(|(_, cipher)| !cipher.is_empty()))
+    }
+
+    /// The character set that new databases get at this server.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn default_charset(&mut self) -> Result<Option<String>, MysqlError> {
+        let text = self.text("SELECT @@GLOBAL.character_set_server").await?;
+        Ok((!text.is_empty()).then(|| crate::ddl::charset::canonical(&text).to_string()))
+    }
+
+    /// What would keep capture from working, or make it lose something. Nothing found is an empty list.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked at all; what it refuses is a finding.
+    pub async fn preflight(&mut self, needs: &Needs) -> Result<Vec<Finding>, MysqlError> {
+        preflight::run(self, needs).await
+    }
+
+    /// The safest low mark that this server and account allow; the finding says what to grant where none is safe.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn watermark(&mut self) -> Result<Result<Watermark, Finding>, MysqlError> {
+        match (self.server.flavour, self.server.has_gtids) {
+            (Flavour::MariaDb, _) => return Ok(Ok(Watermark::MariaDb)),
+            (Flavour::MySql, true) => return Ok(Ok(Watermark::MySqlGtid)),
+            (Flavour::MySql, false) => {}
+        }
+        let asked = "SELECT CAST(local AS CHAR) FROM performance_schema.log_status";
+        match self.client.rows::<Option<String>>(asked, "reading log_status").await {
+            Ok(_) => Ok(Ok(Watermark::MySqlLogStatus)),
+            Err(MysqlError::Refused { reason, .. } | MysqlError::Statement { reason, .. }) => {
+                Ok(Err(self.no_watermark(&reason)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn no_watermark(&self, reason: &str) -> Finding {
+        let user = preflight::account(&self.options.user);
+        Finding {
+            severity: Severity::Refuse,
+            check: "watermark",
+            found: format!("gtid_mode is not ON, and performance_schema.log_status cannot be read: {reason}"),
+            fix: format!(
+                "set gtid_mode=ON and enforce_gtid_consistency=ON at the server, or (MySQL 8.0 and later) \
+                 GRANT BACKUP_ADMIN ON *.* TO {user}; GRANT SELECT ON performance_schema.log_status TO {user}"
+            ),
+        }
+    }
+
+    /// Says goodbye.
+    pub async fn close(self) {
+        self.client.close().await;
+    }
+}
+
+/// File and offset of a row of a status statement or of the list of files.
+fn place_of(row: &mysql_async::Row) -> Option<(String, u64)> {
+    let file = row.get_opt::<String, _>(0)?.ok()?;
+    let offset = row.get_opt::<u64, _>(1)?.ok()?;
+    Some((file, offset))
+}
+
+async fn identify(client: &mut Client) -> Result<ServerInfo, MysqlError> {
+    let doing = "asking the server who it is";
+    let statement = "SELECT VERSION(), @@GLOBAL.server_id, @@GLOBAL.lower_case_table_names";
+    let mut rows: Vec<(String, u32, u8)> = client.rows(statement, doing).await?;
+    let Some((version_text, server_id, lower_case_table_names)) = rows.pop() else {
+        return Err(client.peer().statement(doing, 0, "no answer"));
+    };
+    let flavour = if version_text.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql };
+    let mut server = ServerInfo {
+        flavour,
+        version: version_of(&version_text),
+        version_text,
+        uuid: None,
+        server_id,
+        lower_case_table_names,
+        has_gtids: flavour == Flavour::MariaDb,
+    };
+    if flavour == Flavour::MySql {
+        let mut rows: Vec<(Option<String>, Option<String>)> =
+            client.rows("SELECT @@GLOBAL.server_uuid, @@GLOBAL.gtid_mode", doing).await?;
+        let (uuid, gtid_mode) = rows.pop().unwrap_or_default();
+        server.uuid = uuid;
+        server.has_gtids = gtid_mode.is_some_and(|mode| mode.eq_ignore_ascii_case("ON"));
+    }
+    Ok(server)
+}
+
+/// `8.0.36-28`, `10.11.18-MariaDB-log`: the first three numbers.
+fn version_of(text: &str) -> (u16, u16, u16) {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u16>().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
+pub(crate) fn mysql_gtids(client: &Client, text: &str) -> Result<Gtids, MysqlError> {
+    match text.parse::<GtidSet>() {
+        Ok(set) => Ok(Gtids::MySql(set)),
+        Err(error) => Err(client.peer().statement("reading the executed GTIDs", 0, error.to_string())),
+    }
+}
+
+pub(crate) fn mariadb_gtids(client: &Client, text: &str) -> Result<Gtids, MysqlError> {
+    match text.parse::<MariaDbGtids>() {
+        Ok(list) => Ok(Gtids::MariaDb(list)),
+        Err(error) => Err(client.peer().statement("reading the GTID position", 0, error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_its_first_three_numbers() {
+        for (text, version) in [
+            ("8.0.36", (8, 0, 36)),
+            ("9.7.4-2", (9, 7, 4)),
+            ("10.11.18-MariaDB-0+deb12u1-log", (10, 11, 18)),
+            ("5.6.24-log", (5, 6, 24)),
+        ] {
+            assert_eq!(version_of(text), version, "{text}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Reads the actions of `ALTER TABLE`.
+
+use std::sync::Arc;
+
+use super::column;
+use super::cursor::Cursor;
+use super::parse::{Clause, is_name, key_clause, table_option};
+use super::statement::{AlterAction, CharsetClause, DdlError};
+
+/// All actions, in order. Those that concern neither columns nor keys nor names nor rows become one `Other` each.
+pub(super) fn actions(cursor: &mut Cursor<'_>) -> Result<Vec<AlterAction>, DdlError> {
+    let mut actions = Vec::new();
+    while !cursor.is_done() {
+        action(cursor, &mut actions)?;
+        while cursor.take_symbol(',') {}
+    }
+    Ok(actions)
+}
+
+fn action(cursor: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Result<(), DdlError> {
+    if cursor.take("add") {
+        add(cursor, actions)?;
+    } else if cursor.take("drop") {
+        actions.push(drop(cursor)?);
+    } else if cursor.take("modify") {
+        actions.push(modify(cursor)?);
+    } else if cursor.take("change") {
+        actions.push(change(cursor)?);
+    } else if cursor.take("rename") {
+        actions.push(rename(cursor)?);
+    } else if cursor.take("convert to") {
+        actions.push(convert(cursor)?);
+    } else if cursor.take("order by") || cursor.is("partition by") {
+        // Both hold commas and are the last of their statement.
+        cursor.skip_all();
+        actions.push(AlterAction::Other);
+    } else if let Some(action) = partitions(cursor)? {
+        actions.push(action);
+    } else if cursor.take("alter") {
+        cursor.skip_clause()?;
+        actions.push(AlterAction::Other);
+    } else {
+        options(cursor, actions)?;
+    }
+    Ok(())
+}
+
+fn add(cursor: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Result<(), DdlError> {
+    if cursor.is("partition") {
+        cursor.skip_all();
+        actions.push(AlterAction::Other);
+        return Ok(());
+    }
+    if cursor.take("system versioning") {
+        actions.push(AlterAction::Other);
+        return Ok(());
+    }
+    if !cursor.take("column") {
+        let clause = key_clause(cursor)?;
+        let is_column = matches!(clause, Clause::None);
+        actions.extend(action_of(clause));
+        if !is_column {
+            return Ok(());
+        }
+    }
+    let if_not_exists = cursor.take("if not exists");
+    let mut columns = Vec::new();
+    let mut keys = Vec::new();
+    if cursor.take_symbol('(') {
+        loop {
+            match key_clause(cursor)? {
+                Clause::None => columns.push(column::definition(cursor)?),
+                clause => keys.extend(action_of(clause)),
+            }
+            if !cursor.take_symbol(',') {
+                cursor.expect_symbol(')')?;
+                break;
+            }
+        }
+    } else {
+        columns.push(column::definition(cursor)?);
+    }
+    actions.push(AlterAction::AddColumns { columns, if_not_exists });
+    actions.append(&mut keys);
+    Ok(())
+}
+
+fn action_of(clause: Clause) -> Option<AlterAction> {
+    match clause {
+        Clause::Key(key) => Some(AlterAction::AddKey(key)),
+        Clause::Skipped => Some(AlterAction::Other),
+        Clause::None => None,
+    }
+}
+
+fn drop(cursor: &mut Cursor<'_>) -> Result<AlterAction, DdlError> {
+    if cursor.take("primary key") {
+        return Ok(AlterAction::DropPrimaryKey);
+    }
+    if cursor.take("partition") {
+        // The list of partitions holds commas.
+        cursor.skip_all();
+        return Ok(AlterAction::RowsChangeUnseen("DROP PARTITION"));
+    }
+    if cursor.take_any("index key") {
+        cursor.take("if exists");
+        let name = cursor.name()?;
+        let primary = name.eq_ignore_ascii_case("primary");
+        return Ok(if primary { AlterAction::DropPrimaryKey } else { AlterAction::Other });
+    }
+    if cursor.is_any("foreign check constraint") || cursor.is("system versioning") || cursor.is("period for")
+    {
+        cursor.skip_clause()?;
+        return Ok(AlterAction::Other);
+    }
+    cursor.take("column");
+    let if_exists = cursor.take("if exists");
+    let name = cursor.column()?;
+    // RESTRICT and CASCADE mean nothing here.
+    cursor.take_any("restrict cascade");
+    Ok(AlterAction::DropColumn { name, if_exists })
+}
+
+fn modify(cursor: &mut Cursor<'_>) -> Result<AlterAction, DdlError> {
+    cursor.take("column");
+    let if_exists = cursor.take("if exists");
+    let (definition, place) = column::definition(cursor)?;
+    Ok(AlterAction::ChangeColumn { old: Arc::clone(&definition.name), definition, place, if_exists })
+}
+
+fn change(cursor: &mut Cursor<'_>) -> Result<AlterAction, DdlError> {
+    cursor.take("column");
+    let if_exists = cursor.take("if exists");
+    let old = cursor.column()?;
+    let (definition, place) = column::definition(cursor)?;
+    Ok(AlterAction::ChangeColumn { old, definition, place, if_exists })
+}
+
+fn rename(cursor: &mut Cursor<'_>) -> Result<AlterAction, DdlError> {
+    if cursor.take("column") {
+        let if_exists = cursor.take("if exists");
+        let old = cursor.column()?;
+        if !cursor.take("to") {
+            return cursor.fail("expected TO between the columns");
+        }
+        return Ok(AlterAction::RenameColumn { old, new: cursor.column()?, if_exists });
+    }
+    if cursor.is_any("index key") {
+        cursor.skip_clause()?;
+        return Ok(AlterAction::Other);
+    }
+    if !cursor.take_any("to as") {
+        cursor.take_symbol('=');
+    }
+    Ok(AlterAction::RenameTable(cursor.table()?))
+}
+
+fn convert(cursor: &mut Cursor<'_>) -> Result<AlterAction, DdlError> {
+    let Some(mut charset) = cursor.charset()? else {
+        return cursor.fail("expected CHARACTER SET behind CONVERT TO");
+    };
+    if let Some(clause @ CharsetClause::Named(_)) = cursor.charset()? {
+        charset = clause;
+    }
+    Ok(AlterAction::ConvertCharset(charset))
+}
+
+/// Actions on partitions, whose lists hold commas; each of them is the last of its statement.
+fn partitions(cursor: &mut Cursor<'_>) -> Result<Option<AlterAction>, DdlError> {
+    let action = if cursor.is("truncate partition") {
+        AlterAction::RowsChangeUnseen("TRUNCATE PARTITION")
+    } else if cursor.is("exchange partition") {
+        AlterAction::RowsChangeUnseen("EXCHANGE PARTITION")
+    } else if cursor.is("convert partition") || cursor.is("convert table") {
+        AlterAction::RowsChangeUnseen("CONVERT PARTITION")
+    } else if cursor.is("import tablespace")
+        || cursor.is("import partition")
+        || cursor.is("discard partition")
+    {
+        AlterAction::RowsChangeUnseen("IMPORT TABLESPACE")
+    } else if cursor.is("discard tablespace") {
+        AlterAction::RowsChangeUnseen("DISCARD TABLESPACE")
+    } else if cursor.is_any("reorganize coalesce analyze check optimize rebuild repair")
+        || cursor.is("remove partitioning")
+        || cursor.is("upgrade partitioning")
+    {
+        AlterAction::Other
+    } else {
+        return Ok(None);
+    };
+    cursor.skip_all();
+    Ok(Some(action))
+}
+
+/// Options of the table, with or without commas between them, up to the next comma.
+fn options(cursor: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Result<(), DdlError> {
+    let mut charset = CharsetClause::Unsaid;
+    let mut comment = None;
+    if !is_name(cursor) {
+        return cursor.fail("expected an action of ALTER TABLE");
+    }
+    while !cursor.is_done() && !cursor.is_symbol(',') {
+        if cursor.is("partition by") {
+            cursor.skip_all();
+        } else if !table_option(cursor, &mut charset, &mut comment)? {
+            cursor.skip()?;
+        }
+    }
+    let before = actions.len();
+    if charset != CharsetClause::Unsaid {
+        actions.push(AlterAction::DefaultCharset(charset));
+    }
+    if let Some(comment) = comment {
+        actions.push(AlterAction::Comment(comment));
+    }
+    if actions.len() == before {
+        actions.push(AlterAction::Other);
+    }
+    Ok(())
+}

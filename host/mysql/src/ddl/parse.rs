@@ -1,0 +1,427 @@
+//! Reads statements.
+//!
+//! Only what can change a table's columns, key, name or rows is read; everything else is [`DdlStatement::Other`] by its
+//! first words, so that a new kind of statement about users or routines can never stop a pipeline.
+
+use std::sync::Arc;
+
+use sluicebox_model::TableId;
+
+use super::alter;
+use super::column;
+use super::cursor::Cursor;
+use super::lexer::Token;
+use super::statement::{
+    AlterAction, CharsetClause, CreateTable, DdlContext, DdlError, DdlStatement, KeyDefinition, KeyKind,
+};
+
+/// Reads one statement as it stands in a binlog. Gives several where it does several things
+/// (`CREATE OR REPLACE TABLE`), and none or [`DdlStatement::Other`] where it changes no table.
+///
+/// # Errors
+///
+/// When the statement begins like one that changes a table and goes on in a way that is not understood.
+pub fn parse(statement: &str, context: &DdlContext<'_>) -> Result<Vec<DdlStatement>, DdlError> {
+    let mut cursor = Cursor::new(statement, context)
+        .map_err(|reason| DdlError { reason, tables: tables_of_start(statement, context) })?;
+    skip_settings(&mut cursor)?;
+    if cursor.take("create") {
+        create(&mut cursor)
+    } else if cursor.take("alter") {
+        one(alter_statement(&mut cursor))
+    } else if cursor.take("drop") {
+        one(drop_statement(&mut cursor))
+    } else if cursor.take("rename table") || cursor.take("rename tables") {
+        one(rename(&mut cursor))
+    } else if cursor.take("truncate") {
+        cursor.take("table");
+        let table = cursor.table()?;
+        one(Ok(DdlStatement::Truncate(table)))
+    } else {
+        Ok(vec![dml(&mut cursor)])
+    }
+}
+
+fn one(statement: Result<DdlStatement, DdlError>) -> Result<Vec<DdlStatement>, DdlError> {
+    statement.map(|statement| vec![statement])
+}
+
+/// What a text that cannot even be cut is about: read up to where it breaks, so that a strange statement about
+/// somebody else's table can be told from one about ours.
+fn tables_of_start(statement: &str, context: &DdlContext<'_>) -> Vec<TableId> {
+    let start: String = statement.chars().take(512).collect();
+    let Some(cut) = start.char_indices().rev().find_map(|(at, _)| {
+        let cursor = Cursor::new(&start[..at], context).ok()?;
+        Some(cursor)
+    }) else {
+        return Vec::new();
+    };
+    let mut cursor = cut;
+    while !cursor.is_done() {
+        if cursor.take("table") {
+            cursor.take("if not exists");
+            cursor.take("if exists");
+            // The error is already known; only the name matters.
+            let _ = cursor.table();
+            break;
+        }
+        cursor.advance();
+    }
+    cursor.tables
+}
+
+/// MariaDB's `SET STATEMENT a = 1, b = 2 FOR`.
+fn skip_settings(cursor: &mut Cursor<'_>) -> Result<(), DdlError> {
+    if cursor.take("set statement") {
+        while !cursor.is_done() && !cursor.take("for") {
+            cursor.skip()?;
+        }
+    }
+    Ok(())
+}
+
+fn create(cursor: &mut Cursor<'_>) -> Result<Vec<DdlStatement>, DdlError> {
+    let replaces = cursor.take("or replace");
+    if cursor.take("table") {
+        return create_table(cursor, replaces);
+    }
+    if cursor.take_any("database schema") {
+        cursor.take("if not exists");
+        let name = cursor.name()?;
+        let charset = database_charset(cursor)?;
+        return one(Ok(DdlStatement::CreateDatabase { name, charset }));
+    }
+    // CREATE [OR REPLACE] [ONLINE|OFFLINE] [UNIQUE|FULLTEXT|SPATIAL|VECTOR] INDEX
+    cursor.take_any("online offline");
+    let unique = cursor.take("unique");
+    cursor.take_any("fulltext spatial vector");
+    if cursor.take("index") {
+        return one(create_index(cursor, unique));
+    }
+    Ok(vec![DdlStatement::Other])
+}
+
+fn create_index(cursor: &mut Cursor<'_>, unique: bool) -> Result<DdlStatement, DdlError> {
+    cursor.take("if not exists");
+    while !cursor.is_done() && !cursor.take("on") {
+        cursor.skip()?;
+    }
+    let table = cursor.table()?;
+    let columns = key_parts(cursor)?;
+    let action = match unique {
+        true => AlterAction::AddKey(KeyDefinition { kind: KeyKind::Unique, columns }),
+        false => AlterAction::Other,
+    };
+    Ok(DdlStatement::AlterTable { table, actions: vec![action] })
+}
+
+fn create_table(cursor: &mut Cursor<'_>, replaces: bool) -> Result<Vec<DdlStatement>, DdlError> {
+    let if_not_exists = cursor.take("if not exists");
+    let table = cursor.table()?;
+    let mut statements: Vec<_> =
+        replaces.then(|| DdlStatement::DropTables(vec![table.clone()])).into_iter().collect();
+    let in_group = cursor.is_symbol('(');
+    let start = cursor.place();
+    cursor.take_symbol('(');
+    if cursor.take("like") {
+        let like = cursor.table()?;
+        cursor.tables.pop();
+        statements.push(DdlStatement::CreateTableLike { table, like, if_not_exists });
+        return Ok(statements);
+    }
+    let mut create = CreateTable {
+        table,
+        if_not_exists,
+        columns: Vec::new(),
+        keys: Vec::new(),
+        charset: CharsetClause::Unsaid,
+        comment: None,
+        as_select: false,
+    };
+    let is_query = cursor.is_any("select with values table") || cursor.is_symbol('(');
+    if in_group && !is_query {
+        elements(cursor, &mut create)?;
+    } else {
+        cursor.go_to(start);
+    }
+    create_tail(cursor, &mut create)?;
+    if create.columns.is_empty() && !create.as_select {
+        return cursor.fail("the table has no columns");
+    }
+    statements.push(DdlStatement::CreateTable(Box::new(create)));
+    Ok(statements)
+}
+
+/// Columns and keys, up to and with the closing parenthesis.
+fn elements(cursor: &mut Cursor<'_>, create: &mut CreateTable) -> Result<(), DdlError> {
+    loop {
+        match key_clause(cursor)? {
+            Clause::Key(key) => create.keys.push(key),
+            Clause::Skipped => {}
+            Clause::None => create.columns.push(column::definition(cursor)?.0),
+        }
+        if !cursor.take_symbol(',') {
+            return cursor.expect_symbol(')');
+        }
+    }
+}
+
+/// Table options, partitions, and the query whose rows the table begins with.
+fn create_tail(cursor: &mut Cursor<'_>, create: &mut CreateTable) -> Result<(), DdlError> {
+    while !cursor.is_done() {
+        if table_option(cursor, &mut create.charset, &mut create.comment)? {
+            continue;
+        }
+        if cursor.take("partition by") {
+            skip_partitions(cursor)?;
+        } else if cursor.take("union") {
+            cursor.take_symbol('=');
+            cursor.skip()?;
+        } else if cursor.is_any("select with values as") || cursor.is_symbol('(') {
+            create.as_select = true;
+            cursor.skip_all();
+        } else {
+            cursor.skip()?;
+        }
+    }
+    Ok(())
+}
+
+/// Skips `PARTITION BY ...` but stops before a query.
+fn skip_partitions(cursor: &mut Cursor<'_>) -> Result<(), DdlError> {
+    while !cursor.is_done() && !cursor.is_any("select with as") {
+        cursor.skip()?;
+    }
+    Ok(())
+}
+
+/// One option of a table that matters here; false when something else stands there.
+pub(super) fn table_option(
+    cursor: &mut Cursor<'_>,
+    charset: &mut CharsetClause,
+    comment: &mut Option<Arc<str>>,
+) -> Result<bool, DdlError> {
+    let start = cursor.place();
+    cursor.take("default");
+    let is_collation = cursor.is("collate");
+    if let Some(clause) = cursor.charset()? {
+        // A collation names its character set again; alone it chooses it.
+        if clause != CharsetClause::Unsaid || !is_collation {
+            *charset = clause;
+        }
+        return Ok(true);
+    }
+    cursor.go_to(start);
+    if cursor.take("with system versioning") {
+        return Ok(true);
+    }
+    if cursor.take("comment") {
+        cursor.take_symbol('=');
+        *comment = Some(cursor.text()?.into());
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// What a clause that is not a column turned out to be.
+pub(super) enum Clause {
+    /// A key that can tell rows apart.
+    Key(KeyDefinition),
+    /// An index, a constraint: nothing for us.
+    Skipped,
+    /// A column's definition; nothing was taken.
+    None,
+}
+
+/// Reads `PRIMARY KEY`, `UNIQUE`, `KEY`, `CONSTRAINT`, `CHECK`, `PERIOD FOR`, ... up to the clause's end.
+pub(super) fn key_clause(cursor: &mut Cursor<'_>) -> Result<Clause, DdlError> {
+    let named = cursor.take("constraint");
+    if named && !cursor.is_any("primary unique foreign check") {
+        cursor.name()?;
+    }
+    let kind = if cursor.take("primary key") {
+        KeyKind::Primary
+    } else if cursor.take("unique") {
+        cursor.take_any("key index");
+        KeyKind::Unique
+    } else {
+        let skipped = named
+            || cursor.is_any("key index fulltext spatial foreign check")
+            || cursor.is("period for")
+            || cursor.is("vector key")
+            || cursor.is("vector index");
+        if !skipped {
+            return Ok(Clause::None);
+        }
+        cursor.skip_clause()?;
+        return Ok(Clause::Skipped);
+    };
+    cursor.take("if not exists");
+    // A name, and `USING BTREE`.
+    while !cursor.is_symbol('(') {
+        cursor.name()?;
+    }
+    let columns = key_parts(cursor)?;
+    cursor.skip_clause()?;
+    Ok(Clause::Key(KeyDefinition { kind, columns }))
+}
+
+/// `(a, b(10) DESC)`; empty when a part is an expression, or MariaDB's `period WITHOUT OVERLAPS`.
+fn key_parts(cursor: &mut Cursor<'_>) -> Result<Vec<Arc<str>>, DdlError> {
+    cursor.expect_symbol('(')?;
+    let mut columns = Vec::new();
+    let mut plain = true;
+    loop {
+        if cursor.is_symbol('(') {
+            plain = false;
+        } else {
+            columns.push(cursor.column()?);
+        }
+        plain &= !cursor.is("without overlaps");
+        cursor.skip_clause()?;
+        if !cursor.take_symbol(',') {
+            cursor.expect_symbol(')')?;
+            return Ok(if plain { columns } else { Vec::new() });
+        }
+    }
+}
+
+fn alter_statement(cursor: &mut Cursor<'_>) -> Result<DdlStatement, DdlError> {
+    if cursor.take_any("database schema") {
+        let unnamed = cursor.is_any("default character charset collate comment read upgrade encryption");
+        let name = if unnamed { cursor.context.database.into() } else { cursor.name()? };
+        let charset = database_charset(cursor)?;
+        return Ok(DdlStatement::AlterDatabase { name, charset });
+    }
+    cursor.take_any("online offline");
+    cursor.take("ignore");
+    if !cursor.take("table") {
+        return Ok(DdlStatement::Other);
+    }
+    cursor.take("if exists");
+    let table = cursor.table()?;
+    skip_wait(cursor);
+    let actions = alter::actions(cursor)?;
+    Ok(DdlStatement::AlterTable { table, actions })
+}
+
+fn database_charset(cursor: &mut Cursor<'_>) -> Result<Option<Arc<str>>, DdlError> {
+    let mut charset = CharsetClause::Unsaid;
+    let mut comment = None;
+    while !cursor.is_done() {
+        if !table_option(cursor, &mut charset, &mut comment)? {
+            cursor.skip()?;
+        }
+    }
+    Ok(match charset {
+        CharsetClause::Named(name) => Some(name),
+        CharsetClause::Unsaid | CharsetClause::Default => None,
+    })
+}
+
+fn skip_wait(cursor: &mut Cursor<'_>) {
+    if cursor.take("wait") {
+        cursor.advance();
+    } else {
+        cursor.take("nowait");
+    }
+}
+
+fn drop_statement(cursor: &mut Cursor<'_>) -> Result<DdlStatement, DdlError> {
+    if cursor.take_any("database schema") {
+        cursor.take("if exists");
+        return Ok(DdlStatement::DropDatabase(cursor.name()?));
+    }
+    cursor.take_any("online offline");
+    if cursor.take("index") {
+        return drop_index(cursor);
+    }
+    // A temporary table is nobody's; DROP TEMPORARY TABLE ends up here too.
+    if !cursor.take_any("table tables") {
+        return Ok(DdlStatement::Other);
+    }
+    cursor.take("if exists");
+    let mut tables = vec![cursor.table()?];
+    while cursor.take_symbol(',') {
+        tables.push(cursor.table()?);
+    }
+    Ok(DdlStatement::DropTables(tables))
+}
+
+fn drop_index(cursor: &mut Cursor<'_>) -> Result<DdlStatement, DdlError> {
+    cursor.take("if exists");
+    let index = cursor.name()?;
+    if !cursor.take("on") {
+        return cursor.fail("expected ON behind the index");
+    }
+    let table = cursor.table()?;
+    let action = match index.eq_ignore_ascii_case("primary") {
+        true => AlterAction::DropPrimaryKey,
+        false => AlterAction::Other,
+    };
+    Ok(DdlStatement::AlterTable { table, actions: vec![action] })
+}
+
+fn rename(cursor: &mut Cursor<'_>) -> Result<DdlStatement, DdlError> {
+    cursor.take("if exists");
+    let mut pairs = Vec::new();
+    loop {
+        let old = cursor.table()?;
+        skip_wait(cursor);
+        if !cursor.take("to") {
+            return cursor.fail("expected TO between the tables");
+        }
+        pairs.push((old, cursor.table()?));
+        if !cursor.take_symbol(',') {
+            return Ok(DdlStatement::RenameTables(pairs));
+        }
+    }
+}
+
+/// Statements that change rows; the rest is other.
+fn dml(cursor: &mut Cursor<'_>) -> DdlStatement {
+    let table = if cursor.take_any("insert replace") {
+        while cursor.take_any("low_priority high_priority delayed ignore into") {}
+        cursor.table().ok()
+    } else if cursor.take("update") {
+        while cursor.take_any("low_priority ignore") {}
+        updated(cursor)
+    } else if cursor.take("delete") {
+        while cursor.take_any("low_priority quick ignore") {}
+        deleted(cursor)
+    } else if cursor.take("load") {
+        while !cursor.is_done() && !cursor.take("into table") {
+            cursor.advance();
+        }
+        cursor.table().ok()
+    } else if cursor.is_any("call with") {
+        None
+    } else {
+        return DdlStatement::Other;
+    };
+    DdlStatement::Dml { table }
+}
+
+/// The table of an UPDATE of one table.
+fn updated(cursor: &mut Cursor<'_>) -> Option<TableId> {
+    let table = cursor.table().ok()?;
+    if !cursor.is("set") {
+        cursor.take("as");
+        cursor.name().ok()?;
+    }
+    cursor.is("set").then_some(table)
+}
+
+/// The table of a DELETE from one table.
+fn deleted(cursor: &mut Cursor<'_>) -> Option<TableId> {
+    if !cursor.take("from") {
+        return None;
+    }
+    let table = cursor.table().ok()?;
+    (!cursor.is_symbol(',') && !cursor.is("using")).then_some(table)
+}
+
+/// Whether the coming token is a quoted or unquoted name.
+pub(super) fn is_name(cursor: &Cursor<'_>) -> bool {
+    matches!(cursor.peek(), Some(Token::Word(_) | Token::Name(_)))
+}

@@ -1,0 +1,245 @@
+//! What statements say, before any table is looked at.
+
+use std::sync::Arc;
+
+use sluicebox_model::TableId;
+
+use crate::options::Flavour;
+
+/// What must be known to read a statement's text; all of it comes with the statement's event.
+#[derive(Debug, Clone, Copy)]
+pub struct DdlContext<'a> {
+    /// The database of names without one.
+    pub database: &'a str,
+    /// `"x"` is a name and not a string (`sql_mode` ANSI_QUOTES).
+    pub ansi_quotes: bool,
+    /// A backslash in a string is a backslash (`sql_mode` NO_BACKSLASH_ESCAPES).
+    pub no_backslash_escapes: bool,
+    /// Whose server wrote the statement: decides which comments are executed and what `JSON` is.
+    pub flavour: Flavour,
+    /// Version of the server that wrote it: decides which `/*!80000 ... */` were executed.
+    pub version: (u16, u16, u16),
+}
+
+/// A statement cannot be understood, or does not fit the table it is about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct DdlError {
+    /// What is not understood.
+    pub reason: String,
+    /// The tables it is about, as far as they could be made out: a caller who captures none of them may go on.
+    pub tables: Vec<TableId>,
+}
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DdlStatement {
+    /// `CREATE TABLE` with columns.
+    CreateTable(Box<CreateTable>),
+    /// `CREATE TABLE ... LIKE`; the columns are those of the other table.
+    CreateTableLike {
+        /// The new table.
+        table: TableId,
+        /// The pattern.
+        like: TableId,
+        /// Nothing happened where the table was there.
+        if_not_exists: bool,
+    },
+    /// `ALTER TABLE`, `CREATE INDEX`, `DROP INDEX`.
+    AlterTable {
+        /// The table.
+        table: TableId,
+        /// In the statement's order.
+        actions: Vec<AlterAction>,
+    },
+    /// `RENAME TABLE`, one after another.
+    RenameTables(Vec<(TableId, TableId)>),
+    /// `DROP TABLE`; not each of them must have been there.
+    DropTables(Vec<TableId>),
+    /// `TRUNCATE`.
+    Truncate(TableId),
+    /// `CREATE DATABASE`.
+    CreateDatabase {
+        /// Its name.
+        name: Arc<str>,
+        /// Its default character set, where the statement says one.
+        charset: Option<Arc<str>>,
+    },
+    /// `ALTER DATABASE`.
+    AlterDatabase {
+        /// Its name.
+        name: Arc<str>,
+        /// Its new default character set, where the statement says one.
+        charset: Option<Arc<str>>,
+    },
+    /// `DROP DATABASE`, with all tables in it.
+    DropDatabase(Arc<str>),
+    /// Rows are changed by a statement and not by row events.
+    Dml {
+        /// The table, where the statement makes it plain.
+        table: Option<TableId>,
+    },
+    /// Nothing about tables and rows.
+    Other,
+}
+
+impl DdlStatement {
+    /// The tables that the statement is about, for callers who ask whether it concerns them.
+    pub fn tables(&self) -> Vec<&TableId> {
+        match self {
+            Self::CreateTable(create) => vec![&create.table],
+            Self::CreateTableLike { table, .. } | Self::AlterTable { table, .. } | Self::Truncate(table) => {
+                vec![table]
+            }
+            Self::RenameTables(pairs) => pairs.iter().flat_map(|(old, new)| [old, new]).collect(),
+            Self::DropTables(tables) => tables.iter().collect(),
+            Self::Dml { table } => table.iter().collect(),
+            Self::CreateDatabase { .. }
+            | Self::AlterDatabase { .. }
+            | Self::DropDatabase(_)
+            | Self::Other => Vec::new(),
+        }
+    }
+
+    /// What changes rows of the table without row events, where something does beside `TRUNCATE` and `DROP`: partitions
+    /// that go or are exchanged, an imported tablespace.
+    pub fn unseen_row_changes(&self) -> Option<&'static str> {
+        let Self::AlterTable { actions, .. } = self else { return None };
+        actions.iter().find_map(|action| match action {
+            AlterAction::RowsChangeUnseen(what) => Some(*what),
+            _ => None,
+        })
+    }
+}
+
+/// `CREATE TABLE` with columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateTable {
+    /// The table.
+    pub table: TableId,
+    /// Nothing happened where the table was there.
+    pub if_not_exists: bool,
+    /// In order.
+    pub columns: Vec<ColumnDefinition>,
+    /// Primary and unique keys of the table's own clauses, in order; those of columns are with the columns.
+    pub keys: Vec<KeyDefinition>,
+    /// The table's default character set.
+    pub charset: CharsetClause,
+    /// The table's comment.
+    pub comment: Option<Arc<str>>,
+    /// More columns come from a `SELECT`.
+    pub as_select: bool,
+}
+
+/// What a clause says about a character set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CharsetClause {
+    /// Nothing: what is around it decides.
+    #[default]
+    Unsaid,
+    /// `DEFAULT`: the next level decides, whatever stood before.
+    Default,
+    /// This one.
+    Named(Arc<str>),
+}
+
+/// One column as a statement defines it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnDefinition {
+    /// Its name as written.
+    pub name: Arc<str>,
+    /// Its type in the form of `COLUMN_TYPE`, before the character set has its say.
+    pub declared: String,
+    /// Its character set.
+    pub charset: CharsetClause,
+    /// `NOT NULL` false, `NULL` true; none when the statement says neither.
+    pub nullable: Option<bool>,
+    /// A key that the column carries by itself.
+    pub key: Option<KeyKind>,
+    /// Its comment; none and empty are the same.
+    pub comment: Option<Arc<str>>,
+    /// MariaDB's `GENERATED ALWAYS AS ROW END`: such a column becomes the last part of every key.
+    pub row_end: bool,
+}
+
+/// Kinds of keys that can tell rows apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// `PRIMARY KEY`.
+    Primary,
+    /// `UNIQUE`.
+    Unique,
+}
+
+/// A primary or unique key of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyDefinition {
+    /// Which.
+    pub kind: KeyKind,
+    /// Its columns; empty when a part is an expression.
+    pub columns: Vec<Arc<str>>,
+}
+
+/// Where a column goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `FIRST`.
+    First,
+    /// `AFTER` this one.
+    After(Arc<str>),
+}
+
+/// One action of `ALTER TABLE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlterAction {
+    /// `ADD COLUMN`, also with a list in parentheses.
+    AddColumns {
+        /// In order, each with its place; none is the end.
+        columns: Vec<(ColumnDefinition, Option<Place>)>,
+        /// Columns that are there already are left alone.
+        if_not_exists: bool,
+    },
+    /// `MODIFY` (both names equal) and `CHANGE`.
+    ChangeColumn {
+        /// Its name before.
+        old: Arc<str>,
+        /// All about it afterwards.
+        definition: ColumnDefinition,
+        /// Its new place; none keeps the old one.
+        place: Option<Place>,
+        /// Nothing happens where it is not there.
+        if_exists: bool,
+    },
+    /// `RENAME COLUMN`.
+    RenameColumn {
+        /// Name before.
+        old: Arc<str>,
+        /// Name after.
+        new: Arc<str>,
+        /// Nothing happens where it is not there.
+        if_exists: bool,
+    },
+    /// `DROP COLUMN`.
+    DropColumn {
+        /// Its name.
+        name: Arc<str>,
+        /// Nothing happens where it is not there.
+        if_exists: bool,
+    },
+    /// `ADD PRIMARY KEY`, `ADD UNIQUE`.
+    AddKey(KeyDefinition),
+    /// `DROP PRIMARY KEY`.
+    DropPrimaryKey,
+    /// `CONVERT TO CHARACTER SET`: of every text column.
+    ConvertCharset(CharsetClause),
+    /// `DEFAULT CHARACTER SET`: of columns to come.
+    DefaultCharset(CharsetClause),
+    /// `COMMENT = ''`.
+    Comment(Arc<str>),
+    /// `RENAME TO`.
+    RenameTable(TableId),
+    /// Rows come or go without row events; what does it.
+    RowsChangeUnseen(&'static str),
+    /// Nothing about columns, keys, names and rows.
+    Other,
+}

@@ -1,0 +1,90 @@
+//! How to reach a server, and what is known of it once it answered.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sluicebox_model::Secret;
+
+/// How to reach a server.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Account.
+    pub user: String,
+    /// Its password; empty for none.
+    pub password: Secret,
+    /// Whether and how the connection is encrypted.
+    pub tls: Tls,
+    /// Deadline of connecting and logging in.
+    pub connect_timeout: Duration,
+}
+
+/// Encryption of a connection.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// What is demanded.
+    pub mode: TlsMode,
+    /// PEM file with the certificate authorities to trust; none means the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// What is demanded of a connection's encryption; the meanings are those of MySQL's own clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsMode {
+    /// Never encrypt.
+    Disabled,
+    /// Encrypt where the server offers it, without looking at its certificate.
+    #[default]
+    Preferred,
+    /// Encrypt or fail, without looking at the certificate.
+    Required,
+    /// Encrypt, and the certificate must come from a trusted authority. Host names do not count: MySQL's own
+    /// certificates have none.
+    VerifyCa,
+    /// As `VerifyCa`, and the certificate must name the host.
+    VerifyIdentity,
+}
+
+/// Whose server it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// Oracle's, and those that behave like it.
+    MySql,
+    /// MariaDB.
+    MariaDb,
+}
+
+/// What a server says of itself.
+#[derive(Debug, Clone)]
+pub struct ServerInfo {
+    /// Whose it is.
+    pub flavour: Flavour,
+    /// Major, minor, patch.
+    pub version: (u16, u16, u16),
+    /// `VERSION()` as it is.
+    pub version_text: String,
+    /// `@@server_uuid`; MariaDB has none.
+    pub uuid: Option<String>,
+    /// `@@server_id`.
+    pub server_id: u32,
+    /// Names: 0 case-sensitive, 1 stored lower, 2 compared lower.
+    pub lower_case_table_names: u8,
+    /// MySQL: `@@gtid_mode` is ON. MariaDB: always true.
+    pub has_gtids: bool,
+}
+
+/// Choices that change what a declared type means.
+#[derive(Debug, Clone, Copy)]
+pub struct TypeOptions {
+    /// `TINYINT(1)` is a boolean (Flink CDC's `treat-tinyint1-as-boolean.enabled`, true by default).
+    pub tinyint1_is_boolean: bool,
+}
+
+impl Default for TypeOptions {
+    fn default() -> Self {
+        Self { tinyint1_is_boolean: true }
+    }
+}

@@ -1,0 +1,193 @@
+//! Row events of one table and schema, gathered into a batch.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use sluicebox_model::{ChangeBatch, Origin, RowKind, TableSchema};
+
+use super::builder::ColumnBuilder;
+use super::layout::RowLayout;
+use crate::MysqlError;
+use crate::event::{Cursor, Fault, RowsKind, inflate_body};
+use crate::stream::RowsEvent;
+
+/// Which images of an updated row are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Images {
+    /// The row as it is; as it was too where the bytes of its key changed. Tables without a key: as it is.
+    Effective,
+    /// Every updated row as it was and as it is.
+    Both,
+}
+
+/// Row images of one schema on their way into columns.
+#[derive(Debug)]
+pub struct BatchBuilder {
+    schema: Arc<TableSchema>,
+    images: Images,
+    kinds: Vec<RowKind>,
+    columns: Vec<ColumnBuilder>,
+    origins: Vec<Origin>,
+}
+
+impl BatchBuilder {
+    /// An empty batch.
+    pub fn new(schema: Arc<TableSchema>, images: Images) -> Self {
+        let columns = schema.columns.iter().map(|c| ColumnBuilder::new(c.column_type)).collect();
+        Self { schema, images, kinds: Vec::new(), columns, origins: Vec::new() }
+    }
+
+    /// Decodes an event's rows behind those that are there. The event must be of this batch's schema.
+    ///
+    /// # Errors
+    /// [`MysqlError::SchemaMismatch`] when the rows do not read as the schema's columns. The batch must not be used then.
+    pub fn push(&mut self, event: &RowsEvent) -> Result<(), MysqlError> {
+        self.push_rows(event).map_err(|fault| MysqlError::SchemaMismatch {
+            table: event.schema.id.clone(),
+            place: format!("{}:{}", event.transaction.file, event.transaction.offset),
+            reason: fault.to_string(),
+        })
+    }
+
+    fn push_rows(&mut self, event: &RowsEvent) -> Result<(), Fault> {
+        let same = Arc::ptr_eq(&event.schema, &self.schema)
+            || (event.schema.id == self.schema.id && event.schema.version == self.schema.version);
+        if !same {
+            return Err("rows of one schema came into a batch of another".into());
+        }
+        let first_row = u32::try_from(self.kinds.len()).map_err(|_| "a batch has more than 2^32 rows")?;
+        if event.is_compressed {
+            self.walk(event.kind, &event.layout, &inflate_body(&event.body)?)?;
+        } else {
+            self.walk(event.kind, &event.layout, &event.body)?;
+        }
+        if self.kinds.len() > usize::try_from(first_row).unwrap_or(usize::MAX) {
+            self.origins.push(Origin {
+                first_row,
+                commit_micros: event.commit_micros,
+                ordinal: event.ordinal,
+                transaction: Some(Arc::clone(&event.transaction)),
+            });
+        }
+        self.columns.iter_mut().for_each(ColumnBuilder::check_utf8);
+        Ok(())
+    }
+
+    fn walk(&mut self, kind: RowsKind, layout: &RowLayout, rows: &[u8]) -> Result<(), Fault> {
+        let mut cursor = Cursor::new(rows);
+        while !cursor.is_empty() {
+            match kind {
+                RowsKind::Write => self.append(layout, &mut cursor, RowKind::Insert)?,
+                RowsKind::Delete => self.append(layout, &mut cursor, RowKind::Delete)?,
+                RowsKind::Update => self.append_update(layout, &mut cursor)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn append_update(&mut self, layout: &RowLayout, rows: &mut Cursor<'_>) -> Result<(), Fault> {
+        if self.images == Images::Effective {
+            let before = *rows;
+            skip(layout, rows)?;
+            let key_changed = !layout.key.is_empty() && !same_key(layout, before, *rows)?;
+            if !key_changed {
+                return self.append(layout, rows, RowKind::After);
+            }
+            *rows = before;
+        }
+        self.append(layout, rows, RowKind::Before)?;
+        self.append(layout, rows, RowKind::After)
+    }
+
+    /// Decodes one image.
+    fn append(&mut self, layout: &RowLayout, rows: &mut Cursor<'_>, kind: RowKind) -> Result<(), Fault> {
+        let nulls = take_nulls(layout, rows)?;
+        for (place, (cell, column)) in layout.cells.iter().zip(&mut self.columns).enumerate() {
+            if is_null(nulls, place) {
+                column.append_null();
+            } else {
+                cell.decode(cell.take(rows).ok_or_else(short)?, column)?;
+            }
+        }
+        self.kinds.push(kind);
+        Ok(())
+    }
+
+    /// Row images in the batch.
+    pub fn rows(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// About the bytes that the finished batch will hold.
+    pub fn bytes(&self) -> usize {
+        self.kinds.len() + self.columns.iter().map(ColumnBuilder::bytes).sum::<usize>()
+    }
+
+    /// Values that could not be held: dates that are none became null, text that is none got replacement characters.
+    pub fn replaced(&self) -> u64 {
+        self.columns.iter().map(ColumnBuilder::replaced).sum()
+    }
+
+    /// The batch.
+    ///
+    /// # Errors
+    /// [`MysqlError::SchemaMismatch`] when a column is too large for an array: over 2 GiB of text or bytes.
+    pub fn finish(self) -> Result<ChangeBatch, MysqlError> {
+        let Self { schema, kinds, columns, origins, .. } = self;
+        let columns: Result<Vec<ArrayRef>, _> = columns.into_iter().map(ColumnBuilder::finish).collect();
+        let columns = columns.map_err(|error| MysqlError::SchemaMismatch {
+            table: schema.id.clone(),
+            place: origins
+                .first()
+                .and_then(|o| o.transaction.as_ref())
+                .map_or_else(String::new, |t| t.to_string()),
+            reason: error.to_string(),
+        })?;
+        Ok(ChangeBatch { schema, kinds, columns, origins })
+    }
+}
+
+fn short() -> Fault {
+    Fault::short("a row")
+}
+
+#[inline]
+fn take_nulls<'a>(layout: &RowLayout, rows: &mut Cursor<'a>) -> Result<&'a [u8], Fault> {
+    rows.take(layout.cells.len().div_ceil(8)).ok_or_else(short)
+}
+
+#[inline]
+fn is_null(nulls: &[u8], place: usize) -> bool {
+    nulls.get(place / 8).is_some_and(|byte| byte >> (place % 8) & 1 == 1)
+}
+
+fn skip(layout: &RowLayout, rows: &mut Cursor<'_>) -> Result<(), Fault> {
+    let nulls = take_nulls(layout, rows)?;
+    for (place, cell) in layout.cells.iter().enumerate() {
+        if !is_null(nulls, place) {
+            cell.take(rows).ok_or_else(short)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether two images hold the same bytes in the key's columns. Both cursors stand before an image.
+fn same_key(layout: &RowLayout, mut before: Cursor<'_>, mut after: Cursor<'_>) -> Result<bool, Fault> {
+    let nulls_before = take_nulls(layout, &mut before)?;
+    let nulls_after = take_nulls(layout, &mut after)?;
+    let mut key = layout.key.iter().copied().peekable();
+    for (place, cell) in layout.cells.iter().enumerate() {
+        let Some(next) = key.peek() else { return Ok(true) };
+        let old =
+            if is_null(nulls_before, place) { None } else { Some(cell.take(&mut before).ok_or_else(short)?) };
+        let new =
+            if is_null(nulls_after, place) { None } else { Some(cell.take(&mut after).ok_or_else(short)?) };
+        if place == *next {
+            if old != new {
+                return Ok(false);
+            }
+            key.next();
+        }
+    }
+    Ok(true)
+}

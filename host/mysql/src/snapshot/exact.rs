@@ -1,0 +1,127 @@
+//! Tables without a key: one snapshot of the whole table, at a place of the binlog that is known exactly.
+//!
+//! Without a key nothing can be merged, so rows must be those of the mark and no others. MariaDB tells the binlog place of a
+//! snapshot. MySQL does not: there a read lock on the table holds writers back for the moment in which the snapshot opens and
+//! the executed GTIDs are read; what they name of this table is then exactly what the snapshot shows. Where the account may
+//! not lock the table, the mark is read before the snapshot opens, nothing is lost, and what is committed between the two
+//! may come twice; the caller is told.
+
+use std::sync::Arc;
+
+use mysql_async::prelude::Queryable;
+use sluicebox_model::{ChangeBatch, Position, TableSchema};
+
+use super::rows::BatchAssembler;
+use super::{CHUNK_DEADLINE_S, ExactMark, SnapshotReader, Watermark, column_list, full_name};
+use crate::client::Client;
+use crate::error::MysqlError;
+
+impl SnapshotReader {
+    /// Opens a snapshot for [`SnapshotReader::read_exact`] that includes `seen`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SnapshotReader::read_chunk`]; also [`MysqlError::Statement`] with 1205 when the table is in use by a long
+    /// transaction or statement, so that it could not be locked within moments: try again later.
+    pub async fn open_exact(
+        &mut self,
+        schema: &TableSchema,
+        seen: &Position,
+    ) -> Result<ExactMark, MysqlError> {
+        self.close_exact().await?;
+        let mark = match self.mark.watermark() {
+            Watermark::MariaDb => {
+                let position = self.mark.take_low(&mut self.client, seen).await?;
+                ExactMark { position, exact: true }
+            }
+            Watermark::MySqlGtid | Watermark::MySqlLogStatus => self.open_locked(schema, seen).await?,
+        };
+        self.exact_open = true;
+        Ok(mark)
+    }
+
+    async fn open_locked(&mut self, schema: &TableSchema, seen: &Position) -> Result<ExactMark, MysqlError> {
+        let mut locker = Client::connect(&self.options).await?;
+        let locked =
+            locker.run(&format!("LOCK TABLES {} READ", full_name(&schema.id)), "locking a table").await;
+        let exact = match locked {
+            Ok(()) => true,
+            Err(MysqlError::Refused { .. }) => false,
+            Err(error) => {
+                locker.close().await;
+                return Err(error);
+            }
+        };
+        let opened = self.open_after_mark(seen).await;
+        // The goodbye unlocks too; this one says whether the lock was held until now.
+        let unlocked = locker.run("UNLOCK TABLES", "unlocking a table").await;
+        locker.close().await;
+        let position = opened?;
+        unlocked?;
+        Ok(ExactMark { position, exact })
+    }
+
+    /// The mark comes first: without the lock, what is committed between the two is in the snapshot and behind the mark, so it
+    /// comes twice; the other way round it would be lost.
+    async fn open_after_mark(&mut self, seen: &Position) -> Result<Position, MysqlError> {
+        let position = self.mark.take_low(&mut self.client, seen).await?;
+        self.client.run("START TRANSACTION WITH CONSISTENT SNAPSHOT", "opening a snapshot").await?;
+        Ok(position)
+    }
+
+    /// Reads the whole table as the open snapshot shows it, and hands over batches of at most 16 MiB (or one row) as they
+    /// fill; the snapshot is closed afterwards. Gives the number of values that became null because the pipeline cannot hold
+    /// them. Reads no further while `sink` works, so the server feels a slow sink.
+    ///
+    /// # Errors
+    ///
+    /// [`MysqlError::Statement`] with code 0 when no snapshot is open, with 1412 when the table changed since it opened; and
+    /// whatever `sink` answers. After an error the reader is of no use: connect anew.
+    pub async fn read_exact(
+        &mut self,
+        schema: &Arc<TableSchema>,
+        sink: impl AsyncFnMut(ChangeBatch) -> Result<(), MysqlError>,
+    ) -> Result<u64, MysqlError> {
+        if !self.exact_open {
+            return Err(self.client.peer().statement("reading a table", 0, "no snapshot is open"));
+        }
+        self.limit_statements(0).await?;
+        // After an error the rest of the table may still be on its way, so the connection is left alone.
+        let replaced = self.stream_table(schema, sink).await?;
+        self.close_exact().await?;
+        self.limit_statements(CHUNK_DEADLINE_S).await?;
+        Ok(replaced)
+    }
+
+    async fn stream_table(
+        &mut self,
+        schema: &Arc<TableSchema>,
+        mut sink: impl AsyncFnMut(ChangeBatch) -> Result<(), MysqlError>,
+    ) -> Result<u64, MysqlError> {
+        let doing = format!("reading `{}`", schema.id);
+        let statement = format!("SELECT {} FROM {}", column_list(schema), full_name(&schema.id));
+        let peer = self.client.peer().clone();
+        let failed = |error| peer.at_statement(error, &doing);
+        let mut assembler = BatchAssembler::new(Arc::clone(schema));
+        let mut result = self.client.conn().exec_iter(statement, ()).await.map_err(failed)?;
+        while let Some(row) = result.next().await.map_err(failed)? {
+            if let Some(full) = assembler.push(row).map_err(|reason| peer.statement(&doing, 0, reason))? {
+                sink(full).await?;
+            }
+        }
+        drop(result);
+        if let Some(rest) = assembler.take().map_err(|reason| peer.statement(&doing, 0, reason))? {
+            sink(rest).await?;
+        }
+        Ok(assembler.replaced())
+    }
+
+    /// Ends the open snapshot, if there is one.
+    pub(super) async fn close_exact(&mut self) -> Result<(), MysqlError> {
+        if self.exact_open {
+            self.exact_open = false;
+            self.client.run("ROLLBACK", "ending a snapshot").await?;
+        }
+        Ok(())
+    }
+}

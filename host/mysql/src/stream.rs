@@ -1,0 +1,303 @@
+//! The binlog as a pipeline wants it: transactions of captured tables, in order, each row event with the schema that is true
+//! at its place.
+//!
+//! Promise: what [`BinlogStream::next`] delivers is what the server committed, each event once, also across `reopen`; what
+//! cannot be followed is an error with its place, never left out. Order inside a transaction: its row and schema events, then
+//! `End`. Only what stands before an `End` may be saved as seen; [`BinlogStream::position`] moves there with it.
+//!
+//! A start by file and offset on a server with GTIDs reads that file from its beginning and passes over what comes before
+//! the offset. That costs one file at most, and gives what a bare offset lacks: the GTIDs seen before it (so every later start
+//! is by GTID), proof that the offset is the start of a transaction, and files above 4 GiB, whose offsets no command can name.
+//!
+//! A crash loses nothing: the stream keeps no state outside its memory, and starts again from a position.
+
+mod follower;
+mod maps;
+mod offset;
+mod schemas;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sluicebox_model::{Gtids, Position, SchemaChange, TableId, TableSchema, TransactionId};
+
+use crate::event::RowsKind;
+use crate::row::RowLayout;
+use crate::wire::{Connection, Dump, DumpStart, FIRST_OFFSET, Stop};
+use crate::{ConnectOptions, MysqlError, ServerInfo, TypeOptions};
+use follower::{Follower, Step};
+
+/// What a stream needs to know.
+#[derive(Clone)]
+pub struct StreamOptions {
+    /// How to reach the server.
+    pub connect: ConnectOptions,
+    /// What the server said of itself.
+    pub server: ServerInfo,
+    /// Our id as a reader; no other reader and no server may have it.
+    pub server_id: u32,
+    /// The server breaks its silence after this time. Three of them without a byte, and the connection counts as dead.
+    pub heartbeat: Duration,
+    /// Where to start: behind everything that this position has seen.
+    pub from: Position,
+    /// The captured tables as they are at `from`.
+    pub schemas: Vec<Arc<TableSchema>>,
+    /// Which tables are captured, also those that do not exist yet.
+    pub captures: Arc<dyn Fn(&TableId) -> bool + Send + Sync>,
+    /// What declared types mean in statements.
+    pub types: TypeOptions,
+    /// Character set of new tables where neither they nor their database name one.
+    pub default_charset: Option<String>,
+}
+
+impl std::fmt::Debug for StreamOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamOptions")
+            .field("connect", &self.connect)
+            .field("server", &self.server)
+            .field("server_id", &self.server_id)
+            .field("from", &self.from)
+            .field("tables", &self.schemas.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a stream delivers.
+#[derive(Debug, Clone)]
+pub enum StreamItem {
+    /// Rows of a captured table.
+    Rows(RowsEvent),
+    /// A captured table changed.
+    Schema(SchemaEvent),
+    /// A transaction is over, also one without anything of ours.
+    End {
+        /// The transaction.
+        transaction: Arc<TransactionId>,
+        /// Offset behind it in its file, in bytes; counted beyond the 32 bits that events carry.
+        end: u64,
+    },
+    /// There is nothing to read at the moment.
+    Idle,
+}
+
+/// Undecoded rows of one table: cheap to clone and to send to whoever decodes them.
+#[derive(Debug, Clone)]
+pub struct RowsEvent {
+    /// The table at this place.
+    pub schema: Arc<TableSchema>,
+    /// The transaction that changed the rows.
+    pub transaction: Arc<TransactionId>,
+    /// When the server committed it, in microseconds since 1970-01-01T00:00:00Z; whole seconds where it does not say more.
+    pub commit_micros: i64,
+    /// Rises with each event of this stream, schema events included; starts at 1.
+    pub ordinal: u64,
+    pub(crate) layout: Arc<RowLayout>,
+    pub(crate) kind: RowsKind,
+    pub(crate) is_compressed: bool,
+    pub(crate) body: Bytes,
+}
+
+impl RowsEvent {
+    /// Bytes that the event holds on to.
+    pub fn byte_len(&self) -> usize {
+        self.body.len()
+    }
+}
+
+/// A captured table changed.
+#[derive(Debug, Clone)]
+pub struct SchemaEvent {
+    /// The table, by the name it had before.
+    pub table: TableId,
+    /// In the statement's order.
+    pub changes: Vec<SchemaChange>,
+    /// The table afterwards; none when it is gone.
+    pub schema: Option<Arc<TableSchema>>,
+    /// The statement's transaction.
+    pub transaction: Arc<TransactionId>,
+    /// The statement.
+    pub ddl: Arc<str>,
+}
+
+/// Stops a stream from another thread.
+#[derive(Debug, Clone)]
+pub struct StreamStopper(Stop);
+
+impl StreamStopper {
+    /// Makes `next`, `open` and `reopen` return [`MysqlError::Stopped`] within moments, now and from here on.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+}
+
+/// A running stream. Blocks; belongs on a thread of its own.
+#[derive(Debug)]
+pub struct BinlogStream {
+    connect: ConnectOptions,
+    server: ServerInfo,
+    server_id: u32,
+    heartbeat: Duration,
+    stop: Stop,
+    dump: Dump,
+    follower: Follower,
+}
+
+impl BinlogStream {
+    /// Connects and asks for the binlog behind `from`. Whether the server has it shows with the first `next`.
+    ///
+    /// # Errors
+    /// [`MysqlError::Unreachable`], [`MysqlError::Refused`].
+    pub fn open(options: StreamOptions) -> Result<Self, MysqlError> {
+        let stop = Stop::default();
+        let StreamOptions { connect, server, server_id, heartbeat, .. } = options.clone();
+        let mut follower = Follower::new(options);
+        let dump = dial(&connect, &server, server_id, heartbeat, &stop, &mut follower)?;
+        Ok(Self { connect, server, server_id, heartbeat, stop, dump, follower })
+    }
+
+    /// The next item; waits for it. A silent server still makes an [`StreamItem::Idle`] with each heartbeat.
+    ///
+    /// # Errors
+    /// After [`MysqlError::Unreachable`] and [`MysqlError::Silent`] the stream goes on behind [`BinlogStream::reopen`]. Any
+    /// other error ends it.
+    pub fn next(&mut self) -> Result<StreamItem, MysqlError> {
+        loop {
+            if self.stop.is_stopped() {
+                return Err(MysqlError::Stopped);
+            }
+            if let Some(item) = self.follower.take_pending() {
+                return Ok(item);
+            }
+            if self.follower.is_in_payload() {
+                if let Step::Item(item) = self.follower.step_payload()? {
+                    return Ok(item);
+                }
+                continue;
+            }
+            let event = self.dump.next()?;
+            let large = event.len() > LARGE_EVENT;
+            let step = self.follower.step(event)?;
+            if large {
+                self.dump.shrink();
+            }
+            if let Step::Item(item) = step {
+                return Ok(item);
+            }
+        }
+    }
+
+    /// Whether `next` has something to look at that has arrived already. It may still wait: what it looks at can be of no
+    /// interest.
+    pub fn has_buffered(&self) -> bool {
+        self.follower.is_busy() || self.dump.has_event()
+    }
+
+    /// Connects again after a connection was lost, and goes on exactly where `next` stopped: a transaction that was cut is
+    /// sent again by the server, and passed over as far as it was delivered.
+    ///
+    /// # Errors
+    /// As [`BinlogStream::open`]; may be called again after those.
+    pub fn reopen(&mut self) -> Result<(), MysqlError> {
+        let Self { connect, server, server_id, heartbeat, stop, follower, .. } = self;
+        self.dump = dial(connect, server, *server_id, *heartbeat, stop, follower)?;
+        Ok(())
+    }
+
+    /// Stops this stream from another thread.
+    pub fn stopper(&self) -> StreamStopper {
+        StreamStopper(self.stop.clone())
+    }
+
+    /// Behind the last [`StreamItem::End`] that `next` delivered. Where a file ended since and nothing of a transaction came,
+    /// the next file's start, so that the old one may be deleted.
+    pub fn position(&self) -> &Position {
+        self.follower.position()
+    }
+}
+
+/// Events above this are rare, and their room is given back at once.
+const LARGE_EVENT: usize = 8 << 20;
+
+fn dial(
+    connect: &ConnectOptions,
+    server: &ServerInfo,
+    server_id: u32,
+    heartbeat: Duration,
+    stop: &Stop,
+    follower: &mut Follower,
+) -> Result<Dump, MysqlError> {
+    if stop.is_stopped() {
+        return Err(MysqlError::Stopped);
+    }
+    let position = follower.reached();
+    let connection = Connection::open(connect, stop)?;
+    tracing::debug!(thread_id = connection.thread_id(), %position, "binlog connection opened");
+    let start = start_of(&position, server);
+    follower.connected(start.seek.then_some(position.offset));
+    connection.dump(server, server_id, heartbeat, start.dump, &position)
+}
+
+/// How to ask for a position.
+struct Start<'a> {
+    dump: DumpStart<'a>,
+    /// What comes before the position's offset is sent too, and is to be passed over.
+    seek: bool,
+}
+
+fn start_of<'a>(position: &'a Position, server: &ServerInfo) -> Start<'a> {
+    let by_gtid = |dump| Start { dump, seek: false };
+    let from_first = || {
+        let dump = DumpStart::File { name: &position.file, offset: FIRST_OFFSET };
+        Start { dump, seek: true }
+    };
+    match &position.gtids {
+        Gtids::MySql(set) if server.has_gtids || position.file.is_empty() => {
+            by_gtid(DumpStart::MySqlGtids(set))
+        }
+        Gtids::MariaDb(list) => by_gtid(DumpStart::MariaDbGtids(list)),
+        Gtids::None if server.has_gtids => from_first(),
+        Gtids::MySql(_) | Gtids::None => match u32::try_from(position.offset.max(FIRST_OFFSET.into())) {
+            Ok(offset) => Start { dump: DumpStart::File { name: &position.file, offset }, seek: false },
+            Err(_) => from_first(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Flavour;
+
+    #[test]
+    fn an_offset_is_named_only_where_nothing_better_is_known() {
+        let set: sluicebox_model::GtidSet =
+            "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5".parse().expect("a set");
+        let set = Gtids::MySql(set);
+        for (name, gtids, has_gtids, offset, by_file, seek) in [
+            ("gtids", set.clone(), true, 900, None, false),
+            ("gtids of a server that has none now", set, false, 900, Some(900), false),
+            ("an offset on a server with gtids", Gtids::None, true, 900, Some(4), true),
+            ("an offset on a server without", Gtids::None, false, 900, Some(900), false),
+            ("an offset that cannot be named", Gtids::None, false, 1 << 33, Some(4), true),
+            ("a start", Gtids::None, false, 0, Some(4), false),
+        ] {
+            let position = Position { file: "b.000001".to_owned(), offset, gtids };
+            let server = ServerInfo {
+                flavour: Flavour::MySql,
+                version: (9, 0, 0),
+                version_text: String::new(),
+                uuid: None,
+                server_id: 1,
+                lower_case_table_names: 0,
+                has_gtids,
+            };
+            let start = start_of(&position, &server);
+            let file = match start.dump {
+                DumpStart::File { offset, .. } => Some(offset),
+                DumpStart::MySqlGtids(_) | DumpStart::MariaDbGtids(_) => None,
+            };
+            assert_eq!((file, start.seek), (by_file, seek), "{name}");
+        }
+    }
+}

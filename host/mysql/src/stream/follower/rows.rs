@@ -1,0 +1,135 @@
+//! Table maps and row events.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use sluicebox_model::TableId;
+
+use super::super::maps::Meaning;
+use super::super::{RowsEvent, StreamItem};
+use super::{At, Follower, Step};
+use crate::event::{self, RowsHead, TableMap, kind};
+use crate::row::{LayoutFault, RowLayout};
+use crate::{Flavour, MysqlError};
+
+/// Rows of small events share blocks of this size, so that an event costs no allocation and holds on to little more than
+/// its own bytes.
+const BLOCK_BYTES: usize = 64 << 10;
+/// Rows of this size get a block of their own.
+const OWN_BLOCK_BYTES: usize = BLOCK_BYTES / 4;
+
+impl Follower {
+    pub(super) fn table_map(&mut self, body: &[u8], at: &At) -> Result<Step, MysqlError> {
+        if self.open.as_ref().is_some_and(|open| open.passed_over) {
+            return Ok(Step::Nothing);
+        }
+        let table_id =
+            event::table_id(body).ok_or_else(|| self.malformed(at, "a table map ends too early"))?;
+        let generation = self.schemas.generation();
+        if !self.maps.is_known(table_id, body, generation) {
+            let meaning = self.meaning(body, at)?;
+            self.maps.insert(table_id, body, generation, meaning);
+        }
+        Ok(Step::Nothing)
+    }
+
+    fn meaning(&self, body: &[u8], at: &At) -> Result<Meaning, MysqlError> {
+        let map = TableMap::parse(body).map_err(|fault| self.malformed(at, fault.to_string()))?;
+        let table = self.schemas.stored_name(TableId::new(map.database.as_str(), map.table.as_str()));
+        if !self.schemas.captures(&table) {
+            return Ok(Meaning::Foreign);
+        }
+        let mismatch =
+            |reason| MysqlError::SchemaMismatch { table: table.clone(), place: self.place(at.start), reason };
+        let Some(schema) = self.schemas.get(&table) else {
+            if self.flavour == Flavour::MariaDb && map.is_sequence() {
+                return Ok(Meaning::Foreign);
+            }
+            return Err(mismatch(
+                "the table is not known: no statement before this place made it".to_owned(),
+            ));
+        };
+        match RowLayout::new(schema, &map) {
+            Ok(layout) => Ok(Meaning::Captured { schema: Arc::clone(schema), layout: Arc::new(layout) }),
+            Err(LayoutFault::Mismatch(reason)) => Err(mismatch(reason)),
+            Err(LayoutFault::Unsupported { column, declared }) => {
+                Err(MysqlError::UnsupportedType { table: table.clone(), column, declared })
+            }
+        }
+    }
+
+    pub(super) fn rows(&mut self, body: &[u8], at: &At) -> Result<Step, MysqlError> {
+        if self.count() {
+            return Ok(Step::Nothing);
+        }
+        let head =
+            event::rows_head(at.event_type, body).map_err(|fault| self.malformed(at, fault.to_string()))?;
+        let (schema, layout) = match self.maps.meaning(head.table_id) {
+            Some(Meaning::Foreign) => return Ok(Step::Nothing),
+            // Servers end statements that changed nothing with an event of no table and no rows.
+            None if head.rows.is_empty() => return Ok(Step::Nothing),
+            None => return Err(self.malformed(at, "rows come without the map of their table")),
+            Some(Meaning::Captured { schema, layout }) => (Arc::clone(schema), Arc::clone(layout)),
+        };
+        self.check_rows(&head, &schema.id, schema.columns.len(), at)?;
+        let Some(open) = &mut self.open else {
+            return Err(self.malformed(at, "rows come outside of any transaction"));
+        };
+        if open.xa_prepare {
+            return Err(self.xa_of_two_phases(at));
+        }
+        open.touched = true;
+        self.ordinal += 1;
+        Ok(Step::Item(StreamItem::Rows(RowsEvent {
+            schema,
+            transaction: Arc::clone(&open.id),
+            commit_micros: open.commit_micros,
+            ordinal: self.ordinal,
+            layout,
+            kind: head.kind,
+            is_compressed: head.is_compressed,
+            body: keep(&mut self.block, head.rows),
+        })))
+    }
+
+    fn check_rows(
+        &self,
+        head: &RowsHead<'_>,
+        table: &TableId,
+        columns: usize,
+        at: &At,
+    ) -> Result<(), MysqlError> {
+        if at.event_type == kind::PARTIAL_UPDATE_ROWS {
+            let reason = format!(
+                "rows of `{table}` hold parts of JSON documents only: a session wrote them with \
+                 binlog_row_value_options=PARTIAL_JSON, which must be empty"
+            );
+            return Err(self.malformed(at, reason));
+        }
+        if head.columns != columns {
+            return Err(self.malformed(
+                at,
+                format!("rows of `{table}` have {} columns, their map {columns}", head.columns),
+            ));
+        }
+        if !head.is_full {
+            let reason = format!(
+                "rows of `{table}` lack columns: a session wrote them with another binlog_row_image than FULL, which is needed"
+            );
+            return Err(self.malformed(at, reason));
+        }
+        Ok(())
+    }
+}
+
+/// Copies an event's rows out of the connection's buffer.
+fn keep(block: &mut BytesMut, rows: &[u8]) -> Bytes {
+    if rows.len() >= OWN_BLOCK_BYTES {
+        return Bytes::copy_from_slice(rows);
+    }
+    if block.capacity() - block.len() < rows.len() {
+        *block = BytesMut::with_capacity(BLOCK_BYTES);
+    }
+    block.extend_from_slice(rows);
+    block.split().freeze()
+}

@@ -1,0 +1,555 @@
+//! The schemas that are true at the stream's place, kept by following statements.
+//!
+//! Tables that nobody captures are followed too where the stream has seen them come to be: they can be renamed into a
+//! captured name later, as tools for online schema changes do, and then their columns must be known. What is not
+//! understood about them only means that they are not known; about a captured table it is an error.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sluicebox_model::{ColumnPlace, SchemaChange, TableId, TableSchema};
+
+use super::StreamOptions;
+use crate::ddl::{self, ApplyContext, DdlContext, DdlError, DdlStatement};
+use crate::row::{Charset, charset_of_collation};
+use crate::{Flavour, TypeOptions};
+
+/// Tables followed though nobody captures them. Tools make a few at a time; whoever makes more than this makes temporary
+/// tables in all but name.
+const FOREIGN_MAX: usize = 1_000;
+
+/// A change of one captured table.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TableChange {
+    /// By the name it had before.
+    pub(super) table: TableId,
+    pub(super) changes: Vec<SchemaChange>,
+    pub(super) schema: Option<Arc<TableSchema>>,
+}
+
+/// A statement in text, with what is needed to understand it.
+#[derive(Debug)]
+pub(super) struct Statement<'a> {
+    pub(super) text: &'a str,
+    pub(super) database: &'a str,
+    pub(super) ansi_quotes: bool,
+    pub(super) no_backslash_escapes: bool,
+}
+
+/// A statement about a captured table cannot be followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unfollowed {
+    pub(super) table: TableId,
+    pub(super) reason: String,
+}
+
+/// A table that got another name, and perhaps other columns with it.
+struct Moved {
+    before: Arc<TableSchema>,
+    after: TableSchema,
+    changes: Vec<SchemaChange>,
+}
+
+/// Schemas of the tables that are known, captured or not.
+pub(super) struct Schemas {
+    known: HashMap<TableId, Arc<TableSchema>>,
+    captures: Arc<dyn Fn(&TableId) -> bool + Send + Sync>,
+    types: TypeOptions,
+    flavour: Flavour,
+    version: (u16, u16, u16),
+    lower_case_table_names: u8,
+    default_charset: Option<Arc<str>>,
+    database_charsets: HashMap<Arc<str>, Arc<str>>,
+    /// Last versions of tables that went, so that one of the same name goes on from there.
+    versions: HashMap<TableId, u64>,
+    generation: u64,
+}
+
+impl std::fmt::Debug for Schemas {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Schemas").field("known", &self.known.len()).finish_non_exhaustive()
+    }
+}
+
+impl Schemas {
+    pub(super) fn new(options: &StreamOptions) -> Self {
+        Self {
+            known: options.schemas.iter().map(|s| (s.id.clone(), Arc::clone(s))).collect(),
+            captures: Arc::clone(&options.captures),
+            types: options.types,
+            flavour: options.server.flavour,
+            version: options.server.version,
+            lower_case_table_names: options.server.lower_case_table_names,
+            default_charset: options.default_charset.as_deref().map(Into::into),
+            database_charsets: HashMap::new(),
+            versions: HashMap::new(),
+            generation: 0,
+        }
+    }
+
+    /// Rises with each change of any schema.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn captures(&self, table: &TableId) -> bool {
+        (self.captures)(table)
+    }
+
+    pub(super) fn get(&self, table: &TableId) -> Option<&Arc<TableSchema>> {
+        self.known.get(table)
+    }
+
+    /// The name as the server stores it.
+    pub(super) fn stored_name(&self, table: TableId) -> TableId {
+        match self.lower_case_table_names {
+            1 => TableId::new(table.database.to_lowercase(), table.table.to_lowercase()),
+            2 => {
+                let same = |known: &&TableId| {
+                    known.database.to_lowercase() == table.database.to_lowercase()
+                        && known.table.to_lowercase() == table.table.to_lowercase()
+                };
+                self.known.keys().find(same).cloned().unwrap_or(table)
+            }
+            _ => table,
+        }
+    }
+
+    fn captures_in(&self, database: &str) -> Option<&TableId> {
+        self.known.keys().find(|id| *id.database == *database && self.captures(id))
+    }
+
+    /// Follows a statement. Gives what it changed of captured tables, in order.
+    pub(super) fn follow(&mut self, statement: &Statement<'_>) -> Result<Vec<TableChange>, Unfollowed> {
+        let context = DdlContext {
+            database: statement.database,
+            ansi_quotes: statement.ansi_quotes,
+            no_backslash_escapes: statement.no_backslash_escapes,
+            flavour: self.flavour,
+            version: self.version,
+        };
+        let parsed = match ddl::parse(statement.text, &context) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.not_understood(statement, error).map(|()| Vec::new()),
+        };
+        let mut changes = Vec::new();
+        for one in parsed {
+            self.follow_one(one, statement, &mut changes)?;
+        }
+        Ok(changes)
+    }
+
+    /// A text that is not understood matters when it is about a captured table, or may be.
+    fn not_understood(&mut self, statement: &Statement<'_>, error: DdlError) -> Result<(), Unfollowed> {
+        let DdlError { reason, tables } = error;
+        let about: Vec<TableId> = tables.into_iter().map(|t| self.stored_name(t)).collect();
+        let text = statement.text.to_lowercase();
+        let mentioned =
+            || self.known.keys().find(|id| self.captures(id) && text.contains(&id.table.to_lowercase()));
+        let captured = match about.is_empty() {
+            false => about.iter().find(|id| self.captures(id)).cloned(),
+            true => mentioned().cloned(),
+        };
+        match captured {
+            Some(table) => Err(Unfollowed { table, reason }),
+            None => {
+                about.iter().for_each(|id| self.forget(id));
+                tracing::debug!(%reason, "statement about tables nobody captures is not understood");
+                Ok(())
+            }
+        }
+    }
+
+    fn follow_one(
+        &mut self,
+        one: DdlStatement,
+        statement: &Statement<'_>,
+        changes: &mut Vec<TableChange>,
+    ) -> Result<(), Unfollowed> {
+        let one = self.stored_names(one);
+        match &one {
+            DdlStatement::Other => Ok(()),
+            DdlStatement::CreateDatabase { name, charset }
+            | DdlStatement::AlterDatabase { name, charset } => {
+                if let Some(charset) = charset {
+                    self.database_charsets.insert(Arc::clone(name), Arc::clone(charset));
+                }
+                Ok(())
+            }
+            DdlStatement::Dml { table } => self.refuse_dml(table.as_ref(), statement.database),
+            DdlStatement::DropDatabase(name) => {
+                let mut gone: Vec<_> = self.known.keys().filter(|id| id.database == *name).cloned().collect();
+                gone.sort();
+                gone.iter().try_for_each(|table| self.apply(table, &one, statement, changes))
+            }
+            DdlStatement::DropTables(tables) => {
+                let known = tables.iter().filter(|t| self.known.contains_key(t)).cloned().collect::<Vec<_>>();
+                known.iter().try_for_each(|table| self.apply(table, &one, statement, changes))
+            }
+            DdlStatement::Truncate(table) => match self.known.contains_key(table) {
+                true => self.apply(table, &one, statement, changes),
+                false => Ok(()),
+            },
+            DdlStatement::CreateTable(create) => self.apply(&create.table, &one, statement, changes),
+            DdlStatement::CreateTableLike { table, like, if_not_exists } => {
+                if *if_not_exists && self.known.contains_key(table) {
+                    return Ok(());
+                }
+                self.create_like(table, like, statement, changes)
+            }
+            DdlStatement::AlterTable { table, actions } => {
+                if let Some(what) = one.unseen_row_changes().filter(|_| self.captures(table)) {
+                    tracing::warn!(%table, what, "a statement changes rows that the binlog does not show");
+                }
+                let renamed = actions.iter().find_map(|action| match action {
+                    ddl::AlterAction::RenameTable(new) => Some(new.clone()),
+                    _ => None,
+                });
+                match renamed {
+                    Some(new) => self.rename(&[(table.clone(), new)], &one, statement, changes),
+                    None => self.apply(table, &one, statement, changes),
+                }
+            }
+            DdlStatement::RenameTables(pairs) => self.rename(pairs, &one, statement, changes),
+        }
+    }
+
+    fn stored_names(&self, one: DdlStatement) -> DdlStatement {
+        if self.lower_case_table_names == 0 {
+            return one;
+        }
+        let name = |table| self.stored_name(table);
+        match one {
+            DdlStatement::CreateTable(mut create) => {
+                create.table = name(create.table);
+                DdlStatement::CreateTable(create)
+            }
+            DdlStatement::CreateTableLike { table, like, if_not_exists } => {
+                DdlStatement::CreateTableLike { table: name(table), like: name(like), if_not_exists }
+            }
+            DdlStatement::AlterTable { table, actions } => {
+                let actions = actions.into_iter().map(|action| match action {
+                    ddl::AlterAction::RenameTable(new) => ddl::AlterAction::RenameTable(name(new)),
+                    other => other,
+                });
+                DdlStatement::AlterTable { table: name(table), actions: actions.collect() }
+            }
+            DdlStatement::RenameTables(pairs) => DdlStatement::RenameTables(
+                pairs.into_iter().map(|(old, new)| (name(old), name(new))).collect(),
+            ),
+            DdlStatement::DropTables(tables) => {
+                DdlStatement::DropTables(tables.into_iter().map(name).collect())
+            }
+            DdlStatement::Truncate(table) => DdlStatement::Truncate(name(table)),
+            DdlStatement::Dml { table } => DdlStatement::Dml { table: table.map(name) },
+            DdlStatement::DropDatabase(database) if self.lower_case_table_names == 1 => {
+                DdlStatement::DropDatabase(database.to_lowercase().into())
+            }
+            other @ (DdlStatement::CreateDatabase { .. }
+            | DdlStatement::AlterDatabase { .. }
+            | DdlStatement::DropDatabase(_)
+            | DdlStatement::Other) => other,
+        }
+    }
+
+    fn refuse_dml(&self, table: Option<&TableId>, database: &str) -> Result<(), Unfollowed> {
+        let captured = match table {
+            Some(table) => self.captures(table).then_some(table),
+            None => self.captures_in(database),
+        };
+        match captured {
+            None => Ok(()),
+            Some(table) => {
+                let reason = "it changes rows in statement format, so the binlog does not say which: sessions must \
+                              keep binlog_format=ROW";
+                Err(Unfollowed { table: table.clone(), reason: reason.to_owned() })
+            }
+        }
+    }
+
+    fn context(&self, table: &TableId, statement: &Statement<'_>) -> ApplyContext {
+        let database = self.database_charsets.get(&table.database);
+        ApplyContext {
+            types: self.types,
+            database_charset: database.or(self.default_charset.as_ref()).cloned(),
+            table_charset: None,
+            ddl: Some(statement.text.into()),
+        }
+    }
+
+    /// Carries out a statement about one table that keeps its name.
+    fn apply(
+        &mut self,
+        table: &TableId,
+        one: &DdlStatement,
+        statement: &Statement<'_>,
+        changes: &mut Vec<TableChange>,
+    ) -> Result<(), Unfollowed> {
+        let before = self.known.get(table).cloned();
+        let captured = self.captures(table);
+        match ddl::apply(before.as_deref(), one, &self.context(table, statement)) {
+            Err(error) if captured => Err(Unfollowed { table: table.clone(), reason: error.reason }),
+            Err(_) => {
+                self.forget(table);
+                Ok(())
+            }
+            Ok((_, made)) if made.is_empty() => Ok(()),
+            Ok((schema, made)) => {
+                let schema = self.replace(table, before.as_deref(), schema);
+                if captured {
+                    changes.push(TableChange { table: table.clone(), changes: made, schema });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn create_like(
+        &mut self,
+        table: &TableId,
+        like: &TableId,
+        statement: &Statement<'_>,
+        changes: &mut Vec<TableChange>,
+    ) -> Result<(), Unfollowed> {
+        let captured = self.captures(table);
+        let Some(pattern) = self.known.get(like).cloned() else {
+            self.forget(table);
+            let reason = format!("its columns are those of `{like}`, which are not known");
+            return if captured { Err(Unfollowed { table: table.clone(), reason }) } else { Ok(()) };
+        };
+        let (schema, made) = ddl::apply_like(&pattern, table, &self.context(table, statement));
+        let schema = self.replace(table, None, schema);
+        if captured {
+            changes.push(TableChange { table: table.clone(), changes: made, schema });
+        }
+        Ok(())
+    }
+
+    /// Carries out a statement that renames tables. All of them move at once, so that names can be exchanged.
+    fn rename(
+        &mut self,
+        pairs: &[(TableId, TableId)],
+        one: &DdlStatement,
+        statement: &Statement<'_>,
+        changes: &mut Vec<TableChange>,
+    ) -> Result<(), Unfollowed> {
+        let mut moved = Vec::new();
+        for original in originals(pairs) {
+            let last = last_name(&original, pairs);
+            let before = self.known.remove(&original);
+            if before.is_none() && self.captures(&last) {
+                let reason = format!("`{original}` becomes `{last}`, and its columns are not known");
+                return Err(Unfollowed { table: last, reason });
+            }
+            let Some(before) = before else { continue };
+            self.versions.insert(original.clone(), before.version);
+            let captured = self.captures(&original) || self.captures(&last);
+            match ddl::apply(Some(&before), one, &self.context(&original, statement)) {
+                Ok((Some(after), changes)) => moved.push(Moved { before, after, changes }),
+                Ok((None, _)) => {}
+                Err(error) if captured => return Err(Unfollowed { table: original, reason: error.reason }),
+                Err(_) => {}
+            }
+        }
+        self.place(moved, changes);
+        Ok(())
+    }
+
+    /// Puts renamed tables under their new names and reports them.
+    fn place(&mut self, moved: Vec<Moved>, changes: &mut Vec<TableChange>) {
+        // A captured table leaves for a foreign name and a foreign one takes its place: an online schema change.
+        let captures = |id: &TableId| self.captures(id);
+        let leaves = |m: &Moved| captures(&m.before.id) && !captures(&m.after.id);
+        let comes = |m: &Moved| !captures(&m.before.id) && captures(&m.after.id);
+        let swapped: Vec<Arc<TableSchema>> = (moved.iter().filter(|m| leaves(m)))
+            .filter(|gone| moved.iter().any(|m| comes(m) && m.after.id == gone.before.id))
+            .map(|gone| Arc::clone(&gone.before))
+            .collect();
+        for Moved { before, after, changes: made } in moved {
+            let (old, new) = (before.id.clone(), after.id.clone());
+            let (was, is) = (self.captures(&old), self.captures(&new));
+            let swapped_out = swapped.iter().find(|s| s.id == new).filter(|_| !was);
+            let swapped_in = swapped.iter().any(|s| s.id == old) && !is;
+            let (table, made) = match swapped_out {
+                Some(replaced) => (new.clone(), difference(replaced, &after)),
+                None if !was && is => (new.clone(), vec![SchemaChange::CreateTable]),
+                None => (old, made),
+            };
+            let last = swapped_out.map_or(&before, |replaced| replaced);
+            let schema = self.replace(
+                &new,
+                Some(last).filter(|_| was || swapped_out.is_some()).map(|s| &**s),
+                Some(after),
+            );
+            if (was || is) && !swapped_in {
+                changes.push(TableChange { table, changes: made, schema });
+            }
+        }
+    }
+
+    fn forget(&mut self, table: &TableId) {
+        if self.known.remove(table).is_some() {
+            self.generation += 1;
+        }
+    }
+
+    /// Takes a table's new schema in, with the version that follows the last one of its name.
+    fn replace(
+        &mut self,
+        table: &TableId,
+        before: Option<&TableSchema>,
+        after: Option<TableSchema>,
+    ) -> Option<Arc<TableSchema>> {
+        self.generation += 1;
+        let last = before.map(|b| b.version).max(self.versions.get(table).copied());
+        let Some(mut after) = after else {
+            self.known.remove(table);
+            if let Some(last) = last {
+                self.versions.insert(table.clone(), last);
+            }
+            return None;
+        };
+        if before.is_some_and(|b| *b == after) {
+            return self.known.get(table).cloned();
+        }
+        if !self.captures(table) && self.known.len() > FOREIGN_MAX {
+            let captures = Arc::clone(&self.captures);
+            self.known.retain(|id, _| captures(id));
+        }
+        after.version = last.map_or(1, |last| last + 1);
+        let after = Arc::new(after);
+        self.known.insert(table.clone(), Arc::clone(&after));
+        Some(after)
+    }
+}
+
+/// The tables that a list of renames begins with: old names that no earlier pair made.
+fn originals(pairs: &[(TableId, TableId)]) -> Vec<TableId> {
+    let mut made: Vec<&TableId> = Vec::new();
+    let mut originals = Vec::new();
+    for (old, new) in pairs {
+        match made.iter().position(|m| *m == old) {
+            Some(at) => made[at] = new,
+            None => {
+                originals.push(old.clone());
+                made.push(new);
+            }
+        }
+    }
+    originals
+}
+
+fn last_name(original: &TableId, pairs: &[(TableId, TableId)]) -> TableId {
+    pairs.iter().fold(original.clone(), |name, (old, new)| if *old == name { new.clone() } else { name })
+}
+
+/// What has to change about `old` so that it is `new`: columns are the same where their names are.
+fn difference(old: &TableSchema, new: &TableSchema) -> Vec<SchemaChange> {
+    let mut changes = Vec::new();
+    let gone: Vec<Arc<str>> =
+        old.columns.iter().filter(|c| new.index_of(&c.name).is_none()).map(|c| Arc::clone(&c.name)).collect();
+    for column in &new.columns {
+        if let Some(was) =
+            old.index_of(&column.name).and_then(|at| old.columns.get(at)).filter(|was| *was != column)
+        {
+            changes.push(SchemaChange::AlterColumn { old: was.clone(), new: column.clone() });
+        }
+    }
+    let mut added = Vec::new();
+    for (at, column) in new.columns.iter().enumerate().filter(|(_, c)| old.index_of(&c.name).is_none()) {
+        let place = match at.checked_sub(1).and_then(|at| new.columns.get(at)) {
+            None => ColumnPlace::First,
+            Some(_) if at + 1 == new.columns.len() => ColumnPlace::Last,
+            Some(left) => ColumnPlace::After(Arc::clone(&left.name)),
+        };
+        added.push((column.clone(), place));
+    }
+    if !added.is_empty() {
+        changes.push(SchemaChange::AddColumns(added));
+    }
+    if !gone.is_empty() {
+        changes.push(SchemaChange::DropColumns(gone));
+    }
+    let names =
+        |schema: &TableSchema| schema.key_columns().map(|c| c.name.to_lowercase()).collect::<Vec<_>>();
+    if names(old) != names(new) {
+        changes.push(SchemaChange::AlterKey);
+    }
+    if old.comment != new.comment {
+        changes.push(SchemaChange::AlterComment);
+    }
+    changes
+}
+
+/// A statement's text in its client's character set.
+pub(super) fn decode_text(text: &[u8], client_collation: Option<u16>) -> String {
+    let charset = client_collation.and_then(charset_of_collation).and_then(Charset::named);
+    charset.unwrap_or(Charset::Utf8).decode(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use sluicebox_model::{Column, ColumnType};
+
+    use super::*;
+
+    fn id(table: &str) -> TableId {
+        TableId::new("d", table)
+    }
+
+    fn pairs(names: &[(&str, &str)]) -> Vec<(TableId, TableId)> {
+        names.iter().map(|(old, new)| (id(old), id(new))).collect()
+    }
+
+    #[test]
+    fn names_can_be_exchanged_through_a_third() {
+        let swap = pairs(&[("a", "x"), ("b", "a"), ("x", "b")]);
+        assert_eq!(originals(&swap), [id("a"), id("b")]);
+        assert_eq!((last_name(&id("a"), &swap), last_name(&id("b"), &swap)), (id("b"), id("a")));
+    }
+
+    fn schema(columns: &[(&str, ColumnType)], key: &[usize]) -> TableSchema {
+        let column = |(name, column_type): &(&str, ColumnType)| Column {
+            name: (*name).into(),
+            column_type: *column_type,
+            nullable: true,
+            source_type: "".into(),
+            charset: None,
+            comment: None,
+        };
+        TableSchema {
+            id: id("t"),
+            version: 1,
+            columns: columns.iter().map(column).collect(),
+            key: key.to_vec(),
+            comment: None,
+            ddl: None,
+        }
+    }
+
+    #[test]
+    fn a_difference_is_told_by_column_names() {
+        use ColumnType as T;
+        let old = schema(&[("id", T::Int), ("a", T::Int), ("b", T::Text)], &[0]);
+        let new = schema(
+            &[("first", T::Int), ("ID", T::Int), ("mid", T::Int), ("b", T::Json), ("end", T::Int)],
+            &[1],
+        );
+        let changes = difference(&old, &new);
+        let [
+            SchemaChange::AlterColumn { .. },
+            SchemaChange::AlterColumn { new: b, .. },
+            SchemaChange::AddColumns(added),
+            SchemaChange::DropColumns(gone),
+        ] = &changes[..]
+        else {
+            panic!("{changes:?}")
+        };
+        assert_eq!((b.column_type, &*gone[0]), (T::Json, "a"));
+        let places: Vec<&ColumnPlace> = added.iter().map(|(_, place)| place).collect();
+        assert_eq!(places, [&ColumnPlace::First, &ColumnPlace::After("ID".into()), &ColumnPlace::Last]);
+        assert_eq!(difference(&old, &old), []);
+        let rekeyed = TableSchema { key: vec![1], ..old.clone() };
+        assert_eq!(difference(&old, &rekeyed), [SchemaChange::AlterKey]);
+    }
+}

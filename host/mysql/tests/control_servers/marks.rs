@@ -1,0 +1,270 @@
+//! What a low mark names is in the rows, while eight writers commit as fast as they can.
+//!
+//! Each writer counts its transactions in a row of its own and gives each a GTID whose number is that count: on MySQL under
+//! a server UUID of its own, on MariaDB in a domain of its own. So a mark says exactly how far each writer had come, and
+//! other tests on the same server disturb nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use sluicebox_model::{ChangeBatch, Gtid, Gtids, Position, TransactionId};
+use sluicebox_mysql::{Chunk, Flavour, SnapshotReader, Watermark};
+use tokio::task::JoinHandle;
+
+use crate::chunks::reader;
+use crate::server::{BOTH, connect, control, fresh_database, options, options_as, schema, sql};
+
+const WRITERS: u32 = 8;
+const CHUNKS: usize = 300;
+
+/// One writer's stream of GTIDs.
+#[derive(Clone, Copy)]
+struct Names {
+    flavour: Flavour,
+    /// MySQL's server UUID or MariaDB's domain.
+    source: u128,
+}
+
+impl Names {
+    /// Names that no earlier run on the same server used.
+    async fn fresh(flavour: Flavour, conn: &mut Conn) -> Self {
+        let uuid: String = conn.query_first("SELECT UUID()").await.expect("an answer").expect("a UUID");
+        let number = u128::from_str_radix(&uuid.replace('-', ""), 16).expect("a UUID");
+        match flavour {
+            Flavour::MySql => Self { flavour, source: number },
+            // A domain's number has 32 bits; the fast part of the UUID's clock comes first.
+            Flavour::MariaDb => Self { flavour, source: number >> 96 },
+        }
+    }
+
+    fn gtid(&self, number: u64) -> Gtid {
+        match self.flavour {
+            Flavour::MySql => Gtid::MySql { source: self.source, tag: "".into(), number },
+            Flavour::MariaDb => Gtid::MariaDb {
+                domain: u32::try_from(self.source).expect("32 bits"),
+                server: 1,
+                sequence: number,
+            },
+        }
+    }
+
+    /// Makes the session's next transaction this one.
+    async fn set_next(&self, conn: &mut Conn, number: u64) {
+        let statement = match self.flavour {
+            Flavour::MySql => format!("SET gtid_next='{}'", self.gtid(number)),
+            Flavour::MariaDb => format!("SET gtid_domain_id={}, gtid_seq_no={number}", self.source),
+        };
+        sql(conn, &statement).await;
+    }
+
+    fn is_in(&self, number: u64, position: &Position) -> bool {
+        position.covers(&TransactionId { gtid: Some(self.gtid(number)), file: "".into(), offset: 0 })
+    }
+}
+
+struct Writers {
+    names: Vec<Names>,
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Writers {
+    /// `statement` is run for writer `{w}` and its transaction `{n}`.
+    async fn start(flavour: Flavour, database: &str, statement: &'static str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (mut names, mut tasks) = (Vec::new(), Vec::new());
+        for writer in 0..WRITERS {
+            let mut conn = connect(flavour).await;
+            sql(&mut conn, &format!("USE {database}")).await;
+            let name = Names::fresh(flavour, &mut conn).await;
+            names.push(name);
+            let stop = Arc::clone(&stop);
+            tasks.push(tokio::spawn(async move {
+                let mut number = 1;
+                while !stop.load(Ordering::Relaxed) {
+                    name.set_next(&mut conn, number).await;
+                    let statement =
+                        statement.replace("{w}", &writer.to_string()).replace("{n}", &number.to_string());
+                    sql(&mut conn, &statement).await;
+                    number += 1;
+                }
+            }));
+        }
+        Self { names, stop, tasks }
+    }
+
+    async fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.expect("a writer");
+        }
+    }
+}
+
+fn column(batch: &ChangeBatch, name: &str) -> Vec<i64> {
+    let at = batch.schema.index_of(name).expect("the column");
+    batch.columns[at].as_primitive::<Int64Type>().values().to_vec()
+}
+
+async fn counters(flavour: Flavour, database: &str) -> Writers {
+    let mut conn = fresh_database(flavour, database).await;
+    sql(&mut conn, "CREATE TABLE counters (w INT PRIMARY KEY, n BIGINT NOT NULL)").await;
+    for writer in 0..WRITERS {
+        sql(&mut conn, &format!("INSERT INTO counters VALUES ({writer}, 0)")).await;
+    }
+    Writers::start(flavour, database, "UPDATE counters SET n = {n} WHERE w = {w}").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_a_low_mark_names_is_in_the_rows() {
+    for flavour in BOTH {
+        let database = "control_marks";
+        let writers = counters(flavour, database).await;
+        let schema = Arc::new(schema(flavour, database, "counters").await);
+        let mut reader = reader(flavour).await;
+        let chunk = Chunk { number: 0, after: None, up_to: None };
+        let mut seen = Position::default();
+        let mut wrong = Vec::new();
+        for _ in 0..CHUNKS {
+            let rows = reader.read_chunk(&schema, &chunk, &seen).await.expect("rows");
+            assert!(rows.low.includes(&seen), "{} does not include {seen}", rows.low);
+            assert!(rows.high.includes(&rows.low));
+            let counts = column(&rows.batches[0], "n");
+            for (names, count) in writers.names.iter().zip(counts) {
+                let count = u64::try_from(count).expect("a count");
+                if names.is_in(count + 1, &rows.low) {
+                    wrong.push(format!("{} is in the mark and not in the rows", names.gtid(count + 1)));
+                }
+                // MariaDB's mark is exact: what the rows show is in it.
+                if flavour == Flavour::MariaDb && count > 0 && !names.is_in(count, &rows.low) {
+                    wrong.push(format!("{} is in the rows and not in the mark", names.gtid(count)));
+                }
+            }
+            seen = rows.high;
+        }
+        let moved = matches!(&seen.gtids, Gtids::MySql(set) if set.intervals().count() > 8)
+            || matches!(&seen.gtids, Gtids::MariaDb(list) if list.to_string().split(',').count() > 8);
+        assert!(moved, "the writers wrote nothing: {seen}");
+        writers.stop().await;
+        assert!(wrong.is_empty(), "{flavour:?}: {} of {CHUNKS} chunks: {}", wrong.len(), wrong[0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chunk_waits_for_what_the_stream_had_seen() {
+    for flavour in BOTH {
+        let database = "control_seen";
+        let mut conn = fresh_database(flavour, database).await;
+        sql(&mut conn, "CREATE TABLE t (w INT PRIMARY KEY, n BIGINT NOT NULL)").await;
+        let schema = Arc::new(schema(flavour, database, "t").await);
+        let names = Names::fresh(flavour, &mut conn).await;
+        let mut control = control(flavour).await;
+        let mut seen = control.position().await.expect("a position");
+        // A transaction that the stream has brought and the server does not show yet.
+        let early =
+            TransactionId { gtid: Some(names.gtid(1)), file: seen.file.as_str().into(), offset: seen.offset };
+        seen.advance(&early, seen.offset);
+        let mut reader = reader(flavour).await;
+        let waits = tokio::spawn(async move {
+            let chunk = Chunk { number: 0, after: None, up_to: None };
+            reader.read_chunk(&schema, &chunk, &seen).await
+        });
+        names.set_next(&mut conn, 1).await;
+        sql(&mut conn, "INSERT INTO t VALUES (1, 1)").await;
+        let rows = waits.await.expect("a task").expect("rows");
+        assert!(names.is_in(1, &rows.low), "{flavour:?}");
+        assert_eq!(rows.batches.len(), 1, "{flavour:?}: the row is visible");
+    }
+}
+
+async fn log_table(flavour: Flavour, database: &str) -> Writers {
+    let mut conn = fresh_database(flavour, database).await;
+    sql(&mut conn, "CREATE TABLE log (w INT NOT NULL, n BIGINT NOT NULL)").await;
+    Writers::start(flavour, database, "INSERT INTO log VALUES ({w}, {n})").await
+}
+
+/// The table as an open snapshot shows it: how many rows of each writer, and whether they are the first so many.
+async fn read_log(reader: &mut SnapshotReader, flavour: Flavour, database: &str) -> Vec<u64> {
+    let schema = Arc::new(schema(flavour, database, "log").await);
+    let mut counts = vec![0_u64; usize::try_from(WRITERS).expect("small")];
+    let mut highest = counts.clone();
+    reader
+        .read_exact(&schema, async |batch: ChangeBatch| {
+            for (writer, number) in column(&batch, "w").into_iter().zip(column(&batch, "n")) {
+                let writer = usize::try_from(writer).expect("a writer");
+                counts[writer] += 1;
+                highest[writer] = highest[writer].max(u64::try_from(number).expect("a count"));
+            }
+            Ok(())
+        })
+        .await
+        .expect("rows");
+    assert_eq!(counts, highest, "each writer's rows are there once, without a gap");
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_snapshot_of_a_table_without_a_key_is_that_of_its_mark() {
+    for flavour in BOTH {
+        let database = "control_exact";
+        let writers = log_table(flavour, database).await;
+        let schema = schema(flavour, database, "log").await;
+        let mut reader = reader(flavour).await;
+        for _ in 0..20 {
+            let mark = reader.open_exact(&schema, &Position::default()).await.expect("a snapshot");
+            assert!(mark.exact);
+            let counts = read_log(&mut reader, flavour, database).await;
+            for (names, count) in writers.names.iter().zip(counts) {
+                assert!(
+                    count == 0 || names.is_in(count, &mark.position),
+                    "{flavour:?}: a row is behind the mark"
+                );
+                assert!(!names.is_in(count + 1, &mark.position), "{flavour:?}: a row of the mark is missing");
+            }
+        }
+        writers.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_right_to_lock_a_keyless_snapshot_says_that_it_is_not_exact() {
+    let (flavour, database) = (Flavour::MySql, "control_inexact");
+    let writers = log_table(flavour, database).await;
+    let mut conn = connect(flavour).await;
+    sql(&mut conn, "DROP USER IF EXISTS control_nolock").await;
+    sql(&mut conn, "CREATE USER control_nolock IDENTIFIED BY 'control-pass'").await;
+    sql(&mut conn, &format!("GRANT SELECT ON {database}.* TO control_nolock")).await;
+    let schema = schema(flavour, database, "log").await;
+    let control = control(flavour).await;
+    let options = options_as(flavour, "control_nolock", "control-pass");
+    let mut reader =
+        SnapshotReader::connect(&options, control.server(), Watermark::MySqlGtid).await.expect("a reader");
+    let mark = reader.open_exact(&schema, &Position::default()).await.expect("a snapshot");
+    assert!(!mark.exact);
+    let counts = read_log(&mut reader, flavour, database).await;
+    for (names, count) in writers.names.iter().zip(counts) {
+        assert!(!names.is_in(count + 1, &mark.position), "a row of the mark is missing");
+    }
+    writers.stop().await;
+}
+
+#[tokio::test]
+async fn log_status_gives_places_of_the_binlog() {
+    let (flavour, database) = (Flavour::MySql, "control_log_status");
+    let mut conn = fresh_database(flavour, database).await;
+    sql(&mut conn, "CREATE TABLE t (id INT PRIMARY KEY)").await;
+    let schema = Arc::new(schema(flavour, database, "t").await);
+    let mut control = control(flavour).await;
+    let before = Position { gtids: Gtids::None, ..control.position().await.expect("a position") };
+    let mut reader = SnapshotReader::connect(&options(flavour), control.server(), Watermark::MySqlLogStatus)
+        .await
+        .expect("a reader");
+    sql(&mut conn, "INSERT INTO t VALUES (1)").await;
+    let chunk = Chunk { number: 0, after: None, up_to: None };
+    let rows = reader.read_chunk(&schema, &chunk, &before).await.expect("rows");
+    assert!(rows.low.includes(&before) && rows.low != before && rows.high.includes(&rows.low));
+}

@@ -1,0 +1,233 @@
+//! What keeps capture from working is found, and named with its cure.
+
+use mysql_async::Conn;
+use sluicebox_model::TableId;
+use sluicebox_mysql::{Control, Finding, Flavour, MysqlError, Needs, Severity, TlsMode};
+
+use crate::server::{BOTH, fresh_database, options, options_as, sql};
+
+const DATABASE: &str = "control_preflight";
+const USER: &str = "control_preflight";
+const PASSWORD: &str = "control-pass";
+
+fn needs() -> Needs {
+    Needs {
+        server_id: 4_000_000_001,
+        snapshot: true,
+        stream: true,
+        tables: vec![TableId::new(DATABASE, "t"), TableId::new(DATABASE, "old")],
+        keyless: Vec::new(),
+        server_time_zone: Some("+00:00".to_owned()),
+    }
+}
+
+async fn findings(flavour: Flavour, needs: &Needs) -> Vec<Finding> {
+    let options = options_as(flavour, USER, PASSWORD);
+    let mut control = Control::connect(&options).await.expect("a connection");
+    let found = control.preflight(needs).await.expect("findings");
+    control.close().await;
+    found
+}
+
+async fn checks(flavour: Flavour, needs: &Needs) -> Vec<(&'static str, Severity)> {
+    findings(flavour, needs).await.into_iter().map(|f| (f.check, f.severity)).collect()
+}
+
+async fn account(conn: &mut Conn, grants: &[&str]) {
+    sql(conn, &format!("DROP USER IF EXISTS {USER}")).await;
+    sql(conn, &format!("CREATE USER {USER} IDENTIFIED BY '{PASSWORD}'")).await;
+    for grant in grants {
+        sql(conn, &format!("GRANT {grant} TO {USER}")).await;
+    }
+}
+
+const ALL: [&str; 3] =
+    ["SELECT ON control_preflight.*", "REPLICATION SLAVE ON *.*", "REPLICATION CLIENT ON *.*"];
+
+/// One test, for all of it changes settings of the same servers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_missing_grant_and_each_wrong_setting_is_found() {
+    for flavour in BOTH {
+        let mut conn = fresh_database(flavour, DATABASE).await;
+        sql(&mut conn, "CREATE TABLE t (id INT PRIMARY KEY)").await;
+        sql(&mut conn, "CREATE TABLE old (id INT PRIMARY KEY)").await;
+        account(&mut conn, &ALL).await;
+        assert_eq!(findings(flavour, &needs()).await, [], "{flavour:?}: nothing is wrong");
+        grants(flavour, &mut conn).await;
+        account(&mut conn, &ALL).await;
+        settings(flavour, &mut conn).await;
+        tables(flavour, &mut conn).await;
+    }
+}
+
+async fn grants(flavour: Flavour, conn: &mut Conn) {
+    let monitor = if flavour == Flavour::MariaDb { "BINLOG MONITOR" } else { "REPLICATION CLIENT" };
+    for (left_out, check, fix) in [
+        (0, "select", "GRANT SELECT ON `control_preflight`.* TO 'control_preflight'@'%'".to_owned()),
+        (1, "replication-slave", "GRANT REPLICATION SLAVE ON *.* TO 'control_preflight'@'%'".to_owned()),
+        (2, "replication-client", format!("GRANT {monitor} ON *.* TO 'control_preflight'@'%'")),
+    ] {
+        let some: Vec<&str> =
+            ALL.iter().enumerate().filter(|(n, _)| *n != left_out).map(|(_, g)| *g).collect();
+        account(conn, &some).await;
+        let found = findings(flavour, &needs()).await;
+        let found: Vec<_> = found.into_iter().map(|f| (f.check, f.severity, f.fix)).collect();
+        assert_eq!(found, [(check, Severity::Refuse, fix)], "{flavour:?}");
+    }
+}
+
+async fn settings(flavour: Flavour, conn: &mut Conn) {
+    let mut cases = vec![
+        ("binlog_format", "STATEMENT", "binlog-format", Severity::Refuse),
+        ("binlog_format", "MIXED", "binlog-format", Severity::Refuse),
+        ("binlog_row_image", "MINIMAL", "binlog-row-image", Severity::Refuse),
+        ("binlog_row_image", "NOBLOB", "binlog-row-image", Severity::Refuse),
+        ("binlog_expire_logs_seconds", "3600", "retention", Severity::Warn),
+        ("time_zone", "+08:00", "time-zone", Severity::Warn),
+    ];
+    if flavour == Flavour::MySql {
+        cases.push(("binlog_row_value_options", "PARTIAL_JSON", "partial-json", Severity::Refuse));
+    }
+    for (variable, value, check, severity) in cases {
+        let value = if value.parse::<u64>().is_ok() { value.to_owned() } else { format!("'{value}'") };
+        sql(conn, &format!("SET @before = @@GLOBAL.{variable}")).await;
+        sql(conn, &format!("SET GLOBAL {variable} = {value}")).await;
+        let found = checks(flavour, &needs()).await;
+        sql(conn, &format!("SET GLOBAL {variable} = @before")).await;
+        assert_eq!(found, [(check, severity)], "{flavour:?}: {variable}={value}");
+    }
+    let own: u32 = {
+        let control = Control::connect(&options(flavour)).await.expect("a connection");
+        control.server().server_id
+    };
+    let found = checks(flavour, &Needs { server_id: own, ..needs() }).await;
+    assert_eq!(found, [("server-id", Severity::Refuse)], "{flavour:?}");
+}
+
+async fn tables(flavour: Flavour, conn: &mut Conn) {
+    sql(conn, "ALTER TABLE old ENGINE=MyISAM").await;
+    let keyless = Needs { keyless: vec![TableId::new(DATABASE, "t")], ..needs() };
+    let found = checks(flavour, &keyless).await;
+    assert_eq!(found, [("keyless", Severity::Warn), ("engine", Severity::Warn)], "{flavour:?}");
+    let gone = Needs { tables: vec![TableId::new(DATABASE, "gone")], ..needs() };
+    assert_eq!(checks(flavour, &gone).await, [("select", Severity::Refuse)], "{flavour:?}");
+}
+
+#[tokio::test]
+async fn what_a_login_meets_decides_what_happens_next() {
+    for flavour in BOTH {
+        let wrong = options_as(flavour, "root", "not the password");
+        let error = Control::connect(&wrong).await.err().expect("a wrong password");
+        assert!(matches!(error, MysqlError::Refused { .. }), "{error}");
+        let mut nobody = options(flavour);
+        nobody.port = 1;
+        let error = Control::connect(&nobody).await.err().expect("nobody listens");
+        assert!(matches!(error, MysqlError::Unreachable { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn encryption_is_had_or_refused() {
+    for flavour in BOTH {
+        for (mode, encrypted) in
+            [(TlsMode::Disabled, false), (TlsMode::Preferred, true), (TlsMode::Required, true)]
+        {
+            let mut options = options(flavour);
+            options.tls.mode = mode;
+            let mut control = Control::connect(&options).await.expect("a connection");
+            assert_eq!(control.is_encrypted().await.expect("an answer"), encrypted, "{flavour:?} {mode:?}");
+        }
+        for mode in [TlsMode::VerifyCa, TlsMode::VerifyIdentity] {
+            let mut unknown = options(flavour);
+            unknown.tls.mode = mode;
+            let error = Control::connect(&unknown).await.err().expect("a certificate of nobody known");
+            assert!(matches!(error, MysqlError::Refused { .. }), "{flavour:?} {mode:?}: {error}");
+        }
+    }
+}
+
+/// The servers run on this machine and let root read their authority's certificate.
+#[tokio::test]
+async fn a_trusted_authority_is_enough_and_a_name_is_checked_where_it_is_demanded() {
+    for flavour in BOTH {
+        let mut conn = crate::server::connect(flavour).await;
+        let path = if flavour == Flavour::MySql { "CONCAT(@@datadir, 'ca.pem')" } else { "@@ssl_ca" };
+        let pem: Option<Option<Vec<u8>>> =
+            mysql_async::prelude::Queryable::query_first(&mut conn, format!("SELECT LOAD_FILE({path})"))
+                .await
+                .expect("an answer");
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), pem.flatten().expect("the authority's certificate")).expect("a file");
+        let mut trusting = options(flavour);
+        trusting.tls.ca = Some(file.path().to_owned());
+        trusting.tls.mode = TlsMode::VerifyCa;
+        let mut control = Control::connect(&trusting).await.expect("a connection");
+        assert!(control.is_encrypted().await.expect("an answer"), "{flavour:?}");
+        // Results of many packets pass the bridge whole.
+        assert!(!control.tables().await.expect("tables").is_empty());
+        control.close().await;
+        trusting.tls.mode = TlsMode::VerifyIdentity;
+        match (flavour, Control::connect(&trusting).await) {
+            (Flavour::MariaDb, named) => {
+                assert!(named.expect("named").is_encrypted().await.expect("an answer"))
+            }
+            // MySQL's own certificates have no names.
+            (Flavour::MySql, nameless) => {
+                let error = nameless.err().expect("no name");
+                assert!(matches!(error, MysqlError::Refused { .. }), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bridged_login_passes_passwords_of_every_kind() {
+    let (flavour, user) = (Flavour::MySql, "control_bridge");
+    let mut conn = crate::server::connect(flavour).await;
+    sql(&mut conn, &format!("DROP USER IF EXISTS {user}")).await;
+    // A new account's password is not in the server's cache: the first login takes the long way, the second the short.
+    sql(&mut conn, &format!("CREATE USER {user} IDENTIFIED WITH caching_sha2_password BY '{PASSWORD}'"))
+        .await;
+    let pem: Option<Option<Vec<u8>>> = mysql_async::prelude::Queryable::query_first(
+        &mut conn,
+        "SELECT LOAD_FILE(CONCAT(@@datadir, 'ca.pem'))",
+    )
+    .await
+    .expect("an answer");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), pem.flatten().expect("the authority's certificate")).expect("a file");
+    for (password, accepted) in [(PASSWORD, true), (PASSWORD, true), ("wrong", false)] {
+        let mut options = options_as(flavour, user, password);
+        options.tls.mode = TlsMode::VerifyCa;
+        options.tls.ca = Some(file.path().to_owned());
+        match Control::connect(&options).await {
+            Ok(control) => {
+                assert!(accepted, "a wrong password");
+                control.close().await;
+            }
+            Err(error) => assert!(!accepted && matches!(error, MysqlError::Refused { .. }), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn positions_say_what_is_still_there() {
+    for flavour in BOTH {
+        let mut conn = fresh_database(flavour, "control_positions").await;
+        sql(&mut conn, "CREATE TABLE t (id INT PRIMARY KEY)").await;
+        let mut control = Control::connect(&options(flavour)).await.expect("a connection");
+        let earliest = control.earliest().await.expect("a position");
+        let end = control.position().await.expect("a position");
+        assert!(end.includes(&earliest), "{end} and {earliest}");
+        for position in [&earliest, &end] {
+            assert!(control.is_available(position).await.expect("an answer"), "{flavour:?} {position}");
+        }
+        let by_file = sluicebox_model::Position { gtids: sluicebox_model::Gtids::None, ..end.clone() };
+        assert!(control.is_available(&by_file).await.expect("an answer"));
+        let gone = sluicebox_model::Position { file: "nothing.000001".to_owned(), ..by_file };
+        assert!(!control.is_available(&gone).await.expect("an answer"));
+        sql(&mut conn, "INSERT INTO t VALUES (1)").await;
+        let later = control.position().await.expect("a position");
+        assert!(later.includes(&end) && !end.includes(&later), "{flavour:?}: {end} then {later}");
+    }
+}

@@ -1,0 +1,309 @@
+//! Starting, stopping, and going on: by GTID, by offset, after a lost connection.
+
+use std::collections::BTreeSet;
+
+use sluicebox_model::{Gtids, Position};
+use sluicebox_mysql::{
+    BinlogStream, ConnectOptions, Flavour, Images, MysqlError, StreamItem, StreamOptions, TlsMode,
+};
+
+use crate::support::{BOTH, Session, cell, decode, options_as, outline, rows_of, table_text};
+
+fn with_table(flavour: Flavour, database: &str) -> Session {
+    let mut session = Session::new(flavour, database);
+    session.sql("CREATE TABLE t (id int primary key, v varchar(2000))");
+    session
+}
+
+/// Reads so many ends of transactions with rows of ours.
+fn read_transactions(stream: &mut BinlogStream, count: usize) -> Vec<StreamItem> {
+    let mut items = Vec::new();
+    let mut ended = 0;
+    while ended < count {
+        let item = stream.next().expect("an item");
+        match &item {
+            StreamItem::End { .. } if matches!(items.last(), Some(StreamItem::Rows(_))) => ended += 1,
+            StreamItem::End { .. } | StreamItem::Idle => continue,
+            StreamItem::Rows(_) | StreamItem::Schema(_) => {}
+        }
+        items.push(item);
+    }
+    items
+}
+
+#[test]
+fn a_stream_goes_on_exactly_behind_a_saved_position() {
+    for flavour in BOTH {
+        let mut session = with_table(flavour, "stream_saved_position");
+        let options = session.stream_options(7301);
+        let mut stream = BinlogStream::open(options.clone()).expect("a stream");
+        (1..=10).for_each(|id| session.sql(&format!("INSERT INTO t VALUES ({id}, 'x')")));
+        let first = table_text(&read_transactions(&mut stream, 4), "t");
+        // Written out and read back, as a checkpoint does it.
+        let saved = serde_json::to_string(stream.position()).expect("JSON");
+        drop(stream);
+        let from: Position = serde_json::from_str(&saved).expect("a position");
+        assert_ne!(from.gtids, Gtids::None);
+        let mut stream = BinlogStream::open(StreamOptions { from, ..options }).expect("a stream");
+        let second = table_text(&session.read(&mut stream), "t");
+        let all: Vec<String> = (1..=10).map(|id| format!("Insert {id} x")).collect();
+        assert_eq!([first, second].concat(), all, "{flavour:?}");
+    }
+}
+
+#[test]
+fn a_start_by_offset_delivers_what_is_behind_it_and_learns_the_gtids() {
+    for flavour in BOTH {
+        let mut session = with_table(flavour, "stream_offset");
+        session.sql("INSERT INTO t VALUES (1, 'before')");
+        let options = session.stream_options(7302);
+        let from = Position { gtids: Gtids::None, ..options.from.clone() };
+        session.sql("INSERT INTO t VALUES (2, 'behind')");
+        let mut stream = BinlogStream::open(StreamOptions { from, ..options.clone() }).expect("a stream");
+        let items = session.read(&mut stream);
+        assert_eq!(table_text(&items, "t"), ["Insert 2 behind"], "{flavour:?}");
+        // The position holds all that the server has, not only what was delivered.
+        assert!(stream.position().includes(&options.from), "{flavour:?}");
+        assert!(session.position().includes(stream.position()), "{flavour:?}");
+    }
+}
+
+#[test]
+fn an_offset_that_is_no_start_of_a_transaction_is_refused() {
+    for flavour in BOTH {
+        let mut session = with_table(flavour, "stream_bad_offset");
+        let options = session.stream_options(7303);
+        session.sql("INSERT INTO t VALUES (1, 'x')");
+        let inside =
+            Position { gtids: Gtids::None, offset: options.from.offset + 50, ..options.from.clone() };
+        let mut stream =
+            BinlogStream::open(StreamOptions { from: inside, ..options.clone() }).expect("a stream");
+        let error = session.try_read(&mut stream).expect_err("it lies inside a transaction");
+        assert!(error.to_string().contains("lies inside transaction"), "{flavour:?}: {error}");
+        let missing = Position { gtids: Gtids::None, file: "nothing.000001".to_owned(), offset: 4 };
+        let mut stream = BinlogStream::open(StreamOptions { from: missing, ..options }).expect("a stream");
+        let error = session.try_read(&mut stream).expect_err("there is no such file");
+        assert!(matches!(error, MysqlError::PositionPurged { .. }), "{flavour:?}: {error}");
+    }
+}
+
+#[test]
+fn a_position_that_the_server_never_had_is_ahead() {
+    for flavour in BOTH {
+        let session = with_table(flavour, "stream_ahead");
+        let mut options = session.stream_options(7304);
+        let text = serde_json::to_string(&options.from).expect("JSON");
+        options.from = match (&options.from.gtids, &options.server.uuid) {
+            (Gtids::MySql(set), Some(uuid)) => {
+                let more = format!("{set},{uuid}:900000000").parse().expect("a set");
+                Position { gtids: Gtids::MySql(more), ..options.from }
+            }
+            (Gtids::MariaDb(_), _) => {
+                let more = format!("0-{}-900000000", options.server.server_id).parse().expect("a list");
+                Position { gtids: Gtids::MariaDb(more), ..options.from }
+            }
+            _ => panic!("{text}"),
+        };
+        let mut stream = BinlogStream::open(options).expect("a stream");
+        let error = session.try_read(&mut stream).expect_err("it is ahead");
+        assert!(matches!(error, MysqlError::PositionAhead { .. }), "{flavour:?}: {error}");
+    }
+}
+
+/// Ends the connection of this account's stream at the server.
+fn kill_stream_of(session: &mut Session, user: &str) {
+    let query = format!(
+        "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{user}' AND COMMAND LIKE 'Binlog Dump%'"
+    );
+    let ids: Vec<u64> = session.rows(&query);
+    assert_eq!(ids.len(), 1, "one stream of {user}");
+    session.sql(&format!("KILL {}", ids[0]));
+}
+
+fn account(session: &mut Session, name: &str) -> ConnectOptions {
+    session.sql(&format!("DROP USER IF EXISTS {name}"));
+    session.sql(&format!("CREATE USER {name} IDENTIFIED BY 'p'"));
+    session.sql(&format!("GRANT REPLICATION SLAVE ON *.* TO {name}"));
+    options_as(session.flavour, name, "p", TlsMode::Preferred)
+}
+
+fn is_lost(error: &MysqlError) -> bool {
+    matches!(error, MysqlError::Unreachable { .. } | MysqlError::Silent { .. })
+}
+
+#[test]
+fn a_transaction_that_a_lost_connection_cut_is_delivered_once() {
+    for flavour in BOTH {
+        let mut session = with_table(flavour, "stream_cut");
+        let connect = account(&mut session, "stream_cut");
+        let mut stream =
+            BinlogStream::open(StreamOptions { connect, ..session.stream_options(7305) }).expect("a stream");
+        // Far more than sockets hold, so that the end of the connection comes in its middle.
+        const STATEMENTS: usize = 200;
+        const ROWS: usize = 200;
+        session.sql("INSERT INTO t VALUES (1000000, 'before')");
+        session.sql("BEGIN");
+        for statement in 0..STATEMENTS {
+            let rows = (0..ROWS).map(|row| format!("({}, REPEAT('v', 1500))", statement * ROWS + row));
+            session.sql(&format!("INSERT INTO t VALUES {}", rows.collect::<Vec<_>>().join(",")));
+        }
+        session.sql("COMMIT");
+        session.sql("INSERT INTO t VALUES (1000001, 'after')");
+        let goal = session.position();
+        let (mut items, mut cuts, mut kills) = (Vec::new(), 0, 0);
+        while !stream.position().includes(&goal) {
+            match stream.next() {
+                Ok(item) => items.push(item),
+                Err(error) if is_lost(&error) => {
+                    cuts += usize::from(matches!(items.last(), Some(StreamItem::Rows(_))));
+                    stream.reopen().expect("the server is there");
+                }
+                Err(error) => panic!("{flavour:?}: {error}"),
+            }
+            if [20, 2_000].contains(&items.len()) && kills < items.len().min(2) && kills < 2 {
+                kills += 1;
+                kill_stream_of(&mut session, "stream_cut");
+            }
+        }
+        assert!(cuts > 0, "{flavour:?}: no connection was cut inside the transaction");
+        let events = rows_of(&items, "t");
+        let (batch, _) = decode(&events, Images::Effective);
+        let ids: Vec<i64> =
+            (0..batch.rows()).map(|row| cell(&batch, row, 0).parse().expect("an id")).collect();
+        let mut want: Vec<i64> = (0..i64::try_from(STATEMENTS * ROWS).expect("small")).collect();
+        want.insert(0, 1_000_000);
+        want.push(1_000_001);
+        assert!(ids == want, "{flavour:?}: {} rows for {}", ids.len(), want.len());
+        let ordinals: BTreeSet<u64> = events.iter().map(|event| event.ordinal).collect();
+        assert_eq!(ordinals.len(), events.len());
+        assert!(events.is_sorted_by_key(|event| event.ordinal));
+    }
+}
+
+#[test]
+fn a_lost_connection_between_transactions_loses_nothing() {
+    for flavour in BOTH {
+        let mut session = with_table(flavour, "stream_between");
+        let connect = account(&mut session, "stream_between");
+        let mut stream =
+            BinlogStream::open(StreamOptions { connect, ..session.stream_options(7306) }).expect("a stream");
+        session.sql("INSERT INTO t VALUES (1, 'x')");
+        let first = session.read(&mut stream);
+        kill_stream_of(&mut session, "stream_between");
+        session.sql("INSERT INTO t VALUES (2, 'y')");
+        let error = loop {
+            match stream.next() {
+                Ok(StreamItem::Rows(rows)) => panic!("{flavour:?}: {rows:?} over a dead connection"),
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert!(is_lost(&error), "{flavour:?}: {error}");
+        stream.reopen().expect("the server is there");
+        let second = session.read(&mut stream);
+        assert_eq!(table_text(&first, "t"), ["Insert 1 x"], "{flavour:?}");
+        assert_eq!(table_text(&second, "t"), ["Insert 2 y"], "{flavour:?}");
+        assert_eq!(outline(&second), ["rows t", "end"], "{flavour:?}");
+    }
+}
+
+#[test]
+fn a_stream_is_stopped_from_another_thread() {
+    for flavour in BOTH {
+        let session = with_table(flavour, "stream_stop");
+        let mut options = session.stream_options(7307);
+        // No heartbeat wakes the reader: only the stopper can.
+        options.heartbeat = std::time::Duration::from_secs(1_000);
+        let mut stream = BinlogStream::open(options).expect("a stream");
+        let stopper = stream.stopper();
+        let reader = std::thread::spawn(move || {
+            loop {
+                if let Err(error) = stream.next() {
+                    return (error, stream);
+                }
+            }
+        });
+        stopper.stop();
+        let (error, mut stream) = reader.join().expect("the reader ends");
+        assert!(matches!(error, MysqlError::Stopped), "{flavour:?}: {error}");
+        assert!(matches!(stream.reopen(), Err(MysqlError::Stopped)), "{flavour:?}");
+    }
+}
+
+#[test]
+fn a_server_id_that_another_reader_takes_is_told() {
+    for flavour in BOTH {
+        let session = with_table(flavour, "stream_server_id");
+        let mut first = session.stream(7308);
+        // Its dump must run before the second takes its place.
+        while !matches!(first.next(), Ok(StreamItem::Idle)) {}
+        let _second = session.stream(7308);
+        let error = loop {
+            if let Err(error) = first.next() {
+                break error;
+            }
+        };
+        assert!(matches!(error, MysqlError::ServerIdTaken { server_id: 7308, .. }), "{flavour:?}: {error}");
+    }
+}
+
+/// A connection on which nothing arrives any more, not even its end.
+#[test]
+fn a_connection_that_stalls_is_given_up() {
+    let session = with_table(Flavour::MySql, "stream_stall");
+    let mut options = session.stream_options(7309);
+    let proxy = Proxy::to(&options.connect);
+    options.connect.host = "127.0.0.1".to_owned();
+    options.connect.port = proxy.port;
+    let mut stream = BinlogStream::open(options).expect("a stream");
+    while !matches!(stream.next(), Ok(StreamItem::Idle)) {}
+    proxy.stall();
+    let error = loop {
+        if let Err(error) = stream.next() {
+            break error;
+        }
+    };
+    assert!(matches!(error, MysqlError::Silent { seconds: 3, .. }), "{error}");
+}
+
+/// Passes bytes on, until it is told to stall.
+struct Proxy {
+    port: u16,
+    stalled: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Proxy {
+    fn to(server: &ConnectOptions) -> Self {
+        use std::net::{TcpListener, TcpStream};
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let stalled = std::sync::Arc::new(AtomicBool::new(false));
+        let (flag, target) = (std::sync::Arc::clone(&stalled), (server.host.clone(), server.port));
+        std::thread::spawn(move || {
+            let (client, _) = listener.accept().expect("a client");
+            let server = TcpStream::connect(target).expect("the server");
+            let pass = move |mut from: TcpStream, mut to: TcpStream, flag: std::sync::Arc<AtomicBool>| {
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 4096];
+                    while let Ok(read) = std::io::Read::read(&mut from, &mut buffer) {
+                        if read == 0 {
+                            break;
+                        }
+                        if !flag.load(Ordering::Acquire) {
+                            let _ = std::io::Write::write_all(&mut to, &buffer[..read]);
+                        }
+                    }
+                })
+            };
+            let copies = (client.try_clone().expect("a copy"), server.try_clone().expect("a copy"));
+            pass(client, server, std::sync::Arc::clone(&flag));
+            let _ = pass(copies.1, copies.0, flag).join();
+        });
+        Self { port, stalled }
+    }
+
+    fn stall(&self) {
+        self.stalled.store(true, std::sync::atomic::Ordering::Release);
+    }
+}

@@ -1,0 +1,187 @@
+//! What a guest adds to an event: filter, mask, two renames and two projections on rows of ten columns, by the plugin
+//! `orders` and by the same work in native code, in turn in one run.
+//!
+//!     SLUICEBOX_TEST_PLUGINS=guest-examples/target/plugins cargo bench -p sluicebox-wasm
+//!
+//! Prints nanoseconds per event (row image): the least and the median of the repetitions, and the difference of the
+//! two sides. Outputs are compared before anything is timed.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and may fail loudly")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, Int64Array, StringArray, StringBuilder,
+};
+use arrow::compute::FilterBuilder;
+use arrow::datatypes::Int64Type;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use sluicebox_model::{ChangeBatch, Column, ColumnType, Origin, RowKind, TableId, TableSchema};
+use sluicebox_wasm::{Engine, Limits, PluginSpec};
+
+/// Different batches in turn, so that no branch is learned by heart.
+const BATCHES: usize = 16;
+const REPETITIONS: usize = 15;
+const REPETITION: Duration = Duration::from_millis(60);
+
+fn schema() -> Arc<TableSchema> {
+    let decimal = ColumnType::Decimal { precision: 12, scale: 2 };
+    let time = ColumnType::DateTime { fraction: 0 };
+    let columns = [
+        ("id", ColumnType::BigInt),
+        ("order_no", ColumnType::Text),
+        ("customer_id", ColumnType::BigInt),
+        ("email", ColumnType::Text),
+        ("status", ColumnType::Text),
+        ("amount", decimal),
+        ("quantity", ColumnType::Int),
+        ("created", time),
+        ("note", ColumnType::Text),
+        ("coupon", time),
+    ];
+    let column = |(name, column_type): (&str, ColumnType)| Column {
+        name: name.into(),
+        column_type,
+        nullable: false,
+        source_type: "".into(),
+        charset: None,
+        comment: None,
+    };
+    Arc::new(TableSchema {
+        id: TableId::new("shop", "orders"),
+        version: 1,
+        columns: columns.into_iter().map(column).collect(),
+        key: vec![0],
+        comment: None,
+        ddl: None,
+    })
+}
+
+fn batch(schema: &Arc<TableSchema>, rng: &mut StdRng, rows: usize) -> ChangeBatch {
+    let mut ints = |high: i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values((0..rows).map(|_| rng.random_range(0..high))))
+    };
+    let (id, customer, amount) = (ints(i64::MAX), ints(1 << 40), ints(1_000_000));
+    let (quantity, created, coupon) = (ints(10), ints(1_700_000_000), ints(1_700_000_000));
+    let mut texts = |make: &dyn Fn(&mut StdRng) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values((0..rows).map(|_| make(rng))))
+    };
+    let order_no = texts(&|rng| format!("ORD-{:010}", rng.random_range(0..1_000_000_000)));
+    let email = texts(&|rng| format!("customer{}@example.org", rng.random_range(0..100_000)));
+    let status =
+        texts(&|rng| (*["NEW", "PAID", "SENT", "DONE", "CANCELLED"].choose(rng).unwrap()).to_owned());
+    let note = texts(&|rng| "leave at the door, please"[..rng.random_range(4..25)].to_owned());
+    ChangeBatch {
+        schema: Arc::clone(schema),
+        kinds: vec![RowKind::Insert; rows],
+        columns: vec![id, order_no, customer, email, status, amount, quantity, created, note, coupon],
+        origins: vec![Origin { first_row: 0, commit_micros: 0, ordinal: 0, transaction: None }],
+    }
+}
+
+/// The plugin's work without a plugin, columns to columns.
+fn native(batch: &ChangeBatch, output: &Arc<TableSchema>) -> ChangeBatch {
+    let quantity = batch.columns[6].as_primitive::<Int64Type>().values();
+    let (status, email) = (batch.columns[4].as_string::<i32>(), batch.columns[3].as_string::<i32>());
+    let rows = batch.rows();
+    let mut keep = BooleanBufferBuilder::new(rows);
+    let mut masked = StringBuilder::with_capacity(rows, email.value_data().len());
+    for row in 0..rows {
+        let stays = quantity[row] > 2 && status.value(row) != "CANCELLED";
+        keep.append(stays);
+        if stays {
+            let address = email.value(row);
+            let (name, domain) = address.split_at(address.find('@').unwrap_or(address.len()));
+            let mut utf8 = [0; 4];
+            masked.append_value_parts(name.chars().next().unwrap_or('*').encode_utf8(&mut utf8), domain);
+        } else {
+            masked.append_value("");
+        }
+    }
+    let predicate = FilterBuilder::new(&BooleanArray::new(keep.finish(), None)).optimize().build();
+    let masked: ArrayRef = Arc::new(masked.finish());
+    let columns =
+        [0, 1, 2, 3, 4, 5, 6, 7].map(|place| if place == 3 { &masked } else { &batch.columns[place] });
+    let columns: Vec<_> = columns.into_iter().map(|column| predicate.filter(column).unwrap()).collect();
+    let kinds = vec![RowKind::Insert; columns[0].len()];
+    ChangeBatch { schema: Arc::clone(output), kinds, columns, origins: batch.origins.clone() }
+}
+
+trait AppendParts {
+    fn append_value_parts(&mut self, first: &str, domain: &str);
+}
+
+impl AppendParts for StringBuilder {
+    fn append_value_parts(&mut self, first: &str, domain: &str) {
+        use std::fmt::Write as _;
+        self.write_str(first).unwrap();
+        self.write_str("***").unwrap();
+        self.write_str(domain).unwrap();
+        self.append_value("");
+    }
+}
+
+/// Nanoseconds per event of one repetition.
+fn measure(batches: &[ChangeBatch], mut work: impl FnMut(&ChangeBatch) -> ChangeBatch) -> f64 {
+    let started = Instant::now();
+    let mut events = 0;
+    while started.elapsed() < REPETITION {
+        for batch in batches {
+            black_box(work(batch));
+            events += batch.rows();
+        }
+    }
+    started.elapsed().as_nanos() as f64 / events as f64
+}
+
+fn least_and_median(mut times: Vec<f64>) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    (times[0], times[times.len() / 2])
+}
+
+fn main() {
+    let Some(folder) = std::env::var_os("SLUICEBOX_TEST_PLUGINS") else {
+        println!("nothing measured: SLUICEBOX_TEST_PLUGINS is not set; run scripts/build-guests first");
+        std::process::exit(2);
+    };
+    let spec = PluginSpec {
+        path: Path::new(&folder).join("orders.wasm"),
+        config: serde_json::Value::Null,
+        limits: Limits::default(),
+        sha256: None,
+    };
+    let engine = Engine::new(None).unwrap();
+    let mut guest = engine.load(&spec).unwrap().instantiate().unwrap();
+    let schema = schema();
+    let plan = guest.plan(1, &schema).unwrap();
+    let mut rng = StdRng::seed_from_u64(7);
+    println!("ns per event          native          guest           added");
+    println!("rows a batch      least median    least median    least median");
+    for rows in [1, 16, 64, 256, 1024, 8192] {
+        let batches: Vec<_> = (0..BATCHES).map(|_| batch(&schema, &mut rng, rows)).collect();
+        for batch in &batches {
+            let (found, wanted) = (guest.process(&plan, batch).unwrap().batch, native(batch, &plan.output));
+            assert_eq!((found.kinds, found.columns), (wanted.kinds, wanted.columns));
+        }
+        let (mut natives, mut guests) = (Vec::new(), Vec::new());
+        for _ in 0..REPETITIONS {
+            natives.push(measure(&batches, |batch| native(batch, &plan.output)));
+            guests.push(measure(&batches, |batch| guest.process(&plan, batch).unwrap().batch));
+        }
+        let (native, guest) = (least_and_median(natives), least_and_median(guests));
+        println!(
+            "{rows:12} {:10.1} {:6.1} {:8.1} {:6.1} {:8.1} {:6.1}",
+            native.0,
+            native.1,
+            guest.0,
+            guest.1,
+            guest.0 - native.0,
+            guest.1 - native.1
+        );
+    }
+}

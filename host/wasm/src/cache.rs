@@ -1,0 +1,165 @@
+//! Compiled plugins on disk, so that a start takes a tenth of a millisecond instead of a compilation.
+//!
+//! An entry is native code that will run in this process: whoever can write the folder runs code as this user. So the
+//! folder must belong to the user and be closed to everyone else, which is checked when it is opened, and an entry must
+//! too, which is checked when it is read. Beyond that an entry carries the SHA-256 of its key and its code: a torn,
+//! damaged or swapped entry is not run but compiled anew. The key names everything that the code depends on: the
+//! plugin's own SHA-256, and wasmtime's version, settings and processor features.
+//!
+//! Order: an entry is written to a temporary file and renamed, so that a crash, or another process that compiles the same,
+//! leaves the old entry, the new one, or none. An entry that cannot be written costs the next start a compilation.
+
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use crate::WasmError;
+
+/// First bytes of an entry; changes with its form.
+const MAGIC: &[u8; 16] = b"sluicebox-wasm-1";
+const DIGEST_BYTES: usize = 32;
+
+/// A folder of compiled plugins.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// Opens the folder, making it when it is missing.
+    pub(crate) fn open(folder: PathBuf) -> Result<Self, WasmError> {
+        let refuse = |reason: String| WasmError::CacheFolder { folder: folder.clone(), reason };
+        make_folder(&folder).map_err(|error| refuse(error.to_string()))?;
+        let found = fs::metadata(&folder).map_err(|error| refuse(error.to_string()))?;
+        if !found.is_dir() {
+            return Err(refuse("it is not a folder".into()));
+        }
+        closed_to_others(&found)
+            .map_err(|reason| refuse(format!("{reason}; compiled code there would be run")))?;
+        Ok(Self { folder })
+    }
+
+    /// The compiled plugin, when it is there and whole.
+    pub(crate) fn load(&self, engine: &wasmtime::Engine, plugin_hash: &str) -> Option<Component> {
+        let path = self.path(engine, plugin_hash);
+        let code = match read_entry(&path) {
+            Ok(code) => code?,
+            Err(reason) => {
+                tracing::warn!(path = %path.display(), %reason, "compiled plugin not used, compiling anew");
+                return None;
+            }
+        };
+        match deserialize(engine, &code) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "compiled plugin not used, compiling anew");
+                None
+            }
+        }
+    }
+
+    /// Keeps a compiled plugin. Failing is not an error: it costs the next start a compilation.
+    pub(crate) fn store(&self, engine: &wasmtime::Engine, plugin_hash: &str, component: &Component) {
+        let path = self.path(engine, plugin_hash);
+        let written = component
+            .serialize()
+            .map_err(|error| error.to_string())
+            .and_then(|code| write_entry(&self.folder, &path, &code).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            tracing::warn!(path = %path.display(), %error, "compiled plugin not kept");
+        }
+    }
+
+    fn path(&self, engine: &wasmtime::Engine, plugin_hash: &str) -> PathBuf {
+        // Without random keys: one build of this program gives one name on one kind of machine.
+        let mut hasher = std::hash::DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        self.folder.join(format!("{plugin_hash}-{:016x}.compiled", hasher.finish()))
+    }
+}
+
+#[cfg(unix)]
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(not(unix))]
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(folder)
+}
+
+#[cfg(unix)]
+fn closed_to_others(found: &fs::Metadata) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user {
+        return Err(format!("it belongs to user {}, not to user {user}", found.uid()));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(format!("others can write to it (mode {:03o}, should be 700)", found.mode() & 0o777));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn closed_to_others(_: &fs::Metadata) -> Result<(), String> {
+    Err("this system's permissions are not known here".into())
+}
+
+fn digest(name: &str, code: &[u8]) -> [u8; DIGEST_BYTES] {
+    Sha256::new()
+        .chain_update(MAGIC)
+        .chain_update(name)
+        .chain_update([0])
+        .chain_update(code)
+        .finalize()
+        .into()
+}
+
+fn entry_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// None when there is no entry.
+fn read_entry(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    closed_to_others(&file.metadata().map_err(|error| error.to_string())?)?;
+    let mut entry = Vec::new();
+    file.read_to_end(&mut entry).map_err(|error| error.to_string())?;
+    let (kept, code) = entry
+        .strip_prefix(MAGIC)
+        .and_then(|rest| rest.split_first_chunk::<DIGEST_BYTES>())
+        .ok_or("it is no compiled plugin")?;
+    if *kept != digest(&entry_name(path), code) {
+        return Err("it is damaged".into());
+    }
+    Ok(Some(code.to_vec()))
+}
+
+fn write_entry(folder: &Path, path: &Path, code: &[u8]) -> std::io::Result<()> {
+    // A file for the user alone, which the folder's check has made sure is ours.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(MAGIC)?;
+    file.write_all(&digest(&entry_name(path), code))?;
+    file.write_all(code)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[allow(unsafe_code, reason = "loading compiled code has no safe form")]
+fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes must be what `Component::serialize` made. They come from a file in a folder that belongs to
+    // this user and that no one else can write (checked in `Cache::open`), belong to this user themselves, and match the
+    // digest that `write_entry` put before them, so they are what an earlier run of this program stored under this
+    // name. Another version or configuration of wasmtime has another name, and wasmtime checks its own header too.
+    unsafe { Component::deserialize(engine, code) }
+}

@@ -1,0 +1,169 @@
+//! Loading plugins: one engine for the process, compiled code shared by all instances of a plugin.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wasmtime::component::{InstancePre, Linker};
+
+use crate::cache::Cache;
+use crate::guest::{self, Guest};
+use crate::limits::{Limits, PluginSpec};
+use crate::load;
+use crate::ticker::Ticker;
+use crate::{Inspection, Instance, WasmError};
+
+/// Stack of a guest, in bytes: wasmtime's own default, a quarter of the smallest thread stack in use here.
+const STACK_BYTES: usize = 512 << 10;
+
+/// The process's one WebAssembly engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    engine: wasmtime::Engine,
+    linker: Linker<Guest>,
+    ticker: Ticker,
+    cache: Option<Cache>,
+}
+
+/// A loaded plugin: code shared by all its instances.
+#[derive(Clone)]
+pub struct Plugin(Arc<Loaded>);
+
+pub(crate) struct Loaded {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    hash: String,
+    pub(crate) config: String,
+    pub(crate) limits: Limits,
+    pub(crate) component: InstancePre<Guest>,
+    // Keeps the clock running for as long as an instance can be called.
+    engine: Engine,
+}
+
+/// Settings: fast code, stoppable at each loop, with addresses checked by guard pages, and with results that depend on
+/// nothing but the input.
+fn settings() -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config
+        .strategy(wasmtime::Strategy::Cranelift)
+        .cranelift_opt_level(wasmtime::OptLevel::Speed)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .max_wasm_stack(STACK_BYTES)
+        // Addresses have 32 bits: with the whole range reserved, guard pages check them for nothing.
+        .memory_reservation(4 << 30)
+        // The bits of a NaN would differ between processors.
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false);
+    config
+}
+
+impl Engine {
+    /// Makes the engine. Compiled code is kept in `cache_dir` (made if it is missing, closed to other users), or not at
+    /// all.
+    ///
+    /// # Errors
+    /// [`WasmError::Engine`], or [`WasmError::CacheFolder`] when others could write into `cache_dir`.
+    pub fn new(cache_dir: Option<PathBuf>) -> Result<Self, WasmError> {
+        let failed = |reason: String| WasmError::Engine { reason };
+        let cache = cache_dir.map(Cache::open).transpose()?;
+        let engine = wasmtime::Engine::new(&settings()).map_err(|error| failed(format!("{error:#}")))?;
+        let mut linker = Linker::new(&engine);
+        guest::link(&mut linker).map_err(|error| failed(format!("{error:#}")))?;
+        let ticker = Ticker::start(engine.clone())
+            .map_err(|error| failed(format!("no thread for the clock: {error}")))?;
+        Ok(Self(Arc::new(Inner { engine, linker, ticker, cache })))
+    }
+
+    /// Reads, checks and compiles a plugin, or takes it compiled from the cache.
+    ///
+    /// # Errors
+    /// [`WasmError::Load`] says what is wrong with the file.
+    pub fn load(&self, spec: &PluginSpec) -> Result<Plugin, WasmError> {
+        let refuse = |reason| WasmError::Load { path: spec.path.clone(), reason };
+        let file = load::read(&spec.path).map_err(refuse)?;
+        if let Some(wanted) = &spec.sha256
+            && !wanted.eq_ignore_ascii_case(&file.hash)
+        {
+            return Err(refuse(format!("its SHA-256 is {}, the pipeline file wants {wanted}", file.hash)));
+        }
+        let component = self.component(&file).map_err(refuse)?;
+        load::surface(&self.0.engine, &component).check().map_err(refuse)?;
+        let component = self.0.linker.instantiate_pre(&component).map_err(|error| {
+            refuse(format!("what it imports is not what this host offers under the same name: {error:#}"))
+        })?;
+        Ok(Plugin(Arc::new(Loaded {
+            name: plugin_name(&spec.path),
+            path: spec.path.clone(),
+            hash: file.hash,
+            config: spec.config.to_string(),
+            limits: spec.limits.clone(),
+            component,
+            engine: self.clone(),
+        })))
+    }
+
+    /// Looks at a file without running it.
+    ///
+    /// # Errors
+    /// Only when the file cannot be read; what is wrong with its content is in [`Inspection::loads`].
+    pub fn inspect(&self, path: &Path) -> Result<Inspection, WasmError> {
+        let file = load::read(path).map_err(|reason| WasmError::Load { path: path.to_owned(), reason })?;
+        let surface = self.component(&file).map(|component| load::surface(&self.0.engine, &component));
+        Ok(Inspection::new(&file, surface))
+    }
+
+    fn component(&self, file: &load::PluginFile) -> Result<wasmtime::component::Component, String> {
+        let Inner { engine, cache, .. } = &*self.0;
+        if let Some(component) = cache.as_ref().and_then(|cache| cache.load(engine, &file.hash)) {
+            return Ok(component);
+        }
+        let component = load::compile(engine, &load::component_bytes(&file.bytes)?)?;
+        // What is going to be refused needs no place on the disk.
+        if let Some(cache) = cache
+            && load::surface(engine, &component).check().is_ok()
+        {
+            cache.store(engine, &file.hash, &component);
+        }
+        Ok(component)
+    }
+}
+
+fn plugin_name(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+impl Plugin {
+    /// The file's name without its ending: the plugin's name in logs and reports.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// SHA-256 of the file, in hexadecimal.
+    pub fn hash(&self) -> &str {
+        &self.0.hash
+    }
+
+    /// Starts an instance: for one worker thread at a time.
+    ///
+    /// # Errors
+    /// [`WasmError::Start`] when the plugin refuses its configuration or fails.
+    pub fn instantiate(&self) -> Result<Instance, WasmError> {
+        Instance::start(self.clone())
+    }
+
+    pub(crate) fn loaded(&self) -> &Loaded {
+        &self.0
+    }
+}
+
+impl Loaded {
+    pub(crate) fn engine(&self) -> &wasmtime::Engine {
+        &self.engine.0.engine
+    }
+
+    pub(crate) fn ticker(&self) -> &Ticker {
+        &self.engine.0.ticker
+    }
+}

@@ -1,0 +1,91 @@
+//! From verdicts about row images to what goes on.
+//!
+//! An update whose row before stays and whose row after goes has left the filter: it becomes a delete. The other way round
+//! it has entered it: an insert. A row after that comes alone, because nobody needed the one before, can have been in the
+//! sink: when it goes, its key is deleted, which is harmless if it is not there. Without a key there is nothing to
+//! delete by, and it is dropped.
+
+use arrow::buffer::BooleanBuffer;
+use sluicebox_model::{Origin, RowKind};
+
+/// What goes on of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Folded {
+    /// One bit for each row that came in: whether it goes on. None: all do.
+    pub(crate) selected: Option<BooleanBuffer>,
+    /// What the rows that go on are.
+    pub(crate) kinds: Vec<RowKind>,
+    /// Rows that the guest dropped.
+    pub(crate) dropped: u64,
+}
+
+/// Folds verdicts. `keep` none means that all stay; `failed` has the rows taken out for their errors, ascending, pairs whole.
+pub(crate) fn fold(kinds: &[RowKind], keep: Option<&BooleanBuffer>, failed: &[usize], keyed: bool) -> Folded {
+    if keep.is_none() && failed.is_empty() {
+        return Folded { selected: None, kinds: kinds.to_vec(), dropped: 0 };
+    }
+    let mut failed = failed.iter().copied().peekable();
+    let mut selected = vec![false; kinds.len()];
+    let mut out = Vec::with_capacity(kinds.len());
+    let mut dropped = 0;
+    let mut row = 0;
+    while let Some(&kind) = kinds.get(row) {
+        let width = if is_pair(kinds, row) { 2 } else { 1 };
+        if failed.next_if_eq(&row).is_some() {
+            failed.next_if_eq(&(row + width - 1));
+            row += width;
+            continue;
+        }
+        let stays = |row: usize| keep.is_none_or(|keep| keep.value(row));
+        let first = stays(row).then_some(kind);
+        let fate = match (width, kind) {
+            (2, _) => match (stays(row), stays(row + 1)) {
+                (true, true) => [Some(RowKind::Before), Some(RowKind::After)],
+                (true, false) => [Some(RowKind::Delete), None],
+                (false, true) => [None, Some(RowKind::Insert)],
+                (false, false) => [None, None],
+            },
+            (_, RowKind::After) if keyed => [first.or(Some(RowKind::Delete)), None],
+            _ => [first, None],
+        };
+        for (offset, kind) in fate.into_iter().take(width).enumerate() {
+            match kind {
+                Some(kind) => {
+                    selected[row + offset] = true;
+                    out.push(kind);
+                }
+                None => dropped += 1,
+            }
+        }
+        row += width;
+    }
+    let selected = (out.len() < kinds.len()).then(|| BooleanBuffer::from(selected));
+    Folded { selected, kinds: out, dropped }
+}
+
+/// Whether an update's two rows begin at this row.
+pub(crate) fn is_pair(kinds: &[RowKind], row: usize) -> bool {
+    kinds.get(row) == Some(&RowKind::Before) && kinds.get(row + 1) == Some(&RowKind::After)
+}
+
+/// The runs of the rows that go on.
+pub(crate) fn select_origins(origins: &[Origin], selected: &BooleanBuffer) -> Vec<Origin> {
+    let mut out = Vec::with_capacity(origins.len());
+    let mut first_row = 0;
+    for (place, origin) in origins.iter().enumerate() {
+        let from = (origin.first_row as usize).min(selected.len());
+        let to =
+            origins.get(place + 1).map_or(selected.len(), |next| next.first_row as usize).min(selected.len());
+        let rows = selected.slice(from, to.saturating_sub(from)).count_set_bits();
+        if rows > 0 {
+            out.push(Origin { first_row, ..origin.clone() });
+        }
+        // A batch counts its rows in 32 bits, and no more go on than came in.
+        first_row += u32::try_from(rows).unwrap_or(u32::MAX);
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "fold_tests.rs"]
+mod tests;

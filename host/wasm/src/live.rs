@@ -1,0 +1,197 @@
+//! One store with one instance in it, and the four calls into it.
+//!
+//! Each call has a time limit, a limit on what it gives back, and the memory limit of its store. After a fault that poisons,
+//! the whole store is thrown away: the instance's memory can be in any state.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluicebox_model::TableSchema;
+use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
+use wasmtime::{Store, Trap, WasmBacktrace};
+
+use crate::abi;
+use crate::engine::Loaded;
+use crate::guest::{Guest, shorten};
+use crate::input::table_columns;
+use crate::limits::Limits;
+use crate::{About, Fault, WasmError};
+
+/// What a start or a plan may give back: 4,096 columns with names of 64 characters are below half of it.
+const PLAN_OUTPUT_BYTES: usize = 2 << 20;
+/// Names of functions that a trap's report shows.
+const TRAP_FRAMES: usize = 4;
+
+/// A running instance.
+pub(crate) struct Live {
+    store: Store<Guest>,
+    functions: Functions,
+    /// Tables that it knows.
+    pub(crate) planned: HashSet<u32>,
+    /// Its memory when it last planned a table, in bytes.
+    memory_at_plan: usize,
+}
+
+type Said<T> = (Result<T, String>,);
+
+#[derive(Clone, Copy)]
+struct Functions {
+    plan_table: TypedFunc<(u32, abi::Table<'static>), Said<abi::Plan>>,
+    process: TypedFunc<(u32, abi::BatchIn<'static>), Said<abi::Outcome>>,
+    forget_table: TypedFunc<(u32,), ()>,
+}
+
+impl Live {
+    /// Makes an instance and calls `init`.
+    pub(crate) fn start(plugin: &Loaded) -> Result<(Self, About), WasmError> {
+        let start_error = |reason: String| WasmError::Start { plugin: plugin.name.clone(), reason };
+        let load_error = |reason: String| WasmError::Load { path: plugin.path.clone(), reason };
+        let mut store = Store::new(plugin.engine(), Guest::new(&plugin.name, &plugin.limits));
+        store.limiter(|guest| guest);
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().deadline()));
+        store.set_hostcall_fuel(PLAN_OUTPUT_BYTES);
+        let _running = plugin.ticker().running();
+        let ticks = store.data_mut().begin(plugin.limits.start_time());
+        store.set_epoch_deadline(ticks);
+        let instance = plugin.component.instantiate(&mut store);
+        let instance = instance.map_err(|error| start_error(fault(store.data(), &error).to_string()))?;
+
+        let mismatch =
+            |error: wasmtime::Error| load_error(format!("it does not fit `{}`: {error:#}", abi::PLUGIN));
+        let interface = instance.get_export_index(&mut store, None, abi::PLUGIN);
+        let interface =
+            interface.ok_or_else(|| load_error(format!("it does not export `{}`", abi::PLUGIN)))?;
+        let mut index = |name: &str| {
+            let found = instance.get_export_index(&mut store, Some(&interface), name);
+            found.ok_or_else(|| load_error(format!("`{}` has no function `{name}`", abi::PLUGIN)))
+        };
+        let (init, plan_table) = (index("init")?, index("plan-table")?);
+        let (process, forget_table) = (index("process")?, index("forget-table")?);
+        let init =
+            instance.get_typed_func::<(&str,), Said<abi::About>>(&mut store, init).map_err(mismatch)?;
+        let functions = Functions {
+            plan_table: instance.get_typed_func(&mut store, plan_table).map_err(mismatch)?,
+            process: instance.get_typed_func(&mut store, process).map_err(mismatch)?,
+            forget_table: instance.get_typed_func(&mut store, forget_table).map_err(mismatch)?,
+        };
+        let mut live = Self { store, functions, planned: HashSet::new(), memory_at_plan: 0 };
+        let (about,) = live
+            .call(plugin, init, (&plugin.config,), plugin.limits.start_time())
+            .map_err(|fault| start_error(fault.to_string()))?;
+        let about = about.map_err(|words| start_error(shorten(&words)))?;
+        live.memory_at_plan = live.memory();
+        Ok((live, About { name: shorten(&about.name), version: shorten(&about.version) }))
+    }
+
+    /// Calls `plan-table`.
+    pub(crate) fn plan_table(
+        &mut self,
+        plugin: &Loaded,
+        id: u32,
+        schema: &Arc<TableSchema>,
+    ) -> Result<abi::Plan, Fault> {
+        let columns = table_columns(schema);
+        let table = abi::Table {
+            database: &schema.id.database,
+            name: &schema.id.table,
+            version: schema.version,
+            columns: &columns,
+            ddl: schema.ddl.as_deref(),
+        };
+        self.enter(schema, PLAN_OUTPUT_BYTES);
+        let (plan,) =
+            self.call(plugin, self.functions.plan_table, (id, table), plugin.limits.start_time())?;
+        let plan = plan.map_err(|words| Fault::Said(shorten(&words)))?;
+        self.planned.insert(id);
+        self.memory_at_plan = self.memory();
+        Ok(plan)
+    }
+
+    /// Calls `process`; `bytes_in` is what the batch weighs.
+    pub(crate) fn process(
+        &mut self,
+        plugin: &Loaded,
+        id: u32,
+        schema: &TableSchema,
+        batch: abi::BatchIn<'_>,
+        bytes_in: usize,
+    ) -> Result<abi::Outcome, Fault> {
+        let time = plugin.limits.batch_time(batch.rows);
+        self.enter(schema, plugin.limits.output_bytes(bytes_in));
+        let (outcome,) = self.call(plugin, self.functions.process, (id, batch), time)?;
+        outcome.map_err(|words| Fault::Said(shorten(&words)))
+    }
+
+    /// Calls `forget-table`.
+    pub(crate) fn forget_table(&mut self, plugin: &Loaded, id: u32) -> Result<(), Fault> {
+        self.planned.remove(&id);
+        self.call(plugin, self.functions.forget_table, (id,), plugin.limits.start_time())
+    }
+
+    /// Linear memory now, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.store.data().memory
+    }
+
+    /// Log lines that this instance lost.
+    pub(crate) fn log_lines_dropped(&self) -> u64 {
+        self.store.data().log_lines_dropped()
+    }
+
+    /// Whether its memory has grown by more than half of what it may have since it last planned: some languages' bindings
+    /// never free what they are given, and a new instance is cheaper than the failure that would come.
+    pub(crate) fn has_grown(&self, limits: &Limits) -> bool {
+        self.memory().saturating_sub(self.memory_at_plan) > limits.memory.as_usize() / 2
+    }
+
+    /// Prepares a call about a table.
+    fn enter(&mut self, schema: &TableSchema, output_bytes: usize) {
+        self.store.set_hostcall_fuel(output_bytes);
+        let table = &mut self.store.data_mut().table;
+        table.clear();
+        table.push_str(&schema.id.database);
+        table.push('.');
+        table.push_str(&schema.id.table);
+    }
+
+    fn call<P, R>(
+        &mut self,
+        plugin: &Loaded,
+        function: TypedFunc<P, R>,
+        parameters: P,
+        time: Duration,
+    ) -> Result<R, Fault>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        let _running = plugin.ticker().running();
+        let ticks = self.store.data_mut().begin(time);
+        self.store.set_epoch_deadline(ticks);
+        function.call(&mut self.store, parameters).map_err(|error| fault(self.store.data(), &error))
+    }
+}
+
+/// What a failed call means. An error that is no trap comes from reading what the guest gave back.
+fn fault(guest: &Guest, error: &wasmtime::Error) -> Fault {
+    match (error.downcast_ref::<Trap>(), guest.refused_memory) {
+        (Some(Trap::Interrupt), _) => Fault::Time(guest.time_limit()),
+        (_, Some(wanted)) => Fault::Memory { wanted, limit: guest.memory_limit() },
+        (Some(trap), None) => Fault::Trap(trap_report(*trap, error)),
+        (None, None) => Fault::Output(shorten(&error.root_cause().to_string())),
+    }
+}
+
+/// The kind of trap, and the functions that it came from, the innermost first.
+fn trap_report(trap: Trap, error: &wasmtime::Error) -> String {
+    let names = error.downcast_ref::<WasmBacktrace>().map(function_names).unwrap_or_default();
+    if names.is_empty() { trap.to_string() } else { format!("{trap} in {}", names.join(" < ")) }
+}
+
+/// Functions of the plugin and of what it is built from; those that only carry a panic out are left out.
+fn function_names(backtrace: &WasmBacktrace) -> Vec<String> {
+    let text = backtrace.to_string();
+    let names = text.lines().filter_map(|line| line.split_once('!')).map(|(_, name)| name.trim().to_owned());
+    names.filter(|name| !name.contains("panic") && !name.starts_with("__rust")).take(TRAP_FRAMES).collect()
+}

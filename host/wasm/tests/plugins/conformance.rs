@@ -1,0 +1,174 @@
+//! The examples of the Rust SDK do what a plain Rust function does, on random rows.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, Int64Array, StringArray};
+use arrow::datatypes::Int64Type;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use sluicebox_model::{ChangeBatch, ColumnType, RowKind, TableSchema};
+
+use crate::support::{batch, column, instance, schema};
+
+/// A row of the test's table.
+#[derive(Debug, Clone, PartialEq)]
+struct Row {
+    kind: RowKind,
+    id: i64,
+    status: Option<String>,
+    email: Option<String>,
+}
+
+fn orders() -> Arc<TableSchema> {
+    let columns = vec![
+        column("id", ColumnType::BigInt, false),
+        column("status", ColumnType::Text, true),
+        column("email", ColumnType::Text, true),
+    ];
+    schema(columns, vec![0])
+}
+
+fn random_rows(rng: &mut StdRng, events: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for _ in 0..events {
+        let id = rng.random();
+        let kinds: &[RowKind] = match rng.random_range(0..5) {
+            0 => &[RowKind::Insert],
+            1 => &[RowKind::Before, RowKind::After],
+            2 => &[RowKind::After],
+            3 => &[RowKind::Delete],
+            _ => &[RowKind::Read],
+        };
+        for &kind in kinds {
+            let status =
+                ["NEW", "CANCELLED", "cancelled", "EXPIRED", ""].choose(rng).map(|s| (*s).to_owned());
+            let emails = ["ada@example.org", "ünïcode@exämple.org", "🌊@x", "@", "none", "", "a@b@c"];
+            let email = emails.choose(rng).map(|s| (*s).to_owned());
+            let (status, email) =
+                (status.filter(|_| rng.random_bool(0.8)), email.filter(|_| rng.random_bool(0.8)));
+            rows.push(Row { kind, id, status, email });
+        }
+    }
+    rows
+}
+
+fn to_batch(schema: &Arc<TableSchema>, rows: &[Row]) -> ChangeBatch {
+    let ids = Int64Array::from_iter_values(rows.iter().map(|row| row.id));
+    let status: StringArray = rows.iter().map(|row| row.status.as_deref()).collect();
+    let email: StringArray = rows.iter().map(|row| row.email.as_deref()).collect();
+    batch(
+        schema,
+        rows.iter().map(|row| row.kind).collect(),
+        vec![Arc::new(ids), Arc::new(status), Arc::new(email)],
+    )
+}
+
+fn to_rows(batch: &ChangeBatch) -> Vec<Row> {
+    let ids = batch.columns[0].as_primitive::<Int64Type>();
+    let text = |column: usize, row: usize| {
+        let texts = batch.columns[column].as_string::<i32>();
+        texts.is_valid(row).then(|| texts.value(row).to_owned())
+    };
+    let row = |(row, kind): (usize, &RowKind)| Row {
+        kind: *kind,
+        id: ids.value(row),
+        status: text(1, row),
+        email: text(2, row),
+    };
+    batch.kinds.iter().enumerate().map(row).collect()
+}
+
+/// Rows that stay by a predicate on one image, with the kinds that this makes of them.
+fn filtered(rows: &[Row], stays: impl Fn(&Row) -> bool) -> Vec<Row> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < rows.len() {
+        let row = &rows[at];
+        if row.kind == RowKind::Before {
+            let after = &rows[at + 1];
+            match (stays(row), stays(after)) {
+                (true, true) => out.extend([row.clone(), after.clone()]),
+                (true, false) => out.push(Row { kind: RowKind::Delete, ..row.clone() }),
+                (false, true) => out.push(Row { kind: RowKind::Insert, ..after.clone() }),
+                (false, false) => {}
+            }
+            at += 2;
+            continue;
+        }
+        if stays(row) {
+            out.push(row.clone());
+        } else if row.kind == RowKind::After {
+            out.push(Row { kind: RowKind::Delete, ..row.clone() });
+        }
+        at += 1;
+    }
+    out
+}
+
+fn masked(email: &str, keep_domain: bool) -> String {
+    match email.rsplit_once('@').filter(|_| keep_domain) {
+        Some((name, domain)) => {
+            let first: String = name.chars().take(1).collect();
+            format!("{first}***@{domain}")
+        }
+        None => "***".to_owned(),
+    }
+}
+
+/// Runs a plugin on random rows, all at once and cut in several ways, in two instances.
+fn assert_conforms(name: &str, config: Value, native: impl Fn(&[Row]) -> Vec<Row>) {
+    let seed = rand::rng().random();
+    println!("{name}: seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let schema = orders();
+    let rows = random_rows(&mut rng, 3_000);
+    let wanted = native(&rows);
+    for events in [usize::MAX, 1, 3, 500] {
+        let mut guest = instance(name, config.clone());
+        let plan = guest.plan(1, &schema).expect("a plan");
+        let mut found = Vec::new();
+        let mut rest = &rows[..];
+        while !rest.is_empty() {
+            let mut end = events.min(rest.len());
+            if rest[end - 1].kind == RowKind::Before {
+                end += 1;
+            }
+            let (part, behind) = rest.split_at(end);
+            rest = behind;
+            let processed = guest.process(&plan, &to_batch(&schema, part)).expect("it is processed");
+            assert!(processed.failed.is_empty());
+            found.extend(to_rows(&processed.batch));
+        }
+        assert!(found == wanted, "{name} differs in batches of {events}");
+    }
+}
+
+#[test]
+fn drop_cancelled_conforms() {
+    let config = json!({ "column": "Status", "values": ["CANCELLED", "EXPIRED"] });
+    assert_conforms("drop-cancelled", config, |rows| {
+        filtered(rows, |row| !matches!(row.status.as_deref(), Some("CANCELLED" | "EXPIRED")))
+    });
+}
+
+#[test]
+fn mask_email_conforms_on_both_rows_of_an_update() {
+    for keep_domain in [true, false] {
+        let config = json!({ "columns": ["email"], "keep-domain": keep_domain });
+        assert_conforms("mask-email", config, |rows| {
+            let mask = |row: &Row| Row {
+                email: row.email.as_deref().map(|email| masked(email, keep_domain)),
+                ..row.clone()
+            };
+            rows.iter().map(mask).collect()
+        });
+    }
+}
+
+#[test]
+fn rename_project_conforms() {
+    let config = json!({ "rename": { "id": "order_id", "email": "contact" } });
+    assert_conforms("rename-project", config, <[Row]>::to_vec);
+}

@@ -1,0 +1,220 @@
+//! Kills the program at random moments, in its snapshot and in its stream, while the source is being written to. In the
+//! end source and sink hold the same rows: none lost, none old, and none twice in the table that has no key to hide it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::support::{
+    Database, Emulator, Kind, Pipeline, Random, Server, Session, Sluicebox, eventually, on_both_servers,
+    wait_for_same_rows,
+};
+
+on_both_servers!(rows_survive_kills_at_any_moment);
+
+/// Kills while tables are being read for the first time, as long as that lasts.
+const SNAPSHOT_KILLS: usize = 8;
+/// All kills of one run.
+const KILLS: usize = 16;
+/// A kill comes so many milliseconds after the program's start: before its first request, within any checkpoint of one
+/// second, or after some of them.
+const MOMENT_MS: (u64, u64) = (200, 3000);
+/// In the snapshot the moments are nearer, so that it lasts for all kills meant for it.
+const SNAPSHOT_MOMENT_MS: (u64, u64) = (200, 1500);
+
+/// Rows there are before the start, and how few of them one chunk takes: the snapshot must outlast its kills.
+const FIRST_ACCOUNTS: u64 = 12_000;
+const FIRST_ORDERS: u64 = 6_000;
+const FIRST_EVENTS: u64 = 3_000;
+const CHUNK_ROWS: &str = "10";
+
+/// Pause between two transactions: fast enough that every moment has some on their way, slow enough that the program
+/// catches up between two kills on two shared cores.
+const WRITER_PAUSE_MS: (u64, u64) = (1, 8);
+
+fn rows_survive_kills_at_any_moment(kind: Kind) {
+    let mut random = Random::of_this_run(&format!("kills on {kind:?}"));
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    fill(&source);
+    let account = account(&source);
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("username", &account)
+        .source("password", ACCOUNT_PASSWORD)
+        .source("scan.incremental.snapshot.chunk.size", CHUNK_ROWS);
+    let writer = Writer::default();
+    std::thread::scope(|threads| {
+        let writing = random.branch();
+        threads.spawn(|| writer.run(&source, writing));
+        let _stop = StopWithScope(&writer);
+        kill_again_and_again(&pipeline, &mut random);
+    });
+    assert!(writer.transactions.load(Ordering::Relaxed) > 500, "the writer has hardly written");
+
+    let mut program = pipeline.start();
+    for table in ["accounts", "orders", "events"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    program.assert_running();
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    source.sql(&format!("DROP USER {account}@'%'"));
+}
+
+/// The kills; how many of them hit what is printed with a failure.
+#[expect(clippy::print_stderr, reason = "the test harness shows it with the failure")]
+fn kill_again_and_again(pipeline: &Pipeline, random: &mut Random) {
+    let mut in_snapshot = 0;
+    while in_snapshot < SNAPSHOT_KILLS {
+        kill_at(pipeline.start(), random, SNAPSHOT_MOMENT_MS);
+        in_snapshot += 1;
+        if snapshot_is_done(pipeline) {
+            break;
+        }
+    }
+    eprintln!("{in_snapshot} kills in the snapshot, {} in the stream", KILLS - in_snapshot);
+    assert!(
+        in_snapshot >= SNAPSHOT_KILLS / 2,
+        "the snapshot was over after {in_snapshot} kills: it needs more rows"
+    );
+    // Killed in the moment that the snapshot ends.
+    let mut program = pipeline.start();
+    eventually("the snapshot is done", || {
+        program.assert_running();
+        if snapshot_is_done(pipeline) { Ok(()) } else { Err(pipeline.status()["tables"].to_string()) }
+    });
+    program.kill();
+    for _ in in_snapshot + 1..KILLS {
+        kill_at(pipeline.start(), random, MOMENT_MS);
+    }
+}
+
+fn kill_at(mut program: Sluicebox, random: &mut Random, (from, to): (u64, u64)) {
+    // Not a wait for a state: the moment is what is random.
+    std::thread::sleep(random.millis(from, to));
+    program.assert_running();
+    program.kill();
+}
+
+fn snapshot_is_done(pipeline: &Pipeline) -> bool {
+    let status = pipeline.status();
+    let tables = status["tables"].as_array().cloned().unwrap_or_default();
+    tables.len() == 3 && tables.iter().all(|table| table["snapshot"] == "done")
+}
+
+const ACCOUNT_PASSWORD: &str = "kill-pass";
+
+/// An account that may also lock tables: on MySQL that is what makes the snapshot of a table without a key exact.
+fn account(source: &Database<'_>) -> String {
+    let name = format!("kill_{}", source.name());
+    source.sql(&format!(
+        "CREATE USER {name}@'%' IDENTIFIED BY '{ACCOUNT_PASSWORD}';
+         GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {name}@'%';
+         GRANT LOCK TABLES ON {}.* TO {name}@'%'",
+        source.name()
+    ));
+    name
+}
+
+fn fill(source: &Database<'_>) {
+    source.sql(
+        "CREATE TABLE accounts (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(40) NOT NULL, balance DECIMAL(12,2) NOT NULL, note TEXT);
+         CREATE TABLE orders (region CHAR(2) NOT NULL, no BIGINT NOT NULL, status ENUM('new','paid','sent') NOT NULL, amount DOUBLE,
+             changed TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), PRIMARY KEY (region, no));
+         CREATE TABLE events (at INT NOT NULL, kind TINYINT NOT NULL, payload VARCHAR(60))",
+    );
+    let insert = |table: &str, rows: Vec<String>| {
+        for part in rows.chunks(1000) {
+            source.sql(&format!("INSERT INTO {table} VALUES {}", part.join(", ")));
+        }
+    };
+    insert("accounts", (0..FIRST_ACCOUNTS).map(|id| format!("({id}, 'name {id}', {id}.25, NULL)")).collect());
+    let order = |no: u64| format!("('{}', {no}, 'new', {no}.5, NOW(6))", REGIONS[usize::from(no % 2 == 0)]);
+    insert("orders", (0..FIRST_ORDERS).map(order).collect());
+    insert("events", (0..FIRST_EVENTS).map(|at| format!("({}, 1, 'first')", at / 3)).collect());
+}
+
+const REGIONS: [&str; 3] = ["eu", "us", "cn"];
+
+/// Writes until it is told to stop.
+#[derive(Default)]
+struct Writer {
+    is_over: AtomicBool,
+    transactions: AtomicU64,
+}
+
+/// Stops the writer when the scope is left, also by a panic, for which the scope would wait otherwise.
+struct StopWithScope<'w>(&'w Writer);
+
+impl Drop for StopWithScope<'_> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Writer {
+    fn run(&self, source: &Database<'_>, mut random: Random) {
+        let mut session = source.session();
+        let mut next = FIRST_ACCOUNTS;
+        while !self.is_over.load(Ordering::Relaxed) {
+            transaction(&mut session, &mut random, &mut next);
+            self.transactions.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(random.millis(WRITER_PAUSE_MS.0, WRITER_PAUSE_MS.1));
+        }
+    }
+}
+
+/// One to six changes; one transaction in ten is rolled back.
+fn transaction(session: &mut Session, random: &mut Random, next: &mut u64) {
+    let mut statements = vec!["BEGIN".to_owned()];
+    for _ in 0..random.between(1, 7) {
+        statements.extend(change(random, next));
+    }
+    statements.push(if random.below(10) == 0 { "ROLLBACK" } else { "COMMIT" }.to_owned());
+    session.sql(&statements.join("; "));
+}
+
+/// One change. Keys come back: what is deleted is inserted again, and rows move to keys that others have left.
+fn change(random: &mut Random, next: &mut u64) -> Vec<String> {
+    let id = random.below(*next);
+    let number = random.below(1_000_000);
+    let region = *random.one_of(&REGIONS);
+    let order = random.below(FIRST_ORDERS + 500);
+    match random.below(12) {
+        0 | 1 => {
+            *next += 1;
+            vec![format!("INSERT INTO accounts VALUES ({}, 'name {number}', {number}.5, 'new')", *next - 1)]
+        }
+        2 => vec![format!(
+            "UPDATE accounts SET balance = balance + 1.5, note = 'touched {number}' WHERE id = {id}"
+        )],
+        3 => vec![format!("UPDATE accounts SET balance = balance - 1 WHERE id BETWEEN {id} AND {}", id + 15)],
+        4 => vec![format!("DELETE FROM accounts WHERE id = {id}")],
+        5 => vec![
+            format!("DELETE FROM accounts WHERE id = {id}"),
+            format!(
+                "INSERT INTO accounts VALUES ({id}, 'again', {number}, REPEAT('é', {}))",
+                random.below(400)
+            ),
+        ],
+        6 => {
+            *next += 1;
+            vec![format!("UPDATE accounts SET id = {} WHERE id = {id}", *next - 1)]
+        }
+        7 => vec![format!(
+            "REPLACE INTO orders (region, no, status, amount) VALUES ('{region}', {order}, 'paid', {number}.25)"
+        )],
+        8 => vec![format!("UPDATE orders SET status = 'sent', amount = NULL WHERE no = {order}")],
+        9 => vec![format!(
+            "DELETE FROM orders WHERE region = '{region}' AND no BETWEEN {order} AND {}",
+            order + 2
+        )],
+        10 => vec![format!("UPDATE IGNORE orders SET region = '{region}' WHERE no = {order}")],
+        _ => {
+            let row = format!("({}, 2, 'event {}')", number % 100, number % 7);
+            // The same row several times: only their number tells whether one came twice.
+            vec![format!(
+                "INSERT INTO events VALUES {}",
+                vec![row; 1 + usize::from(number % 3 == 0)].join(", ")
+            )]
+        }
+    }
+}

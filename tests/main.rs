@@ -1,0 +1,15 @@
+//! Tests of the built program: real servers, the real emulator over HTTP, real plugins.
+//!
+//! One binary, a file per scenario. What they need is started by `scripts/test`, which says so in environment
+//! variables; a test that misses one fails and names it. `scripts/test -- -p sluicebox --test scenarios NAME`
+//! runs one of them.
+
+mod support;
+
+mod architecture;
+mod bad_input;
+mod configs;
+mod harness;
+mod kill;
+mod main_path;
+mod values;

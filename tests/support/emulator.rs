@@ -1,0 +1,92 @@
+//! The MaxCompute emulator as a process of its own, so that it can be killed.
+
+use std::path::Path;
+
+use super::{Sink, Sluicebox};
+
+/// A running emulator. It and its data end with the value.
+pub struct Emulator {
+    program: Sluicebox,
+    address: String,
+    data: tempfile::TempDir,
+    options: &'static [&'static str],
+}
+
+impl Emulator {
+    /// What a pipeline file has to say to use it: the account it knows without being told.
+    pub const ACCESS_ID: &'static str = "sluicebox";
+    pub const ACCESS_KEY: &'static str = "sluicebox";
+    pub const PROJECT: &'static str = "demo";
+
+    /// Starts one on a free port.
+    #[track_caller]
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one that checks rows and throws them away.
+    #[track_caller]
+    pub fn start_discarding() -> Self {
+        Self::start_with(&["--discard"])
+    }
+
+    #[track_caller]
+    fn start_with(options: &'static [&'static str]) -> Self {
+        let data =
+            tempfile::Builder::new().prefix("sluicebox-emulator.").tempdir().expect("a temporary folder");
+        let (program, address) = launch(data.path(), "127.0.0.1:0", options);
+        Self { program, address, data, options }
+    }
+
+    /// Kills it; what it had answered is on its disk.
+    pub fn kill(&mut self) {
+        self.program.kill();
+    }
+
+    /// Starts it again after [`Emulator::kill`]: same port, same data.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.program.kill();
+        (self.program, self.address) = launch(self.data.path(), &self.address, self.options);
+    }
+
+    /// The service endpoint. The tunnel is at the root of the same port; the service names it to those who ask.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}/api", self.address)
+    }
+
+    /// The process, for signals such as `STOP`, which make a service that does not answer.
+    pub fn program(&self) -> &Sluicebox {
+        &self.program
+    }
+
+    /// Reads back what the service holds.
+    pub fn sink(&self) -> Sink {
+        Sink::new(&self.endpoint(), Self::PROJECT)
+    }
+
+    /// The `sink:` block of a pipeline file; `more` holds further lines, each `key: value`.
+    pub fn sink_yaml(&self, more: &[&str]) -> String {
+        let mut block = format!(
+            "sink:\n  type: maxcompute\n  endpoint: {}\n  project: {}\n  access-id: {}\n  access-key: {}\n",
+            self.endpoint(),
+            Self::PROJECT,
+            Self::ACCESS_ID,
+            Self::ACCESS_KEY,
+        );
+        for line in more {
+            block.push_str(&format!("  {line}\n"));
+        }
+        block
+    }
+}
+
+#[track_caller]
+fn launch(data: &Path, listen: &str, options: &[&str]) -> (Sluicebox, String) {
+    let folder = data.to_str().expect("temporary folders have plain names");
+    let arguments = [&["emulator", "--listen", listen, "--data", folder], options].concat();
+    let mut program = Sluicebox::start(data, &arguments);
+    let line = program.wait_for_line("listening on http://");
+    let address = line.rsplit("http://").next().expect("rsplit gives at least one part").trim().to_owned();
+    (program, address)
+}

@@ -194,7 +194,7 @@ fn a_plugin_of_another_digest_is_not_run() {
     let (source, emulator) = (server.database(), Emulator::start());
     let digest = format!("sha256: {}", "0".repeat(64));
     let pipeline = with_plugin(small(&source, &emulator), &source, &plugin("misbehaving"), &[&digest]);
-    assert_ends(&pipeline, CONFIGURATION, &["cannot load plugin", "misbehaving.wasm", "sha256"]);
+    assert_ends(&pipeline, CONFIGURATION, &["cannot load plugin", "misbehaving.wasm", "its SHA-256 is"]);
 }
 
 // --- plugins that misbehave ---

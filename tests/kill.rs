@@ -4,11 +4,13 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::support::{
-    Database, Emulator, Kind, Pipeline, Random, Server, Session, Sluicebox, eventually, on_both_servers,
+    Database, Emulator, Kind, Pipeline, Random, Server, Session, eventually, on_both_servers,
     wait_for_same_rows,
 };
 
 on_both_servers!(rows_survive_kills_at_any_moment);
+
+const TABLES: [&str; 3] = ["accounts", "orders", "events"];
 
 /// Kills while tables are being read for the first time, as long as that lasts.
 const SNAPSHOT_KILLS: usize = 8;
@@ -26,6 +28,9 @@ const FIRST_ORDERS: u64 = 6_000;
 const FIRST_EVENTS: u64 = 3_000;
 const CHUNK_ROWS: &str = "10";
 
+/// How late a commit begins at the sink: a third of the time between two checkpoints.
+const COMMIT_DELAY_MS: u64 = 300;
+
 /// Pause between two transactions: fast enough that every moment has some on their way, slow enough that the program
 /// catches up between two kills on two shared cores.
 const WRITER_PAUSE_MS: (u64, u64) = (1, 8);
@@ -35,6 +40,7 @@ fn rows_survive_kills_at_any_moment(kind: Kind) {
     let server = Server::shared(kind);
     let (source, emulator) = (server.database(), Emulator::start());
     let sink = emulator.sink();
+    slow_commits(&emulator);
     fill(&source);
     let account = account(&source);
     let pipeline = Pipeline::new(&source, &emulator)
@@ -51,7 +57,7 @@ fn rows_survive_kills_at_any_moment(kind: Kind) {
     assert!(writer.transactions.load(Ordering::Relaxed) > 500, "the writer has hardly written");
 
     let mut program = pipeline.start();
-    for table in ["accounts", "orders", "events"] {
+    for table in TABLES {
         wait_for_same_rows(&source, table, &sink, table);
     }
     program.assert_running();
@@ -59,45 +65,88 @@ fn rows_survive_kills_at_any_moment(kind: Kind) {
     source.sql(&format!("DROP USER {account}@'%'"));
 }
 
-/// The kills; how many of them hit what is printed with a failure.
-#[expect(clippy::print_stderr, reason = "the test harness shows it with the failure")]
-fn kill_again_and_again(pipeline: &Pipeline, random: &mut Random) {
-    let mut in_snapshot = 0;
-    while in_snapshot < SNAPSHOT_KILLS {
-        kill_at(pipeline.start(), random, SNAPSHOT_MOMENT_MS);
-        in_snapshot += 1;
-        if snapshot_is_done(pipeline) {
-            break;
-        }
+/// Commits come late, so that some kills fall between *flushed* and *committed*.
+fn slow_commits(emulator: &Emulator) {
+    for session in ["upsertid=", "uploadid="] {
+        emulator.fault(&serde_json::json!({ "method": "POST", "query": session, "delay-ms": COMMIT_DELAY_MS, "times": 0 }));
     }
-    eprintln!("{in_snapshot} kills in the snapshot, {} in the stream", KILLS - in_snapshot);
-    assert!(
-        in_snapshot >= SNAPSHOT_KILLS / 2,
-        "the snapshot was over after {in_snapshot} kills: it needs more rows"
-    );
+}
+
+/// The kills; what each of them hit is printed with a failure.
+fn kill_again_and_again(pipeline: &Pipeline, random: &mut Random) {
+    let mut kills = Vec::new();
+    while kills.len() < SNAPSHOT_KILLS
+        && !kills.last().is_some_and(|hit: &Hit| hit.tables_done == TABLES.len())
+    {
+        kills.push(kill_at(pipeline, random, SNAPSHOT_MOMENT_MS));
+    }
     // Killed in the moment that the snapshot ends.
     let mut program = pipeline.start();
     eventually("the snapshot is done", || {
         program.assert_running();
-        if snapshot_is_done(pipeline) { Ok(()) } else { Err(pipeline.status()["tables"].to_string()) }
+        let hit = Hit::look(pipeline);
+        if hit.tables_done == TABLES.len() { Ok(()) } else { Err(format!("{hit:?}")) }
     });
     program.kill();
-    for _ in in_snapshot + 1..KILLS {
-        kill_at(pipeline.start(), random, MOMENT_MS);
+    while kills.len() + 1 < KILLS {
+        kills.push(kill_at(pipeline, random, MOMENT_MS));
     }
+    let count = |what: fn(&Hit) -> bool| kills.iter().filter(|hit| what(hit)).count();
+    assert!(
+        count(|hit| hit.tables_done < TABLES.len()) >= SNAPSHOT_KILLS / 2,
+        "the snapshot was over too soon"
+    );
+    assert!(
+        count(|hit| hit.tables_done < TABLES.len() && hit.chunks > 0) > 0,
+        "no kill hit a snapshot that was half read"
+    );
+    assert!(count(|hit| hit.open + hit.flushed > 0) > 0, "no kill hit a session that had not committed");
 }
 
-fn kill_at(mut program: Sluicebox, random: &mut Random, (from, to): (u64, u64)) {
+/// Runs the program up to a random moment.
+#[expect(clippy::print_stderr, reason = "the test harness shows it with the failure")]
+fn kill_at(pipeline: &Pipeline, random: &mut Random, (from, to): (u64, u64)) -> Hit {
+    let moment = random.millis(from, to);
+    let mut program = pipeline.start();
     // Not a wait for a state: the moment is what is random.
-    std::thread::sleep(random.millis(from, to));
+    std::thread::sleep(moment);
     program.assert_running();
     program.kill();
+    let hit = Hit::look(pipeline);
+    eprintln!("killed after {} ms: {hit:?}", moment.as_millis());
+    hit
 }
 
-fn snapshot_is_done(pipeline: &Pipeline) -> bool {
-    let status = pipeline.status();
-    let tables = status["tables"].as_array().cloned().unwrap_or_default();
-    tables.len() == 3 && tables.iter().all(|table| table["snapshot"] == "done")
+/// What the state holds after a kill.
+#[derive(Debug)]
+struct Hit {
+    /// Tables whose snapshot is committed whole.
+    tables_done: usize,
+    /// Chunks of the snapshot that are committed.
+    chunks: u64,
+    /// Sessions that were open.
+    open: usize,
+    /// Sessions whose rows were all at the sink, and whose commit was not known to have happened.
+    flushed: usize,
+    /// The last checkpoint's number; 0 before the first.
+    epoch: u64,
+}
+
+impl Hit {
+    #[track_caller]
+    fn look(pipeline: &Pipeline) -> Self {
+        let status = pipeline.status();
+        let list = |name: &str| status[name].as_array().cloned().unwrap_or_default();
+        let sessions =
+            |state: &str| list("sessions").iter().filter(|session| session["state"] == state).count();
+        Self {
+            tables_done: list("tables").iter().filter(|table| table["snapshot"] == "done").count(),
+            chunks: list("tables").iter().filter_map(|table| table["chunks_delivered"].as_u64()).sum(),
+            open: sessions("open"),
+            flushed: sessions("flushed"),
+            epoch: status["epoch"].as_u64().unwrap_or(0),
+        }
+    }
 }
 
 const ACCOUNT_PASSWORD: &str = "kill-pass";
@@ -132,6 +181,7 @@ fn fill(source: &Database<'_>) {
     insert("events", (0..FIRST_EVENTS).map(|at| format!("({}, 1, 'first')", at / 3)).collect());
 }
 
+const FIRST_COLUMNS: &str = "id, name, balance, note";
 const REGIONS: [&str; 3] = ["eu", "us", "cn"];
 
 /// Writes until it is told to stop.
@@ -156,11 +206,19 @@ impl Writer {
         let mut next = FIRST_ACCOUNTS;
         while !self.is_over.load(Ordering::Relaxed) {
             transaction(&mut session, &mut random, &mut next);
-            self.transactions.fetch_add(1, Ordering::Relaxed);
+            let done = self.transactions.fetch_add(1, Ordering::Relaxed) + 1;
+            if done.is_multiple_of(TRANSACTIONS_A_COLUMN) {
+                let column = done / TRANSACTIONS_A_COLUMN;
+                session.sql(&format!("ALTER TABLE accounts ADD COLUMN extra_{column} INT NULL"));
+                session.sql(&format!("UPDATE accounts SET extra_{column} = id WHERE id % 50 = {column}"));
+            }
             std::thread::sleep(random.millis(WRITER_PAUSE_MS.0, WRITER_PAUSE_MS.1));
         }
     }
 }
+
+/// Once in so many transactions a table gets one more column.
+const TRANSACTIONS_A_COLUMN: u64 = 700;
 
 /// One to six changes; one transaction in ten is rolled back.
 fn transaction(session: &mut Session, random: &mut Random, next: &mut u64) {
@@ -181,7 +239,10 @@ fn change(random: &mut Random, next: &mut u64) -> Vec<String> {
     match random.below(12) {
         0 | 1 => {
             *next += 1;
-            vec![format!("INSERT INTO accounts VALUES ({}, 'name {number}', {number}.5, 'new')", *next - 1)]
+            vec![format!(
+                "INSERT INTO accounts ({FIRST_COLUMNS}) VALUES ({}, 'name {number}', {number}.5, 'new')",
+                *next - 1
+            )]
         }
         2 => vec![format!(
             "UPDATE accounts SET balance = balance + 1.5, note = 'touched {number}' WHERE id = {id}"

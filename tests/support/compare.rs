@@ -19,6 +19,7 @@ const SHOWN_ROWS: usize = 5;
 enum Form {
     Text,
     Boolean,
+    Year,
     Decimal,
     Float,
     Double,
@@ -99,10 +100,9 @@ fn form(data_type: &str, column_type: &str) -> Form {
         "time" => Form::Time,
         "json" => Form::Json,
         "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => Form::Bytes,
-        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" | "char" | "varchar"
-        | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "uuid" | "inet4" | "inet6" => {
-            Form::Text
-        }
+        "year" => Form::Year,
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "char" | "varchar" | "tinytext"
+        | "text" | "mediumtext" | "longtext" | "enum" | "set" | "uuid" | "inet4" | "inet6" => Form::Text,
         other => panic!("no form in which `{other}` is compared"),
     }
 }
@@ -127,6 +127,8 @@ fn source_expression(column: &Column) -> String {
     let name = format!("`{}`", column.name);
     match column.form {
         Form::Boolean => format!("IF({name} IS NULL, NULL, IF({name} <> 0, 'true', 'false'))"),
+        // As text the year 0 is `0000`.
+        Form::Year => format!("{name} + 0"),
         // As text a FLOAT has six digits.
         Form::Float => format!("CAST({name} AS DOUBLE)"),
         // Both give NULL for a date with a zero in it.
@@ -146,7 +148,7 @@ fn source_text(form: Form, text: String) -> String {
         Form::Json => json(&text),
         // The server writes the number; the sink has its bytes, lowest first.
         Form::Bits => bits(u64::from_str_radix(&text, 16).expect("a number in hexadecimal")),
-        Form::Text | Form::Boolean | Form::Days | Form::Micros | Form::Bytes => text,
+        Form::Text | Form::Boolean | Form::Year | Form::Days | Form::Micros | Form::Bytes => text,
     }
 }
 

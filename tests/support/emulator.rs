@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Sink, Sluicebox};
+use super::{Sink, Sluicebox, http};
 
 /// A running emulator. It and its data end with the value.
 pub struct Emulator {
@@ -48,6 +48,14 @@ impl Emulator {
     pub fn restart(&mut self) {
         self.program.kill();
         (self.program, self.address) = launch(self.data.path(), &self.address, self.options);
+    }
+
+    /// Adds a rule by which requests fail or come late, as the emulator's own description says; rules end with a restart.
+    #[track_caller]
+    pub fn fault(&self, rule: &serde_json::Value) {
+        let answer = http::ask(&self.address, "POST", "/emulator/faults", &rule.to_string())
+            .expect("the emulator answers");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{rule}: {answer}");
     }
 
     /// The service endpoint. The tunnel is at the root of the same port; the service names it to those who ask.

@@ -8,6 +8,7 @@
 
 mod compare;
 mod emulator;
+mod http;
 mod pipeline;
 mod program;
 mod random;
@@ -21,6 +22,7 @@ pub use compare::{assert_same_rows, same_rows, wait_for_same_rows};
 pub use emulator::Emulator;
 pub use pipeline::{Pipeline, free_address};
 pub use program::{Output, Sluicebox, run, run_with};
+pub use random::Random;
 pub use server::{Database, Kind, Server, Session};
 pub use sink::{Sink, TypedRows};
 

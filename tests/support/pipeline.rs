@@ -1,10 +1,9 @@
 //! A pipeline file of one test, and the program's commands on it.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use super::{Database, Emulator, Output, Server, Sluicebox, program};
+use super::{Database, Emulator, Output, Server, Sluicebox, http, program};
 
 /// The file's name in its folder.
 const FILE: &str = "pipeline.yaml";
@@ -113,7 +112,8 @@ impl Pipeline {
     /// Runs the pipeline. A second start goes on from the state of the first.
     #[track_caller]
     pub fn start(&self) -> Sluicebox {
-        Sluicebox::pipeline(self.folder(), &self.yaml())
+        self.write();
+        Sluicebox::start(self.folder(), &["run", FILE])
     }
 
     /// Runs the pipeline and waits for `running`: both ends were reached and the start's position is taken.
@@ -127,8 +127,17 @@ impl Pipeline {
     /// Runs another command on the file to its end.
     #[track_caller]
     pub fn command(&self, verb: &str, arguments: &[&str]) -> Output {
-        std::fs::write(self.folder().join(FILE), self.yaml()).expect("the pipeline file");
+        self.write();
         program::run(self.folder(), &[&[verb, FILE], arguments].concat())
+    }
+
+    /// Writes the file unless it is there already: another process may be reading it.
+    #[track_caller]
+    fn write(&self) {
+        let (path, yaml) = (self.folder().join(FILE), self.yaml());
+        if std::fs::read_to_string(&path).ok().as_ref() != Some(&yaml) {
+            std::fs::write(path, yaml).expect("the pipeline file");
+        }
     }
 
     /// What `status --json` says.
@@ -141,14 +150,8 @@ impl Pipeline {
 
     /// The metrics page with its head; what the system said while there is none.
     pub fn metrics(&self) -> Result<String, String> {
-        let ask = || {
-            let mut stream = TcpStream::connect(self.metrics)?;
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-            let mut page = String::new();
-            stream.read_to_string(&mut page)?;
-            Ok(page)
-        };
-        ask().map_err(|error: std::io::Error| format!("metrics page: {error}"))
+        http::ask(&self.metrics.to_string(), "GET", "/metrics", "")
+            .map_err(|error| format!("metrics page: {error}"))
     }
 
     /// One counter of the metrics page, by its name without `sluicebox_`.

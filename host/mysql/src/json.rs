@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn text_escapes_what_the_server_escapes_and_nothing_more() {
         let document = [&[12, 12][..], b"a\"\\/\n\x01\x7f\xc3\xa9\x08\t\r"].concat();
-        assert_eq!(text(&document), Ok("\"a\\\"\\\\/\\n\\u0001\u{7f}é\\b\\t\"".to_owned()));
+        assert_eq!(text(&document), Ok("\"a\\\"\\\\/\\n\\u0001\u{7f}é\\b\\t\\r\"".to_owned()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! the recorded bodies. It also builds small bodies.
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use serde_json::{Value as Json, json};
 

@@ -185,7 +185,11 @@ impl SinkTable {
         let existing = change.changes.iter().all(|c| matches!(c, SchemaChange::CreateTable));
         let changes = if existing { &[][..] } else { &change.changes[..] };
         let plan = settings.policy.plan(changes, change.output.as_deref(), &columns_of(&there));
-        let steps = plan.map_err(|refused| EngineError::SchemaChange { table: change.source.clone(), reason: refused.0 })?;
+        let steps = plan.map_err(|refused| match existing {
+            // No statement changed anything: the table that is there was made for other rows.
+            true => self.misfit(&change.source, refused.0),
+            false => EngineError::SchemaChange { table: change.source.clone(), reason: refused.0 },
+        })?;
         self.carry_out(client, store, settings, change, &steps).await?;
         let after = if steps.is_empty() {
             Some(there)

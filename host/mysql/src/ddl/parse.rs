@@ -15,6 +15,9 @@ use super::statement::{
     AlterAction, CharsetClause, CreateTable, DdlContext, DdlError, DdlStatement, KeyDefinition, KeyKind,
 };
 
+/// Of a statement that cannot be cut into tokens so much is looked at; its first words and its table stand there.
+const BROKEN_CHARACTERS: usize = 512;
+
 /// Reads one statement as it stands in a binlog. Gives several where it does several things
 /// (`CREATE OR REPLACE TABLE`), and none or [`DdlStatement::Other`] where it changes no table.
 ///
@@ -22,8 +25,10 @@ use super::statement::{
 ///
 /// When the statement begins like one that changes a table and goes on in a way that is not understood.
 pub fn parse(statement: &str, context: &DdlContext<'_>) -> Result<Vec<DdlStatement>, DdlError> {
-    let mut cursor = Cursor::new(statement, context)
-        .map_err(|reason| DdlError { reason, tables: tables_of_start(statement, context) })?;
+    let mut cursor = match Cursor::new(statement, context) {
+        Ok(cursor) => cursor,
+        Err(reason) => return broken(statement, context, reason),
+    };
     skip_settings(&mut cursor)?;
     if cursor.take("create") {
         create(&mut cursor)
@@ -46,17 +51,15 @@ fn one(statement: Result<DdlStatement, DdlError>) -> Result<Vec<DdlStatement>, D
     statement.map(|statement| vec![statement])
 }
 
-/// What a text that cannot even be cut is about: read up to where it breaks, so that a strange statement about
-/// somebody else's table can be told from one about ours.
-fn tables_of_start(statement: &str, context: &DdlContext<'_>) -> Vec<TableId> {
-    let start: String = statement.chars().take(512).collect();
-    let Some(cut) = start.char_indices().rev().find_map(|(at, _)| {
-        let cursor = Cursor::new(&start[..at], context).ok()?;
-        Some(cursor)
-    }) else {
-        return Vec::new();
-    };
-    let mut cursor = cut;
+/// What a text that cannot even be cut is about: read up to where it breaks, so that a strange statement about accounts, or
+/// about somebody else's table, can be told from one about ours.
+fn broken(statement: &str, context: &DdlContext<'_>, reason: String) -> Result<Vec<DdlStatement>, DdlError> {
+    let start: String = statement.chars().take(BROKEN_CHARACTERS).collect();
+    let cut = start.char_indices().rev().find_map(|(at, _)| Cursor::new(&start[..at], context).ok());
+    let Some(mut cursor) = cut else { return Err(DdlError { reason, tables: Vec::new() }) };
+    if !concerns_tables(&mut cursor) {
+        return Ok(vec![DdlStatement::Other]);
+    }
     while !cursor.is_done() {
         if cursor.take("table") {
             cursor.take("if not exists");
@@ -67,7 +70,21 @@ fn tables_of_start(statement: &str, context: &DdlContext<'_>) -> Vec<TableId> {
         }
         cursor.advance();
     }
-    cursor.tables
+    Err(DdlError { reason, tables: cursor.tables })
+}
+
+/// Whether a statement begins like one that could change a table or its rows.
+fn concerns_tables(cursor: &mut Cursor<'_>) -> bool {
+    if cursor.is("set statement") {
+        return true;
+    }
+    if cursor.take_any("create alter drop rename") {
+        cursor.take("or replace");
+        return cursor.is_any(
+            "table tables database schema online offline ignore unique fulltext spatial vector index",
+        );
+    }
+    cursor.is_any("truncate insert replace update delete load call with")
 }
 
 /// MariaDB's `SET STATEMENT a = 1, b = 2 FOR`.

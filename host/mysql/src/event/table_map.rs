@@ -69,8 +69,9 @@ pub(crate) struct MapColumn {
 
 impl MapColumn {
     fn is_numeric(&self) -> bool {
-        use wire::{DECIMAL, DOUBLE, FLOAT, INT24, LONG, LONG_LONG, SHORT, TINY};
-        matches!(self.kind, TINY | SHORT | INT24 | LONG | LONG_LONG | FLOAT | DOUBLE | DECIMAL)
+        use wire::{DECIMAL, DOUBLE, FLOAT, INT24, LONG, LONG_LONG, SHORT, TINY, YEAR};
+        // YEAR counts: seen on MySQL 9.7 and MariaDB 10.11, where it has a bit of its own, and that says unsigned.
+        matches!(self.kind, TINY | SHORT | INT24 | LONG | LONG_LONG | FLOAT | DOUBLE | DECIMAL | YEAR)
     }
 
     fn is_character(&self) -> bool {

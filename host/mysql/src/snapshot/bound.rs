@@ -233,8 +233,8 @@ mod tests {
         let range = keys.range(Some(&bound(1)), Some(&bound(9))).expect("a range");
         assert_eq!(
             range.text(),
-            "(`a` > ? OR (`a` = ? AND (`b`+0 > ? OR (`b`+0 = ? AND (`c` > CAST(? AS DECIMAL(10,2)))))) AND \
-             (`a` < ? OR (`a` = ? AND (`b`+0 < ? OR (`b`+0 = ? AND (`c` <= CAST(? AS DECIMAL(10,2))))))"
+            "(`a` > ? OR (`a` = ? AND (`b`+0 > ? OR (`b`+0 = ? AND (`c` > CAST(? AS DECIMAL(10,2))))))) AND \
+             (`a` < ? OR (`a` = ? AND (`b`+0 < ? OR (`b`+0 = ? AND (`c` <= CAST(? AS DECIMAL(10,2)))))))"
         );
         assert_eq!(range.values.len(), 10);
     }

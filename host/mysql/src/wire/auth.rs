@@ -206,7 +206,7 @@ mod tests {
         let mut packet = vec![10];
         packet.extend(b"9.7.4\0");
         packet.extend(7_u32.to_le_bytes());
-        packet.extend(b"12345678\0\xff\xf7\xff\x02\x00\xff\xdf\x15");
+        packet.extend(b"12345678\0\xff\xff\xff\x02\x00\xff\xdf\x15");
         packet.extend([0; 10]);
         packet.extend(b"abcdefghijkl\0caching_sha2_password\0");
         let greeting = Greeting::parse(&packet).expect("a greeting");

@@ -1,10 +1,11 @@
 //! What keeps capture from working is found, and named with its cure.
 
 use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
 use sluicebox_model::TableId;
 use sluicebox_mysql::{Control, Finding, Flavour, MysqlError, Needs, Severity, TlsMode};
 
-use crate::server::{BOTH, fresh_database, options, options_as, sql};
+use crate::server::{BOTH, connect, fresh_database, options, options_as, sql};
 
 const DATABASE: &str = "control_preflight";
 const USER: &str = "control_preflight";
@@ -146,30 +147,30 @@ async fn encryption_is_had_or_refused() {
     }
 }
 
-/// The servers run on this machine and let root read their authority's certificate.
+/// The certificate of the server's authority. The servers run on this machine.
+async fn authority(flavour: Flavour) -> std::path::PathBuf {
+    let mut conn = connect(flavour).await;
+    let path = if flavour == Flavour::MySql { "CONCAT(@@datadir, 'ca.pem')" } else { "@@ssl_ca" };
+    let path: Option<String> = conn.query_first(format!("SELECT {path}")).await.expect("an answer");
+    path.expect("the server has TLS").into()
+}
+
 #[tokio::test]
 async fn a_trusted_authority_is_enough_and_a_name_is_checked_where_it_is_demanded() {
     for flavour in BOTH {
-        let mut conn = crate::server::connect(flavour).await;
-        let path = if flavour == Flavour::MySql { "CONCAT(@@datadir, 'ca.pem')" } else { "@@ssl_ca" };
-        let pem: Option<Option<Vec<u8>>> =
-            mysql_async::prelude::Queryable::query_first(&mut conn, format!("SELECT LOAD_FILE({path})"))
-                .await
-                .expect("an answer");
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), pem.flatten().expect("the authority's certificate")).expect("a file");
         let mut trusting = options(flavour);
-        trusting.tls.ca = Some(file.path().to_owned());
+        trusting.tls.ca = Some(authority(flavour).await);
         trusting.tls.mode = TlsMode::VerifyCa;
         let mut control = Control::connect(&trusting).await.expect("a connection");
         assert!(control.is_encrypted().await.expect("an answer"), "{flavour:?}");
         // Results of many packets pass the bridge whole.
-        assert!(!control.tables().await.expect("tables").is_empty());
+        control.tables().await.expect("tables");
         control.close().await;
         trusting.tls.mode = TlsMode::VerifyIdentity;
         match (flavour, Control::connect(&trusting).await) {
             (Flavour::MariaDb, named) => {
-                assert!(named.expect("named").is_encrypted().await.expect("an answer"))
+                let mut control = named.expect("a connection");
+                assert!(control.is_encrypted().await.expect("an answer"));
             }
             // MySQL's own certificates have no names.
             (Flavour::MySql, nameless) => {
@@ -183,23 +184,16 @@ async fn a_trusted_authority_is_enough_and_a_name_is_checked_where_it_is_demande
 #[tokio::test]
 async fn a_bridged_login_passes_passwords_of_every_kind() {
     let (flavour, user) = (Flavour::MySql, "control_bridge");
-    let mut conn = crate::server::connect(flavour).await;
+    let mut conn = connect(flavour).await;
     sql(&mut conn, &format!("DROP USER IF EXISTS {user}")).await;
     // A new account's password is not in the server's cache: the first login takes the long way, the second the short.
     sql(&mut conn, &format!("CREATE USER {user} IDENTIFIED WITH caching_sha2_password BY '{PASSWORD}'"))
         .await;
-    let pem: Option<Option<Vec<u8>>> = mysql_async::prelude::Queryable::query_first(
-        &mut conn,
-        "SELECT LOAD_FILE(CONCAT(@@datadir, 'ca.pem'))",
-    )
-    .await
-    .expect("an answer");
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), pem.flatten().expect("the authority's certificate")).expect("a file");
+    let ca = authority(flavour).await;
     for (password, accepted) in [(PASSWORD, true), (PASSWORD, true), ("wrong", false)] {
         let mut options = options_as(flavour, user, password);
         options.tls.mode = TlsMode::VerifyCa;
-        options.tls.ca = Some(file.path().to_owned());
+        options.tls.ca = Some(ca.clone());
         match Control::connect(&options).await {
             Ok(control) => {
                 assert!(accepted, "a wrong password");

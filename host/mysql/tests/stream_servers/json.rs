@@ -24,7 +24,6 @@ const OPAQUE: &[&str] = &[
     "CAST(CAST(2024 AS YEAR) AS JSON)",
     "CAST(18446744073709551615 AS JSON)",
     "CAST(-9223372036854775808 AS JSON)",
-    "CAST(1e308 * 10 / 10 AS JSON)",
     "JSON_ARRAY(true, false, NULL, 1.0, 1e0, -0e0)",
     "JSON_OBJECT('', 1, 'bb', 2, 'a', 3, 'é', 4, 'c\"', 5)",
     "JSON_QUOTE('a\\\"\\\\/\\b\\f\\n\\r\\t\u{1}\u{1f}\u{7f}é😀')",

@@ -1,5 +1,7 @@
 //! The host against real plugins, built by `scripts/build-guests`.
 
+#![allow(clippy::print_stdout, reason = "tests print their seeds")]
+
 mod cache;
 mod conformance;
 mod kinds;

@@ -20,7 +20,9 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a pipeline until it is stopped (SIGINT, SIGTERM) or has nothing more to do.
-    #[command(after_help = "Example: sluicebox run pipeline.yaml\n\nThe first signal finishes what was read and takes a checkpoint; a second one stops at once.")]
+    #[command(
+        after_help = "Example: sluicebox run pipeline.yaml\n\nThe first signal finishes what was read and takes a checkpoint; a second one stops at once."
+    )]
     Run(RunOptions),
     /// Say everything that is wrong with a pipeline file; with --connect ask both ends and show the plan. Changes nothing.
     #[command(after_help = "Example: sluicebox validate pipeline.yaml --connect")]
@@ -38,7 +40,9 @@ pub enum Command {
         command: PluginCommand,
     },
     /// Serve a MaxCompute-compatible HTTP API on this machine, for trying things out and for tests.
-    #[command(after_help = "Example: sluicebox emulator --listen 127.0.0.1:8080 --data /tmp/maxcompute\n\nThe service API is under /api, the tunnel API at the root of the same port. A project exists as soon as it is named.")]
+    #[command(
+        after_help = "Example: sluicebox emulator --listen 127.0.0.1:8080 --data /tmp/maxcompute\n\nThe service API is under /api, the tunnel API at the root of the same port. A project exists as soon as it is named."
+    )]
     Emulator(EmulatorOptions),
     /// List every option of the pipeline file.
     #[command(after_help = "Example: sluicebox options --json")]

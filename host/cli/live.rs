@@ -63,7 +63,11 @@ fn line(last: &Progress, now: &Progress, now_ms: i64) -> String {
         0 => "none yet".to_owned(),
         at => format!("{} ago", seconds((now_ms - at).max(0))),
     };
-    format!("{} |{snapshot} {rate} rows/s, {} in all | lag {lag} | checkpoint {checkpoint}", now.phase, rows(now))
+    format!(
+        "{} |{snapshot} {rate} rows/s, {} in all | lag {lag} | checkpoint {checkpoint}",
+        now.phase,
+        rows(now)
+    )
 }
 
 fn seconds(ms: i64) -> String {
@@ -94,6 +98,9 @@ mod tests {
             "snapshot | 1/3 tables, 4/9 chunks | 1000 rows/s, 500 in all | lag 1.2 s | checkpoint 2.0 s ago"
         );
         let streaming = Progress { phase: "streaming".into(), lag_ms: -1, ..last.clone() };
-        assert_eq!(line(&last, &streaming, 2500), "streaming | 0 rows/s, 0 in all | lag - | checkpoint none yet");
+        assert_eq!(
+            line(&last, &streaming, 2500),
+            "streaming | 0 rows/s, 0 in all | lag - | checkpoint none yet"
+        );
     }
 }

@@ -8,7 +8,8 @@ use crate::failure::Failure;
 
 /// Starts logging to standard error.
 pub fn start(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| Failure::Configuration(format!("--log: {error}")))?;
+    let filter =
+        EnvFilter::try_new(filter).map_err(|error| Failure::Configuration(format!("--log: {error}")))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         builder.with_target(false).init();

@@ -13,7 +13,8 @@ use crate::logging;
 /// Serves until SIGINT or SIGTERM.
 pub fn run(options: &EmulatorOptions) -> Result<(), Failure> {
     logging::start("info")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     runtime.block_on(async {
         let emulator = Emulator::start(sluicebox_emulator::EmulatorOptions {
             listen: options.listen,

@@ -27,7 +27,13 @@ pub fn run(as_json: bool) -> Result<(), Failure> {
             (false, Some(default)) => format!("default {default}"),
             (false, None) => "no default".to_owned(),
         };
-        println!("  {} ({}, {default}) {}{}", option.key, option.kind, option.meaning, remark(&option.status));
+        println!(
+            "  {} ({}, {default}) {}{}",
+            option.key,
+            option.kind,
+            option.meaning,
+            remark(&option.status)
+        );
     }
     Ok(())
 }

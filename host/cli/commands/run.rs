@@ -43,7 +43,8 @@ pub fn run(options: &RunOptions) -> Result<(), Failure> {
 /// The first SIGINT or SIGTERM arrives at the receiver; the second ends the process at once.
 fn signals() -> Result<Receiver<()>, Failure> {
     let (stop, stopped) = bounded(1);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let (mut interrupt, mut terminate) = {
         let _context = runtime.enter();
         let interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;

@@ -48,23 +48,47 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
             "counters": progress,
         }));
     }
-    println!("{}, phase {}", if running { "running" } else { "stopped" }, if progress.phase.is_empty() { "unknown" } else { &progress.phase });
+    println!(
+        "{}, phase {}",
+        if running { "running" } else { "stopped" },
+        if progress.phase.is_empty() { "unknown" } else { &progress.phase }
+    );
     match &checkpoint {
         Some(checkpoint) => {
             println!("position    {}", checkpoint.position);
-            println!("checkpoint  {} s ago, epoch {}", (now_ms() - checkpoint.taken_at_ms).max(0) / 1000, checkpoint.epoch);
+            println!(
+                "checkpoint  {} s ago, epoch {}",
+                (now_ms() - checkpoint.taken_at_ms).max(0) / 1000,
+                checkpoint.epoch
+            );
         }
         None => println!("no checkpoint yet"),
     }
-    println!("rows        {} read by snapshot, {} from the binlog", progress.snapshot_rows_total, progress.source_rows_total);
-    println!("sink        {} written, {} deleted", progress.sink_rows_written_total, progress.sink_rows_deleted_total);
+    println!(
+        "rows        {} read by snapshot, {} from the binlog",
+        progress.snapshot_rows_total, progress.source_rows_total
+    );
+    println!(
+        "sink        {} written, {} deleted",
+        progress.sink_rows_written_total, progress.sink_rows_deleted_total
+    );
     for table in &tables {
         if table["snapshot"] == "reading" {
-            println!("snapshot    {}: {} of {} chunks", text(&table["table"]), table["chunks_delivered"], table["chunks_planned"]);
+            println!(
+                "snapshot    {}: {} of {} chunks",
+                text(&table["table"]),
+                table["chunks_delivered"],
+                table["chunks_planned"]
+            );
         }
     }
     for session in &sessions {
-        println!("session     {} of {}: {}", session.id, session.target, if session.flushed.is_some() { "flushed" } else { "open" });
+        println!(
+            "session     {} of {}: {}",
+            session.id,
+            session.target,
+            if session.flushed.is_some() { "flushed" } else { "open" }
+        );
     }
     if dead_letters > 0 {
         println!("dead letters {dead_letters}");

@@ -22,7 +22,11 @@ pub fn run(options: &ValidateOptions) -> Result<(), Failure> {
         }
         Err(_) => return Err(load(&options.file).err().unwrap_or(Failure::Found)),
     };
-    let notes: Vec<_> = loaded.notes.iter().map(|n| json!({ "option": n.path, "line": n.line, "message": n.message })).collect();
+    let notes: Vec<_> = loaded
+        .notes
+        .iter()
+        .map(|n| json!({ "option": n.path, "line": n.line, "message": n.message }))
+        .collect();
     if !options.connect {
         if options.json {
             print_json(&json!({ "ok": true, "notes": notes }))?;

@@ -66,7 +66,9 @@ pub enum EngineError {
         reason: String,
     },
     /// A request without an answer may still arrive, and newer rows wait for the same bucket.
-    #[error("a request to `{target}` went unanswered; the epoch is taken back so that it cannot overtake newer rows")]
+    #[error(
+        "a request to `{target}` went unanswered; the epoch is taken back so that it cannot overtake newer rows"
+    )]
     Unanswered {
         /// The sink table.
         target: String,
@@ -148,9 +150,14 @@ impl EngineError {
         match self {
             Self::Source(error) => after_source(error),
             Self::Sink { source, .. } => after_sink(source),
-            Self::Unanswered { .. } | Self::Respread { .. } | Self::ChangedByOthers { .. } | Self::SnapshotDisturbed { .. } => Retry,
+            Self::Unanswered { .. }
+            | Self::Respread { .. }
+            | Self::ChangedByOthers { .. }
+            | Self::SnapshotDisturbed { .. } => Retry,
             Self::Preflight(_) | Self::Schema { .. } | Self::UnknownFate { .. } => Halt { refused: true },
-            Self::Guest(_) | Self::Condemned { .. } | Self::State(_) | Self::Plan(_) | Self::Value { .. } => Halt { refused: false },
+            Self::Guest(_) | Self::Condemned { .. } | Self::State(_) | Self::Plan(_) | Self::Value { .. } => {
+                Halt { refused: false }
+            }
             Self::SchemaChange { .. } | Self::Start { .. } | Self::Lost(_) => Halt { refused: false },
         }
     }
@@ -164,12 +171,18 @@ impl EngineError {
                 "compare the sink table with the source, then delete the state directory to begin anew with an empty table, \
                  or remove the session's row from the table `sessions` of the state database to go on",
             ),
-            Self::State(StateError::Sqlite(_)) => Some("is the disk of the state directory full or read-only?"),
-            Self::State(StateError::Locked { .. }) => Some("stop the other process, or give this pipeline its own `pipeline.state-dir`"),
-            Self::Condemned { .. } | Self::Guest(WasmError::Guest { .. }) => {
-                Some("set `on-error: skip` or `on-error: dead-letter` on the plugin to go on without such rows")
+            Self::State(StateError::Sqlite(_)) => {
+                Some("is the disk of the state directory full or read-only?")
             }
-            Self::SchemaChange { .. } => Some("see `schema-change.behavior` and `sink.exclude.schema.changes`"),
+            Self::State(StateError::Locked { .. }) => {
+                Some("stop the other process, or give this pipeline its own `pipeline.state-dir`")
+            }
+            Self::Condemned { .. } | Self::Guest(WasmError::Guest { .. }) => Some(
+                "set `on-error: skip` or `on-error: dead-letter` on the plugin to go on without such rows",
+            ),
+            Self::SchemaChange { .. } => {
+                Some("see `schema-change.behavior` and `sink.exclude.schema.changes`")
+            }
             _ => None,
         }
     }
@@ -181,10 +194,16 @@ fn after_source(error: &MysqlError) -> Disposition {
         // 1205 lock wait timeout, 1213 deadlock, 3024 and 1969 statement time limits, 1040 too many connections, 1053 shutdown
         MysqlError::Statement { code: 1205 | 1213 | 3024 | 1969 | 1040 | 1053, .. } => Disposition::Retry,
         MysqlError::Statement { .. } | MysqlError::Refused { .. } => Disposition::Halt { refused: true },
-        MysqlError::PositionPurged { .. } | MysqlError::PositionAhead { .. } => Disposition::Halt { refused: true },
+        MysqlError::PositionPurged { .. } | MysqlError::PositionAhead { .. } => {
+            Disposition::Halt { refused: true }
+        }
         MysqlError::ServerIdTaken { .. } => Disposition::Halt { refused: true },
-        MysqlError::Malformed { .. } | MysqlError::SchemaMismatch { .. } => Disposition::Halt { refused: false },
-        MysqlError::UnknownStatement { .. } | MysqlError::UnsupportedType { .. } => Disposition::Halt { refused: false },
+        MysqlError::Malformed { .. } | MysqlError::SchemaMismatch { .. } => {
+            Disposition::Halt { refused: false }
+        }
+        MysqlError::UnknownStatement { .. } | MysqlError::UnsupportedType { .. } => {
+            Disposition::Halt { refused: false }
+        }
         MysqlError::Stopped => Disposition::Halt { refused: false },
     }
 }
@@ -196,34 +215,49 @@ fn after_sink(error: &maxcompute::Error) -> Disposition {
         // The session's rows are read again from the checkpoint into a new one.
         E::SessionGone(_) | E::SessionLost { .. } | E::SchemaChanged(_) => Disposition::Retry,
         E::StillCommitting { .. } | E::StillRunning { .. } => Disposition::Retry,
-        E::Options(_) | E::Refused(_) | E::NotFound(_) | E::Rejected(_) => Disposition::Halt { refused: true },
+        E::Options(_) | E::Refused(_) | E::NotFound(_) | E::Rejected(_) => {
+            Disposition::Halt { refused: true }
+        }
         E::StatementFailed { .. } | E::Malformed { .. } => Disposition::Halt { refused: true },
     }
 }
 
 fn hint_for_source(error: &MysqlError) -> Option<&'static str> {
     match error {
-        MysqlError::Refused { .. } => Some("check `source.username` and `source.password`, and the account's host"),
-        MysqlError::Unreachable { .. } => Some("check `source.hostname` and `source.port`, and that the server runs"),
+        MysqlError::Refused { .. } => {
+            Some("check `source.username` and `source.password`, and the account's host")
+        }
+        MysqlError::Unreachable { .. } => {
+            Some("check `source.hostname` and `source.port`, and that the server runs")
+        }
         MysqlError::PositionPurged { .. } => Some(
             "the server has deleted binlog that was not read yet: raise its retention, then delete the state directory to take a new snapshot",
         ),
-        MysqlError::PositionAhead { .. } => Some("is this the same server as before, and did it lose transactions?"),
+        MysqlError::PositionAhead { .. } => {
+            Some("is this the same server as before, and did it lose transactions?")
+        }
         MysqlError::ServerIdTaken { .. } => Some("give each reader of the server its own `source.server-id`"),
         MysqlError::UnsupportedType { .. } => Some("leave the table out with `source.tables.exclude`"),
-        MysqlError::UnknownStatement { .. } => {
-            Some("leave the table out with `source.tables.exclude`, or delete the state directory to take a new snapshot")
-        }
+        MysqlError::UnknownStatement { .. } => Some(
+            "leave the table out with `source.tables.exclude`, or delete the state directory to take a new snapshot",
+        ),
         MysqlError::SchemaMismatch { .. } => Some("delete the state directory to take a new snapshot"),
-        MysqlError::Silent { .. } | MysqlError::Statement { .. } | MysqlError::Malformed { .. } | MysqlError::Stopped => None,
+        MysqlError::Silent { .. }
+        | MysqlError::Statement { .. }
+        | MysqlError::Malformed { .. }
+        | MysqlError::Stopped => None,
     }
 }
 
 fn hint_for_sink(error: &maxcompute::Error) -> Option<&'static str> {
     use maxcompute::Error as E;
     match error {
-        E::Unreachable { .. } => Some("check `sink.endpoint` and `sink.tunnel.endpoint`, and that the service can be reached from here"),
-        E::Refused(_) => Some("check `sink.access-id` and `sink.access-key`, and what the account may do in the project"),
+        E::Unreachable { .. } => Some(
+            "check `sink.endpoint` and `sink.tunnel.endpoint`, and that the service can be reached from here",
+        ),
+        E::Refused(_) => {
+            Some("check `sink.access-id` and `sink.access-key`, and what the account may do in the project")
+        }
         E::NotFound(_) => Some("check `sink.project`"),
         _ => None,
     }

@@ -29,10 +29,15 @@ impl Drop for Server {
 }
 
 /// Serves the counters at every path of `address`.
-pub(crate) fn serve(address: SocketAddr, telemetry: &Arc<Telemetry>, runtime: &Runtime) -> Result<Server, EngineError> {
-    let listener = runtime
-        .block_on(TcpListener::bind(address))
-        .map_err(|source| EngineError::Start { what: "the metrics page (`pipeline.metrics.address`)", source })?;
+pub(crate) fn serve(
+    address: SocketAddr,
+    telemetry: &Arc<Telemetry>,
+    runtime: &Runtime,
+) -> Result<Server, EngineError> {
+    let listener = runtime.block_on(TcpListener::bind(address)).map_err(|source| EngineError::Start {
+        what: "the metrics page (`pipeline.metrics.address`)",
+        source,
+    })?;
     let telemetry = Arc::clone(telemetry);
     Ok(Server(runtime.spawn(async move {
         loop {
@@ -70,7 +75,10 @@ fn render(progress: &Progress) -> String {
         // Writing to a text cannot fail.
         let _ = writeln!(page, "# TYPE sluicebox_{name} {kind}\nsluicebox_{name} {value}");
     }
-    let gauges = [("lag_milliseconds", progress.lag_ms), ("checkpoint_timestamp_milliseconds", progress.checkpoint_at_ms)];
+    let gauges = [
+        ("lag_milliseconds", progress.lag_ms),
+        ("checkpoint_timestamp_milliseconds", progress.checkpoint_at_ms),
+    ];
     for (name, value) in gauges {
         let _ = writeln!(page, "# TYPE sluicebox_{name} gauge\nsluicebox_{name} {value}");
     }
@@ -84,7 +92,9 @@ mod tests {
     #[test]
     fn every_counter_is_on_the_page_with_its_kind() {
         let page = render(&Progress { sink_rows_written_total: 7, lag_ms: 12, ..Progress::default() });
-        assert!(page.contains("# TYPE sluicebox_sink_rows_written_total counter\nsluicebox_sink_rows_written_total 7\n"));
+        assert!(page.contains(
+            "# TYPE sluicebox_sink_rows_written_total counter\nsluicebox_sink_rows_written_total 7\n"
+        ));
         assert!(page.contains("# TYPE sluicebox_snapshot_tables gauge\n"));
         assert!(page.contains("sluicebox_lag_milliseconds 12\n"));
     }

@@ -96,11 +96,16 @@ pub async fn examine(config: &PipelineConfig) -> Result<Examination, EngineError
         let schema = Arc::new(schema);
         match examine_table(&client, &mut planner, &settings, &schema, &mut owners).await {
             Ok(table) => {
-                let refused = table.sinks.iter().filter_map(|s| s.reason.as_ref().map(|r| format!("`{}`: {r}", s.table)));
+                let refused = table
+                    .sinks
+                    .iter()
+                    .filter_map(|s| s.reason.as_ref().map(|r| format!("`{}`: {r}", s.table)));
                 examination.problems.extend(refused);
                 examination.tables.push(table);
             }
-            Err(error @ (EngineError::Guest(_) | EngineError::Plan(_))) => examination.problems.push(error.to_string()),
+            Err(error @ (EngineError::Guest(_) | EngineError::Plan(_))) => {
+                examination.problems.push(error.to_string())
+            }
             Err(error) => return Err(error),
         }
     }
@@ -122,10 +127,15 @@ fn report_finding(finding: &sluicebox_mysql::Finding) -> FindingReport {
 
 /// Tables that would be written to one sink table although no route says so.
 fn collisions(owners: &BTreeMap<TableName, Vec<(TableId, bool)>>) -> Vec<String> {
-    let accident = |(_, tables): &(&TableName, &Vec<(TableId, bool)>)| tables.len() > 1 && tables.iter().any(|(_, routed)| !routed);
+    let accident = |(_, tables): &(&TableName, &Vec<(TableId, bool)>)| {
+        tables.len() > 1 && tables.iter().any(|(_, routed)| !routed)
+    };
     let words = |(name, tables): (&TableName, &Vec<(TableId, bool)>)| {
         let tables: Vec<_> = tables.iter().map(|(t, _)| format!("`{t}`")).collect();
-        format!("{} would all be written to `{name}`; give each its own sink table with a route", tables.join(" and "))
+        format!(
+            "{} would all be written to `{name}`; give each its own sink table with a route",
+            tables.join(" and ")
+        )
     };
     owners.iter().filter(accident).map(words).collect()
 }
@@ -141,7 +151,11 @@ async fn examine_table(
     let output = &planned.output;
     let mut guests = Vec::new();
     for stage in &planned.stages {
-        guests.push(format!("{}: {}", planner.plugins[stage.plugin].plugin.name(), describe_plan(&stage.plan)));
+        guests.push(format!(
+            "{}: {}",
+            planner.plugins[stage.plugin].plugin.name(),
+            describe_plan(&stage.plan)
+        ));
     }
     if planned.sinks.is_empty() {
         guests.push("discards every row".into());
@@ -192,7 +206,14 @@ fn describe_plan(plan: &TablePlan) -> String {
             }
         }
     }
-    let gone: Vec<_> = plan.input.columns.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(c, _)| format!("`{}`", c.name)).collect();
+    let gone: Vec<_> = plan
+        .input
+        .columns
+        .iter()
+        .zip(&kept)
+        .filter(|(_, kept)| !**kept)
+        .map(|(c, _)| format!("`{}`", c.name))
+        .collect();
     if !gone.is_empty() {
         words.push(format!("leaves out {}", gone.join(", ")));
     }
@@ -235,7 +256,8 @@ async fn examine_sink(
             })
         }
         Ok(steps) => {
-            let statements = steps.iter().map(|step| step_statement(client.project_name(), name, step)).collect();
+            let statements =
+                steps.iter().map(|step| step_statement(client.project_name(), name, step)).collect();
             Ok(report("change", None, statements))
         }
     }

@@ -107,7 +107,9 @@ impl GtidSet {
         let mut merged: Vec<Interval> = Vec::with_capacity(list.len());
         for interval in list.drain(..) {
             match merged.last_mut() {
-                Some(open) if interval.first <= open.last.saturating_add(1) => open.last = open.last.max(interval.last),
+                Some(open) if interval.first <= open.last.saturating_add(1) => {
+                    open.last = open.last.max(interval.last)
+                }
                 _ => merged.push(interval),
             }
         }
@@ -246,7 +248,12 @@ impl FromStr for MariaDbGtids {
             let narrow = |n: u64| u32::try_from(n).ok();
             match (next().and_then(narrow), next().and_then(narrow), next(), next()) {
                 (Some(domain), Some(server), Some(sequence), None) => list.advance(domain, server, sequence),
-                _ => return Err(GtidError { text: text.to_owned(), reason: "expected domain-server-sequence" }),
+                _ => {
+                    return Err(GtidError {
+                        text: text.to_owned(),
+                        reason: "expected domain-server-sequence",
+                    });
+                }
             }
         }
         Ok(list)
@@ -310,7 +317,8 @@ mod tests {
 
     #[test]
     fn what_is_not_a_set_is_refused() {
-        for text in ["x", A, "3e11fa47:1", &format!("{A}:9-3"), &format!("{A}:0"), &format!("{A}:1-"), "0-1"] {
+        for text in ["x", A, "3e11fa47:1", &format!("{A}:9-3"), &format!("{A}:0"), &format!("{A}:1-"), "0-1"]
+        {
             assert!(text.parse::<GtidSet>().is_err(), "{text}");
         }
         for text in ["0-1", "0-1-2-3", "a-b-c", "99999999999-1-1"] {

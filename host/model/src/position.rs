@@ -50,13 +50,15 @@ impl Position {
     /// Whether the transaction was seen already.
     pub fn covers(&self, transaction: &TransactionId) -> bool {
         match (&self.gtids, &transaction.gtid) {
-            (Gtids::MySql(set), Some(Gtid::MySql { source, tag, number })) => set.contains(*source, tag, *number),
-            (Gtids::MariaDb(list), Some(Gtid::MariaDb { domain, sequence, .. })) => list.covers(*domain, *sequence),
-            _ => {
-                compare_files(&transaction.file, &self.file)
-                    .then(transaction.offset.cmp(&self.offset))
-                    .is_lt()
+            (Gtids::MySql(set), Some(Gtid::MySql { source, tag, number })) => {
+                set.contains(*source, tag, *number)
             }
+            (Gtids::MariaDb(list), Some(Gtid::MariaDb { domain, sequence, .. })) => {
+                list.covers(*domain, *sequence)
+            }
+            _ => compare_files(&transaction.file, &self.file)
+                .then(transaction.offset.cmp(&self.offset))
+                .is_lt(),
         }
     }
 

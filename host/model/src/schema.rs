@@ -186,7 +186,9 @@ pub struct TableSchema {
 impl TableSchema {
     /// The place of the column of this name; letter case does not count, as in MySQL.
     pub fn index_of(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name) || c.name.to_lowercase() == name.to_lowercase())
+        self.columns
+            .iter()
+            .position(|c| c.name.eq_ignore_ascii_case(name) || c.name.to_lowercase() == name.to_lowercase())
     }
 
     /// The key's columns in key order.

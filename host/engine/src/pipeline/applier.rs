@@ -155,7 +155,9 @@ impl Applier {
                 Ok(())
             }
             TargetMessage::Schema(change) => self.schema(*change).await,
-            TargetMessage::Barrier { epoch, position, completes } => self.barrier(epoch, &position, completes).await,
+            TargetMessage::Barrier { epoch, position, completes } => {
+                self.barrier(epoch, &position, completes).await
+            }
         }
     }
 
@@ -169,7 +171,8 @@ impl Applier {
         }
         self.fit(source, &batch.schema)?;
         let Some(fit) = self.fits.get(source) else { return Err(EngineError::Lost("fit of a source")) };
-        let encoded = self.encoder.encode(&batch, fit, self.spread, from, Instant::now(), &mut self.buffers)?;
+        let encoded =
+            self.encoder.encode(&batch, fit, self.spread, from, Instant::now(), &mut self.buffers)?;
         self.shared.telemetry.encoded(&encoded);
         drop(batch);
         self.share.merge(share);
@@ -290,7 +293,12 @@ impl Applier {
         Ok(())
     }
 
-    async fn barrier(&mut self, epoch: u64, position: &Position, completes: Vec<String>) -> Result<(), EngineError> {
+    async fn barrier(
+        &mut self,
+        epoch: u64,
+        position: &Position,
+        completes: Vec<String>,
+    ) -> Result<(), EngineError> {
         self.drain().await?;
         self.commit(epoch, position, completes, true).await?;
         self.epoch = epoch + 1;
@@ -299,7 +307,13 @@ impl Applier {
 
     /// Commits the open session at a position, in the background; acknowledges the epoch when it is done, or at once where there
     /// is nothing to commit.
-    async fn commit(&mut self, epoch: u64, position: &Position, completes: Vec<String>, ack: bool) -> Result<(), EngineError> {
+    async fn commit(
+        &mut self,
+        epoch: u64,
+        position: &Position,
+        completes: Vec<String>,
+        ack: bool,
+    ) -> Result<(), EngineError> {
         if let Session::Committing(_) = self.session {
             commit_end(&mut self.session).await?;
         }
@@ -377,7 +391,12 @@ async fn commit(shared: &Shared, session: &SinkSession, record: &SessionRecord) 
     session.commit().await.map_err(EngineError::sink(format!("committing `{}`", record.target)))?;
     shared.store.session_committed(record).await?;
     shared.telemetry.committed(began.elapsed());
-    tracing::debug!(target_table = record.target, session = record.id, took_ms = began.elapsed().as_millis(), "session committed");
+    tracing::debug!(
+        target_table = record.target,
+        session = record.id,
+        took_ms = began.elapsed().as_millis(),
+        "session committed"
+    );
     Ok(())
 }
 

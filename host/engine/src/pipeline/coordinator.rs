@@ -208,7 +208,8 @@ impl Coordinator {
         if self.in_transaction || !self.epochs.is_free() {
             return false;
         }
-        let committed = self.epochs.is_settled(&self.position) && self.targets.iter().all(|t| !t.dirty || held(t));
+        let committed =
+            self.epochs.is_settled(&self.position) && self.targets.iter().all(|t| !t.dirty || held(t));
         committed || self.snapshots.must_wait(&self.targets)
     }
 
@@ -218,7 +219,11 @@ impl Coordinator {
         let nothing_snapshot = never();
         let reading = self.ending.is_none() || self.in_transaction;
         let items = if reading { self.items.clone() } else { nothing_items };
-        let snapshot = if self.in_transaction || self.ending.is_some() { nothing_snapshot } else { self.snapshot.clone() };
+        let snapshot = if self.in_transaction || self.ending.is_some() {
+            nothing_snapshot
+        } else {
+            self.snapshot.clone()
+        };
         crossbeam::select! {
             recv(items) -> batch => {
                 let batch = batch.map_err(|_| EngineError::Lost("receiver"))??;
@@ -322,7 +327,13 @@ impl Coordinator {
                 (false, false) => continue,
             };
             let change = Some(format!("{transaction} {table}"));
-            self.tell_schema(target, &table, change, changes, new.as_ref().map(|run| Arc::clone(&run.output)))?;
+            self.tell_schema(
+                target,
+                &table,
+                change,
+                changes,
+                new.as_ref().map(|run| Arc::clone(&run.output)),
+            )?;
         }
         if let Some(run) = new {
             self.runs.insert(table, run);
@@ -331,7 +342,12 @@ impl Coordinator {
     }
 
     /// A table goes on under another name: its rows are those of a table that is new here. The old sink table stays as it is.
-    fn renamed(&mut self, schema: &TableSchema, transaction: &TransactionId, ddl: &str) -> Result<(), EngineError> {
+    fn renamed(
+        &mut self,
+        schema: &TableSchema,
+        transaction: &TransactionId,
+        ddl: &str,
+    ) -> Result<(), EngineError> {
         self.store.schema_changed(SchemaRecord {
             table: schema.id.to_string(),
             transaction: Some(transaction.clone()),
@@ -348,7 +364,13 @@ impl Coordinator {
         }
         let run = self.plan_of(table)?;
         for &target in &run.targets {
-            self.tell_schema(target, table, None, vec![SchemaChange::CreateTable], Some(Arc::clone(&run.output)))?;
+            self.tell_schema(
+                target,
+                table,
+                None,
+                vec![SchemaChange::CreateTable],
+                Some(Arc::clone(&run.output)),
+            )?;
         }
         self.runs.insert(table.clone(), Arc::clone(&run));
         Ok(run)
@@ -388,11 +410,19 @@ impl Coordinator {
     fn new_target(&mut self, name: &TableName) -> Result<usize, EngineError> {
         let number = self.targets.len();
         let (queue, messages) = mpsc::channel(TARGET_QUEUE);
-        let applier = Applier::new(Arc::clone(&self.shared), number, name.clone(), self.epochs.next(), messages);
+        let applier =
+            Applier::new(Arc::clone(&self.shared), number, name.clone(), self.epochs.next(), messages);
         self.appliers.spawn_on(applier.run(), &self.runtime);
         let label = name.to_string();
         let ahead = self.ahead.remove(&label);
-        self.targets.push(Target { label, queue, ahead, dirty: false, sources: HashSet::new(), routed: true });
+        self.targets.push(Target {
+            label,
+            queue,
+            ahead,
+            dirty: false,
+            sources: HashSet::new(),
+            routed: true,
+        });
         self.by_name.insert(name.clone(), number);
         Ok(number)
     }

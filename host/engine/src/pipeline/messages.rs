@@ -86,7 +86,11 @@ pub(super) enum SnapshotMessage {
     Abandon { window: u64 },
     /// A table without a key is about to be read whole. The stream stands still until `mark` says which transactions
     /// the reading holds.
-    Pause { table: TableId, reply: oneshot::Sender<Option<Opened>>, mark: crossbeam::channel::Receiver<Position> },
+    Pause {
+        table: TableId,
+        reply: oneshot::Sender<Option<Opened>>,
+        mark: crossbeam::channel::Receiver<Position>,
+    },
     /// Rows of a table that is read whole.
     Whole { table: TableId, batch: ChangeBatch, placed: oneshot::Sender<()> },
     /// All rows of a table are on their way.

@@ -19,8 +19,8 @@ mod worker;
 
 pub use coordinator::Outcome;
 pub(crate) use messages::SourceChange;
-pub use prepare::{query, sink_client};
 pub(crate) use prepare::{judge, planner, project, source, table_settings};
+pub use prepare::{query, sink_client};
 pub(crate) use tables::Planner;
 
 use std::collections::{HashMap, HashSet};
@@ -53,14 +53,22 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Runs a pipeline until it is told to stop, has nothing more to do, or fails for good.
-pub fn run(config: &PipelineConfig, telemetry: &Arc<Telemetry>, stop: &Receiver<()>) -> Result<Outcome, EngineError> {
+pub fn run(
+    config: &PipelineConfig,
+    telemetry: &Arc<Telemetry>,
+    stop: &Receiver<()>,
+) -> Result<Outcome, EngineError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("sink")
         .build()
         .map_err(|source| EngineError::Start { what: "the runtime", source })?;
     let store = Arc::new(Store::open(&config.pipeline.state_dir)?);
-    let _metrics = config.pipeline.metrics_address.map(|address| crate::metrics::serve(address, telemetry, &runtime)).transpose()?;
+    let _metrics = config
+        .pipeline
+        .metrics_address
+        .map(|address| crate::metrics::serve(address, telemetry, &runtime))
+        .transpose()?;
     let mut supervisor = Supervisor { attempts: 0, pause: FIRST_PAUSE, began: false };
     loop {
         let checkpoints = telemetry.progress().checkpoints_total;
@@ -72,9 +80,15 @@ pub fn run(config: &PipelineConfig, telemetry: &Arc<Telemetry>, stop: &Receiver<
         // A store that cannot be written says so by the error itself.
         let _ = store.add_error(now_ms(), &error.to_string());
         let progressed = telemetry.progress().checkpoints_total > checkpoints;
-        let Some(pause) = supervisor.next(&error, progressed, config.source.connect_retries) else { return Err(error) };
+        let Some(pause) = supervisor.next(&error, progressed, config.source.connect_retries) else {
+            return Err(error);
+        };
         telemetry.restarted();
-        tracing::warn!(pause_ms = pause.as_millis(), error = describe(&error), "pipeline interrupted, beginning again from its checkpoint");
+        tracing::warn!(
+            pause_ms = pause.as_millis(),
+            error = describe(&error),
+            "pipeline interrupted, beginning again from its checkpoint"
+        );
         match stop.recv_timeout(pause) {
             Ok(()) => return Ok(Outcome::Stopped),
             Err(RecvTimeoutError::Timeout) => {}
@@ -281,7 +295,9 @@ async fn resume(
     }
     if !source.control.is_available(&position).await? {
         let reason = "the server no longer has it".to_owned();
-        return Err(sluicebox_mysql::MysqlError::PositionPurged { position: Box::new(position), reason }.into());
+        return Err(
+            sluicebox_mysql::MysqlError::PositionPurged { position: Box::new(position), reason }.into()
+        );
     }
     let mut schemas = store.schemas_at(&position)?;
     if config.source.new_tables == NewTables::Snapshot {
@@ -289,7 +305,14 @@ async fn resume(
     }
     let (findings, watermark) = source.findings(config, &schemas).await?;
     judge(&findings)?;
-    Ok(Start { position, epoch: checkpoint.epoch, schemas, snapshot: store.snapshot_tables()?, watermark, first: checkpoint.epoch == 0 })
+    Ok(Start {
+        position,
+        epoch: checkpoint.epoch,
+        schemas,
+        snapshot: store.snapshot_tables()?,
+        watermark,
+        first: checkpoint.epoch == 0,
+    })
 }
 
 /// Tables that match and were not there at the last start are snapshotted and followed.
@@ -326,7 +349,10 @@ fn identity(source: &Source) -> String {
 }
 
 /// Which tables the stream delivers: those known, and with either option for new tables every one that matches.
-fn captures(config: &PipelineConfig, schemas: &[Arc<TableSchema>]) -> Arc<dyn Fn(&TableId) -> bool + Send + Sync> {
+fn captures(
+    config: &PipelineConfig,
+    schemas: &[Arc<TableSchema>],
+) -> Arc<dyn Fn(&TableId) -> bool + Send + Sync> {
     let known: HashSet<TableId> = schemas.iter().map(|s| s.id.clone()).collect();
     let source = config.source.clone();
     let new_too = source.new_tables != NewTables::Unasked;
@@ -340,8 +366,9 @@ fn unfinished(
 ) -> (HashSet<TableId>, Vec<(Arc<TableSchema>, SnapshotTable)>) {
     let by_name: HashMap<String, &Arc<TableSchema>> = schemas.iter().map(|s| (s.id.to_string(), s)).collect();
     let open = snapshot.iter().filter(|(_, record)| !record.done);
-    let tables: Vec<_> =
-        open.filter_map(|(name, record)| by_name.get(name).map(|s| (Arc::clone(s), record.clone()))).collect();
+    let tables: Vec<_> = open
+        .filter_map(|(name, record)| by_name.get(name).map(|s| (Arc::clone(s), record.clone())))
+        .collect();
     let keyless = tables.iter().filter(|(s, _)| s.key.is_empty()).map(|(s, _)| s.id.clone()).collect();
     (keyless, tables)
 }

@@ -66,7 +66,11 @@ pub(crate) fn table_settings(config: &PipelineConfig, project: &Project) -> Tabl
 }
 
 /// Loads the plugins. `cache`: where compiled code is kept; none: nowhere.
-pub(crate) fn planner(config: &PipelineConfig, schemas: bool, cache: Option<std::path::PathBuf>) -> Result<Planner, EngineError> {
+pub(crate) fn planner(
+    config: &PipelineConfig,
+    schemas: bool,
+    cache: Option<std::path::PathBuf>,
+) -> Result<Planner, EngineError> {
     let mut plugins = Vec::new();
     let mut transforms = Vec::new();
     let any = config.transforms.iter().any(|t| !t.plugins.is_empty());
@@ -78,7 +82,11 @@ pub(crate) fn planner(config: &PipelineConfig, schemas: bool, cache: Option<std:
             let spec = PluginSpec {
                 path: plugin.path.clone(),
                 config: plugin.config.0.clone(),
-                limits: Limits { memory: plugin.limits.memory, time: plugin.limits.time, ..Limits::default() },
+                limits: Limits {
+                    memory: plugin.limits.memory,
+                    time: plugin.limits.time,
+                    ..Limits::default()
+                },
                 sha256: plugin.sha256.map(|digest| digest.iter().map(|b| format!("{b:02x}")).collect()),
             };
             chain.push(plugins.len());
@@ -136,10 +144,16 @@ impl Source {
             }
             before = after;
         }
-        Err(EngineError::Plan("the source's tables are being changed too fast to begin; try again when it is quieter".into()))
+        Err(EngineError::Plan(
+            "the source's tables are being changed too fast to begin; try again when it is quieter".into(),
+        ))
     }
 
-    async fn read_schemas(&mut self, config: &PipelineConfig, tables: &[TableId]) -> Result<Vec<TableSchema>, EngineError> {
+    async fn read_schemas(
+        &mut self,
+        config: &PipelineConfig,
+        tables: &[TableId],
+    ) -> Result<Vec<TableSchema>, EngineError> {
         let mut schemas = self.control.schemas(tables, &config.source.types).await?;
         if !config.source.comments {
             for schema in &mut schemas {
@@ -187,8 +201,15 @@ pub(crate) fn judge(findings: &[Finding]) -> Result<(), EngineError> {
     let mut refused = Vec::new();
     for finding in findings {
         match finding.severity {
-            Severity::Refuse => refused.push(format!("{} ({}): {}", finding.check, finding.found, finding.fix)),
-            Severity::Warn => tracing::warn!(check = finding.check, found = finding.found, fix = finding.fix, "source check"),
+            Severity::Refuse => {
+                refused.push(format!("{} ({}): {}", finding.check, finding.found, finding.fix))
+            }
+            Severity::Warn => tracing::warn!(
+                check = finding.check,
+                found = finding.found,
+                fix = finding.fix,
+                "source check"
+            ),
         }
     }
     if refused.is_empty() { Ok(()) } else { Err(EngineError::Preflight(refused.join("; "))) }

@@ -41,7 +41,11 @@ fn decide(kind: SessionKind, flushed: bool, state: SessionState) -> Fate {
 }
 
 /// Settles every session that was left behind.
-pub(super) async fn settle(client: &Client, store: &Store, sessions: Vec<SessionRecord>) -> Result<(), EngineError> {
+pub(super) async fn settle(
+    client: &Client,
+    store: &Store,
+    sessions: Vec<SessionRecord>,
+) -> Result<(), EngineError> {
     for session in sessions {
         settle_one(client, store, &session).await?;
     }
@@ -100,7 +104,8 @@ mod tests {
 
     #[test]
     fn what_was_only_open_is_dropped_whatever_the_service_says() {
-        for state in [SessionState::Normal, SessionState::Gone, SessionState::Expired, SessionState::Critical] {
+        for state in [SessionState::Normal, SessionState::Gone, SessionState::Expired, SessionState::Critical]
+        {
             assert_eq!(decide(SessionKind::Upload, false, state), Fate::Drop, "{state}");
         }
     }

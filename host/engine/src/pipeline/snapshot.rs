@@ -50,7 +50,10 @@ pub(super) struct SnapshotPlan {
 }
 
 /// Starts the snapshot's thread. It ends by itself when everything has been read or nobody listens any more.
-pub(super) fn spawn(plan: SnapshotPlan, runtime: &Handle) -> Result<(JoinHandle<()>, Receiver<SnapshotMessage>), EngineError> {
+pub(super) fn spawn(
+    plan: SnapshotPlan,
+    runtime: &Handle,
+) -> Result<(JoinHandle<()>, Receiver<SnapshotMessage>), EngineError> {
     // Every reader waits for the answer to its message, so there are never more messages than readers, but for one at each
     // table's end.
     let (messages, queue) = unbounded();
@@ -182,7 +185,10 @@ impl Snapshot {
             self.give(schema, chunk.clone(), jobs).await?;
             last = Some(chunk);
         }
-        self.plan.store.put_snapshot_table(&table, &SnapshotTable { planned: true, ..record.clone() }).await?;
+        self.plan
+            .store
+            .put_snapshot_table(&table, &SnapshotTable { planned: true, ..record.clone() })
+            .await?;
         if let Some(pending) = self.pending.borrow_mut().get_mut(&schema.id) {
             pending.planned = true;
         }
@@ -211,7 +217,12 @@ impl Snapshot {
         }
     }
 
-    async fn give(&self, schema: &Arc<TableSchema>, chunk: Chunk, jobs: &mpsc::Sender<Job>) -> Result<(), Stop> {
+    async fn give(
+        &self,
+        schema: &Arc<TableSchema>,
+        chunk: Chunk,
+        jobs: &mpsc::Sender<Job>,
+    ) -> Result<(), Stop> {
         if let Some(pending) = self.pending.borrow_mut().get_mut(&schema.id) {
             pending.chunks += 1;
         }
@@ -252,7 +263,9 @@ impl Snapshot {
             let (reply, opened) = oneshot::channel();
             self.send(SnapshotMessage::Open { table: table.clone(), reply })?;
             // None: the table has gone, and with it the chunk.
-            let Some(Opened { window, seen, schema }) = opened.await.map_err(|_| Stop::Gone)? else { return Ok(()) };
+            let Some(Opened { window, seen, schema }) = opened.await.map_err(|_| Stop::Gone)? else {
+                return Ok(());
+            };
             match self.read_rows(reader, &schema, &job.chunk, &seen).await {
                 Ok(rows) => {
                     let (reply, placed) = oneshot::channel();
@@ -265,7 +278,8 @@ impl Snapshot {
                 }
                 Err(error) => {
                     self.send(SnapshotMessage::Abandon { window })?;
-                    let changed = matches!(&error, MysqlError::Statement { code, .. } if TABLE_CHANGED.contains(code));
+                    let changed =
+                        matches!(&error, MysqlError::Statement { code, .. } if TABLE_CHANGED.contains(code));
                     if changed && attempts < ATTEMPTS {
                         attempts += 1;
                         tokio::time::sleep(PAUSE).await;

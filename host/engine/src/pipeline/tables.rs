@@ -70,7 +70,12 @@ pub(crate) struct Planned {
 }
 
 impl Planner {
-    pub fn new(plugins: Arc<Vec<PluginEntry>>, transforms: Vec<TransformEntry>, routes: Routes, schemas: bool) -> Self {
+    pub fn new(
+        plugins: Arc<Vec<PluginEntry>>,
+        transforms: Vec<TransformEntry>,
+        routes: Routes,
+        schemas: bool,
+    ) -> Self {
         let instances = plugins.iter().map(|_| None).collect();
         Self { plugins, transforms, routes, schemas, instances, next_plan: 1 }
     }
@@ -84,11 +89,17 @@ impl Planner {
             let plan = self.ask(plugin, &output)?;
             output = Arc::clone(&plan.output);
             if plan.action == Action::Discard {
-                return Ok(Planned { stages: Vec::new(), output, images: Images::Effective, sinks: Vec::new() });
+                return Ok(Planned {
+                    stages: Vec::new(),
+                    output,
+                    images: Images::Effective,
+                    sinks: Vec::new(),
+                });
             }
             stages.push(Stage { plugin, plan });
         }
-        let images = if stages.iter().any(|s| s.plan.needs_before()) { Images::Both } else { Images::Effective };
+        let images =
+            if stages.iter().any(|s| s.plan.needs_before()) { Images::Both } else { Images::Effective };
         let sinks = self.sinks(&output.id)?;
         Ok(Planned { stages, output, images, sinks })
     }

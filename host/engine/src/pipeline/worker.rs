@@ -113,7 +113,9 @@ impl Worker {
             let on_error = self.plugins[stage.plugin].on_error;
             let instance = self.instance(stage.plugin)?;
             let processed = match instance.process(&stage.plan, &batch) {
-                Err(WasmError::Guest { .. }) if on_error != OnError::Fail => instance.process_isolating(&stage.plan, &batch)?,
+                Err(WasmError::Guest { .. }) if on_error != OnError::Fail => {
+                    instance.process_isolating(&stage.plan, &batch)?
+                }
                 other => other?,
             };
             let Processed { batch: output, failed, dropped } = processed;
@@ -129,12 +131,20 @@ impl Worker {
     fn instance(&mut self, plugin: usize) -> Result<&mut Instance, EngineError> {
         match self.instances.entry(plugin) {
             std::collections::hash_map::Entry::Occupied(there) => Ok(there.into_mut()),
-            std::collections::hash_map::Entry::Vacant(slot) => Ok(slot.insert(self.plugins[plugin].plugin.instantiate()?)),
+            std::collections::hash_map::Entry::Vacant(slot) => {
+                Ok(slot.insert(self.plugins[plugin].plugin.instantiate()?))
+            }
         }
     }
 
     /// What happens to rows that a guest condemned.
-    fn failed(&self, plugin: usize, on_error: OnError, batch: &ChangeBatch, failed: &[FailedRow]) -> Result<(), EngineError> {
+    fn failed(
+        &self,
+        plugin: usize,
+        on_error: OnError,
+        batch: &ChangeBatch,
+        failed: &[FailedRow],
+    ) -> Result<(), EngineError> {
         let entry = &self.plugins[plugin];
         let table = batch.schema.id.to_string();
         self.telemetry.condemned(failed.len() as u64);
@@ -147,7 +157,13 @@ impl Worker {
             }),
             OnError::Skip => {
                 let reason = failed.first().map(|f| f.message.as_str()).unwrap_or_default();
-                tracing::warn!(table, plugin = entry.plugin.name(), rows = failed.len(), reason, "rows skipped: the plugin failed on them");
+                tracing::warn!(
+                    table,
+                    plugin = entry.plugin.name(),
+                    rows = failed.len(),
+                    reason,
+                    "rows skipped: the plugin failed on them"
+                );
                 Ok(())
             }
             OnError::DeadLetter => {
@@ -160,7 +176,12 @@ impl Worker {
                     row_json: row_as_json(batch, row.row),
                 };
                 self.store.add_dead_letters(failed.iter().map(letter).collect())?;
-                tracing::warn!(table, plugin = entry.plugin.name(), rows = failed.len(), "rows kept as dead letters");
+                tracing::warn!(
+                    table,
+                    plugin = entry.plugin.name(),
+                    rows = failed.len(),
+                    "rows kept as dead letters"
+                );
                 Ok(())
             }
         }
@@ -171,7 +192,11 @@ fn place_of(origin: Option<&Origin>) -> String {
     origin.and_then(|o| o.transaction.as_ref()).map_or_else(|| "snapshot".to_owned(), |t| t.to_string())
 }
 
-fn decode_events(run: &TableRun, events: &[RowsEvent], telemetry: &Telemetry) -> Result<ChangeBatch, EngineError> {
+fn decode_events(
+    run: &TableRun,
+    events: &[RowsEvent],
+    telemetry: &Telemetry,
+) -> Result<ChangeBatch, EngineError> {
     let mut builder = BatchBuilder::new(Arc::clone(&run.schema), run.images);
     for event in events {
         builder.push(event)?;

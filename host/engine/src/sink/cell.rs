@@ -93,16 +93,25 @@ pub enum Cell<'a> {
 pub type Misfit = &'static str;
 
 /// Reads and casts the value of a row. `scratch` holds rendered text until the next call.
-pub fn read<'a>(column: ColumnView<'a>, row: usize, cast: Cast, scratch: &'a mut Scratch) -> Result<Option<Cell<'a>>, Misfit> {
+pub fn read<'a>(
+    column: ColumnView<'a>,
+    row: usize,
+    cast: Cast,
+    scratch: &'a mut Scratch,
+) -> Result<Option<Cell<'a>>, Misfit> {
     if column.is_null(row) {
         return Ok(None);
     }
     scratch.clear();
     let cell = match (column.values, cast) {
-        (Values::Int64(v), Cast::Integer { min, max }) if (min..=max).contains(&v[row]) => Cell::Integer(v[row]),
+        (Values::Int64(v), Cast::Integer { min, max }) if (min..=max).contains(&v[row]) => {
+            Cell::Integer(v[row])
+        }
         (Values::Int64(_), Cast::Integer { .. }) => return Err("the number is out of the column's range"),
         (Values::Int64(v), Cast::Boolean) => Cell::Boolean(v[row] != 0),
-        (Values::Int64(v), Cast::Date) => Cell::Date(i32::try_from(v[row]).map_err(|_| "the day is out of range")?),
+        (Values::Int64(v), Cast::Date) => {
+            Cell::Date(i32::try_from(v[row]).map_err(|_| "the day is out of range")?)
+        }
         (Values::Int64(v), Cast::Timestamp) => timestamp(v[row]),
         // Exact: only integers of at most 32 bits are cast to DOUBLE.
         #[allow(clippy::cast_precision_loss)]
@@ -110,8 +119,12 @@ pub fn read<'a>(column: ColumnView<'a>, row: usize, cast: Cast, scratch: &'a mut
         (Values::Int64(v), Cast::Decimal { shift, precision, scale }) => {
             decimal(v[row].into(), shift, precision, scale, scratch)?
         }
-        (Values::Decimal128(v), Cast::Decimal { shift, precision, scale }) => decimal(v[row], shift, precision, scale, scratch)?,
-        (Values::UInt64(v), Cast::Decimal { shift, precision, scale }) => decimal(v[row].into(), shift, precision, scale, scratch)?,
+        (Values::Decimal128(v), Cast::Decimal { shift, precision, scale }) => {
+            decimal(v[row], shift, precision, scale, scratch)?
+        }
+        (Values::UInt64(v), Cast::Decimal { shift, precision, scale }) => {
+            decimal(v[row].into(), shift, precision, scale, scratch)?
+        }
         (Values::UInt64(v), Cast::BitBytes { bytes }) => {
             scratch.push_bytes(&v[row].to_le_bytes()[..usize::from(bytes).min(8)]);
             Cell::Bytes(scratch.bytes())
@@ -123,8 +136,12 @@ pub fn read<'a>(column: ColumnView<'a>, row: usize, cast: Cast, scratch: &'a mut
         (Values::Float64(v), Cast::Double) => Cell::Double(v[row]),
         (Values::Float64(v), Cast::FloatText) => scratch.format(format_args!("{:?}", v[row])),
         (Values::Int64(v), Cast::IntegerText) => scratch.text(|out| scratch_decimal(out, v[row].into(), 0)),
-        (Values::Int64(v), Cast::DecimalText { scale }) => scratch.text(|out| scratch_decimal(out, v[row].into(), scale)),
-        (Values::Decimal128(v), Cast::DecimalText { scale }) => scratch.text(|out| scratch_decimal(out, v[row], scale)),
+        (Values::Int64(v), Cast::DecimalText { scale }) => {
+            scratch.text(|out| scratch_decimal(out, v[row].into(), scale))
+        }
+        (Values::Decimal128(v), Cast::DecimalText { scale }) => {
+            scratch.text(|out| scratch_decimal(out, v[row], scale))
+        }
         (Values::Int64(v), Cast::BooleanText) => Cell::Text(if v[row] != 0 { b"true" } else { b"false" }),
         (Values::Int64(v), Cast::DateText) => scratch.text(|out| push_date(out, v[row])),
         (Values::Int64(v), Cast::TimeText) => scratch.text(|out| push_time(out, v[row])),
@@ -141,7 +158,11 @@ pub fn read<'a>(column: ColumnView<'a>, row: usize, cast: Cast, scratch: &'a mut
 }
 
 fn short(bytes: &[u8]) -> Result<&[u8], Misfit> {
-    if bytes.len() <= MAX_VALUE_BYTES { Ok(bytes) } else { Err("the service takes at most 8 MiB in one value") }
+    if bytes.len() <= MAX_VALUE_BYTES {
+        Ok(bytes)
+    } else {
+        Err("the service takes at most 8 MiB in one value")
+    }
 }
 
 fn timestamp(micros: i64) -> Cell<'static> {
@@ -150,7 +171,13 @@ fn timestamp(micros: i64) -> Cell<'static> {
     Cell::Timestamp { seconds: micros.div_euclid(MICROS), nanos: u32::try_from(nanos).unwrap_or(0) }
 }
 
-fn decimal(value: i128, shift: u8, precision: u8, scale: u8, scratch: &mut Scratch) -> Result<Cell<'_>, Misfit> {
+fn decimal(
+    value: i128,
+    shift: u8,
+    precision: u8,
+    scale: u8,
+    scratch: &mut Scratch,
+) -> Result<Cell<'_>, Misfit> {
     const OUT: Misfit = "the number has more digits than the column holds";
     let unscaled = value.checked_mul(10_i128.pow(u32::from(shift).min(38))).ok_or(OUT)?;
     if unscaled.unsigned_abs() >= 10_u128.pow(u32::from(precision).min(38)) {
@@ -351,7 +378,11 @@ mod tests {
             (-1, 2, "-0.01"),
             (123_456, 2, "1234.56"),
             (7, 0, "7"),
-            (-99_999_999_999_999_999_999_999_999_999_999_999_999, 18, "-99999999999999999999.999999999999999999"),
+            (
+                -99_999_999_999_999_999_999_999_999_999_999_999_999,
+                18,
+                "-99999999999999999999.999999999999999999",
+            ),
             (18_446_744_073_709_551_616, 0, "18446744073709551616"),
             (18_446_744_073_709_551_615, 0, "18446744073709551615"),
         ] {
@@ -374,7 +405,13 @@ mod tests {
 
     #[test]
     fn days_print_as_dates() {
-        for (days, text) in [(0, "1970-01-01"), (-1, "1969-12-31"), (19_782, "2024-02-29"), (-719_162, "0001-01-01"), (2_932_896, "9999-12-31")] {
+        for (days, text) in [
+            (0, "1970-01-01"),
+            (-1, "1969-12-31"),
+            (19_782, "2024-02-29"),
+            (-719_162, "0001-01-01"),
+            (2_932_896, "9999-12-31"),
+        ] {
             assert_eq!(rendered(|out| push_date(out, days)), text);
         }
     }

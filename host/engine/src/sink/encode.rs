@@ -53,12 +53,20 @@ struct Field {
 impl Fit {
     /// Fits rows of `schema` to a sink table with these columns and key. `tolerant`: a column whose type has no way into the
     /// sink's is left null rather than an error.
-    pub fn new(schema: &Arc<TableSchema>, sink: &[SinkColumn], key: &[String], tolerant: bool) -> Result<Self, String> {
+    pub fn new(
+        schema: &Arc<TableSchema>,
+        sink: &[SinkColumn],
+        key: &[String],
+        tolerant: bool,
+    ) -> Result<Self, String> {
         let mut fields = Vec::with_capacity(sink.len());
         for (position, column) in sink.iter().enumerate() {
             let Some(source) = schema.index_of(&column.name) else {
                 if !column.nullable {
-                    return Err(format!("its column `{}` takes no null and the rows have no such column", column.name));
+                    return Err(format!(
+                        "its column `{}` takes no null and the rows have no such column",
+                        column.name
+                    ));
                 }
                 continue;
             };
@@ -82,7 +90,12 @@ impl Fit {
             at.ok_or_else(|| format!("its key column `{name}` is not among the rows' columns"))
         };
         let key = key.iter().map(place).collect::<Result<_, _>>()?;
-        Ok(Self { schema: Arc::clone(schema), fields, key, columns: u32::try_from(sink.len()).unwrap_or(u32::MAX) })
+        Ok(Self {
+            schema: Arc::clone(schema),
+            fields,
+            key,
+            columns: u32::try_from(sink.len()).unwrap_or(u32::MAX),
+        })
     }
 
     /// Whether rows of this schema are what it was made for.
@@ -270,7 +283,9 @@ impl Encoder {
         }
         let mut record = self.writer.record();
         for field in &fit.fields {
-            if operation == Operation::Delete && !fit.key.iter().any(|&k| fit.fields[k].position == field.position) {
+            if operation == Operation::Delete
+                && !fit.key.iter().any(|&k| fit.fields[k].position == field.position)
+            {
                 continue;
             }
             let cell = read(views[field.source], row, field.cast, &mut self.scratch);

@@ -82,7 +82,10 @@ impl EvolvePolicy {
             SchemaBehaviour::Exception if !changes.is_empty() => {
                 return Err(Refused("`schema-change.behavior` is `exception`".into()));
             }
-            SchemaBehaviour::Exception | SchemaBehaviour::Evolve | SchemaBehaviour::TryEvolve | SchemaBehaviour::Lenient => {}
+            SchemaBehaviour::Exception
+            | SchemaBehaviour::Evolve
+            | SchemaBehaviour::TryEvolve
+            | SchemaBehaviour::Lenient => {}
         }
         let mut steps = Vec::new();
         let mut sink = sink.to_vec();
@@ -134,12 +137,23 @@ impl EvolvePolicy {
         }
     }
 
-    fn plan_whole_table(&self, changes: &[SchemaChange], schema: Option<&TableSchema>, steps: &mut Vec<Step>) {
+    fn plan_whole_table(
+        &self,
+        changes: &[SchemaChange],
+        schema: Option<&TableSchema>,
+        steps: &mut Vec<Step>,
+    ) {
         for change in changes {
             match change {
-                SchemaChange::TruncateTable if self.allows(SchemaChangeTag::TruncateTable) => steps.push(Step::Truncate),
-                SchemaChange::DropTable if self.allows(SchemaChangeTag::DropTable) => steps.push(Step::DropTable),
-                SchemaChange::AlterComment if self.comments && self.allows(SchemaChangeTag::AlterTableComment) => {
+                SchemaChange::TruncateTable if self.allows(SchemaChangeTag::TruncateTable) => {
+                    steps.push(Step::Truncate)
+                }
+                SchemaChange::DropTable if self.allows(SchemaChangeTag::DropTable) => {
+                    steps.push(Step::DropTable)
+                }
+                SchemaChange::AlterComment
+                    if self.comments && self.allows(SchemaChangeTag::AlterTableComment) =>
+                {
                     let comment = schema.and_then(|s| s.comment.as_deref()).unwrap_or_default();
                     steps.push(Step::Comment(comment.to_owned()));
                 }
@@ -149,14 +163,21 @@ impl EvolvePolicy {
     }
 
     /// Adds what the sink lacks and widens what is too narrow.
-    fn plan_difference(&self, schema: &TableSchema, sink: &[SinkColumn], steps: &mut Vec<Step>) -> Result<(), Refused> {
+    fn plan_difference(
+        &self,
+        schema: &TableSchema,
+        sink: &[SinkColumn],
+        steps: &mut Vec<Step>,
+    ) -> Result<(), Refused> {
         let mut missing = Vec::new();
         for column in &schema.columns {
             let mapped = data_type(column.column_type);
             let comment = column.comment.as_deref().filter(|_| self.comments).map(str::to_owned);
             match find(sink, &column.name).map(|at| &sink[at]) {
                 None => missing.push((column.name.to_string(), mapped, comment)),
-                Some(there) if cast(column.column_type, &there.data_type).is_some_and(|_| holds(&mapped, &there.data_type)) => {}
+                Some(there)
+                    if cast(column.column_type, &there.data_type)
+                        .is_some_and(|_| holds(&mapped, &there.data_type)) => {}
                 Some(there) if !self.allows(SchemaChangeTag::AlterColumnType) => {
                     tracing::debug!(column = there.name, "type change is excluded");
                 }
@@ -182,7 +203,9 @@ impl EvolvePolicy {
 
 /// Whether every value of `mapped` fits `sink`.
 fn holds(mapped: &DataType, sink: &DataType) -> bool {
-    mapped == sink || widens(mapped, sink) || matches!(sink, DataType::Json | DataType::Char(_) | DataType::Varchar(_))
+    mapped == sink
+        || widens(mapped, sink)
+        || matches!(sink, DataType::Json | DataType::Char(_) | DataType::Varchar(_))
 }
 
 /// Column names of the service have no letter case.
@@ -201,7 +224,14 @@ mod tests {
     }
 
     fn column(name: &str, column_type: ColumnType) -> Column {
-        Column { name: name.into(), column_type, nullable: true, source_type: "".into(), charset: None, comment: None }
+        Column {
+            name: name.into(),
+            column_type,
+            nullable: true,
+            source_type: "".into(),
+            charset: None,
+            comment: None,
+        }
     }
 
     fn schema(columns: &[(&str, ColumnType)]) -> TableSchema {
@@ -218,17 +248,26 @@ mod tests {
     fn sink(columns: &[(&str, &str)]) -> Vec<SinkColumn> {
         columns
             .iter()
-            .map(|(name, t)| SinkColumn { name: (*name).into(), data_type: t.parse().expect("a type"), nullable: true })
+            .map(|(name, t)| SinkColumn {
+                name: (*name).into(),
+                data_type: t.parse().expect("a type"),
+                nullable: true,
+            })
             .collect()
     }
 
     #[test]
     fn a_new_column_is_added_last_wherever_it_stands_at_the_source() {
         let new = schema(&[("first", ColumnType::Text), ("id", ColumnType::Int)]);
-        let changes = [SchemaChange::AddColumns(vec![(column("first", ColumnType::Text), ColumnPlace::First)])];
+        let changes =
+            [SchemaChange::AddColumns(vec![(column("first", ColumnType::Text), ColumnPlace::First)])];
         let steps = policy(SchemaBehaviour::Lenient).plan(&changes, Some(&new), &sink(&[("ID", "int")]));
         assert_eq!(steps, Ok(vec![Step::Add(vec![("first".into(), DataType::String, None)])]));
-        let again = policy(SchemaBehaviour::Lenient).plan(&changes, Some(&new), &sink(&[("id", "int"), ("first", "string")]));
+        let again = policy(SchemaBehaviour::Lenient).plan(
+            &changes,
+            Some(&new),
+            &sink(&[("id", "int"), ("first", "string")]),
+        );
         assert_eq!(again, Ok(vec![]), "what is there already needs nothing");
     }
 
@@ -269,7 +308,11 @@ mod tests {
 
     #[test]
     fn an_excluded_change_does_not_reach_the_sink() {
-        let kept = EvolvePolicy { behaviour: SchemaBehaviour::Evolve, allowed: vec![SchemaChangeTag::AddColumn], comments: true };
+        let kept = EvolvePolicy {
+            behaviour: SchemaBehaviour::Evolve,
+            allowed: vec![SchemaChangeTag::AddColumn],
+            comments: true,
+        };
         let changes = [SchemaChange::TruncateTable, SchemaChange::DropTable];
         assert_eq!(kept.plan(&changes, None, &sink(&[("id", "int")])), Ok(vec![]));
         let open = policy(SchemaBehaviour::Evolve).plan(&changes, None, &[]);

@@ -131,7 +131,10 @@ pub fn cast(from: ColumnType, to: &DataType) -> Option<Cast> {
             _ if is_text && p > MAX_PRECISION => Some(Cast::Text),
             _ => is_text.then_some(Cast::DecimalText { scale: s }),
         },
-        C::Text | C::Json => matches!(to, DataType::String | DataType::Json | DataType::Varchar(_) | DataType::Char(_)).then_some(Cast::Text),
+        C::Text | C::Json => {
+            matches!(to, DataType::String | DataType::Json | DataType::Varchar(_) | DataType::Char(_))
+                .then_some(Cast::Text)
+        }
         C::Binary => (*to == DataType::Binary).then_some(Cast::Bytes),
         C::Date => match to {
             DataType::Date => Some(Cast::Date),
@@ -176,8 +179,13 @@ pub fn widens(from: &DataType, to: &DataType) -> bool {
             precision - scale >= digits
         }
         (D::Float, D::Double | D::String) | (D::Double, D::String) => true,
-        (D::Decimal { precision: p, scale: s }, D::Decimal { precision, scale }) => scale >= s && precision - scale >= p - s,
-        (D::Decimal { .. } | D::Date | D::Datetime | D::Timestamp | D::Char(_) | D::Varchar(_), D::String) => true,
+        (D::Decimal { precision: p, scale: s }, D::Decimal { precision, scale }) => {
+            scale >= s && precision - scale >= p - s
+        }
+        (
+            D::Decimal { .. } | D::Date | D::Datetime | D::Timestamp | D::Char(_) | D::Varchar(_),
+            D::String,
+        ) => true,
         (D::Char(a) | D::Varchar(a), D::Varchar(b)) => a <= b,
         _ => false,
     }

@@ -46,7 +46,11 @@ impl FlushPolicy {
     pub fn decide(&self, fill: Fill) -> Flush {
         if fill.total == 0 {
             Flush::Nothing
-        } else if fill.barrier || fill.pressure || fill.total >= self.total_limit.get() || fill.oldest >= self.linger {
+        } else if fill.barrier
+            || fill.pressure
+            || fill.total >= self.total_limit.get()
+            || fill.oldest >= self.linger
+        {
             Flush::Everything
         } else if fill.largest_bucket >= self.bucket_limit.get() {
             Flush::FullBuckets
@@ -65,8 +69,13 @@ mod tests {
         total_limit: ByteSize::mib(64),
         linger: Duration::from_secs(5),
     };
-    const CALM: Fill =
-        Fill { largest_bucket: 1024, total: 4096, oldest: Duration::from_millis(10), pressure: false, barrier: false };
+    const CALM: Fill = Fill {
+        largest_bucket: 1024,
+        total: 4096,
+        oldest: Duration::from_millis(10),
+        pressure: false,
+        barrier: false,
+    };
 
     /// Each case changes one field of `CALM`, so a failure names its own cause.
     #[test]
@@ -78,7 +87,11 @@ mod tests {
             ("row waited", Fill { oldest: Duration::from_secs(5), ..CALM }, Flush::Everything),
             ("memory short", Fill { pressure: true, ..CALM }, Flush::Everything),
             ("epoch ends", Fill { barrier: true, ..CALM }, Flush::Everything),
-            ("nothing there", Fill { total: 0, largest_bucket: 0, barrier: true, pressure: true, ..CALM }, Flush::Nothing),
+            (
+                "nothing there",
+                Fill { total: 0, largest_bucket: 0, barrier: true, pressure: true, ..CALM },
+                Flush::Nothing,
+            ),
         ];
         for (name, fill, want) in cases {
             assert_eq!(POLICY.decide(fill), want, "{name}");

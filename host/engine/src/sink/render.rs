@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 use sluicebox_model::{ChangeBatch, RowKind};
 
-use super::cell::{ColumnView, Scratch, read};
 use super::cell::Cell;
+use super::cell::{ColumnView, Scratch, read};
 use super::mapping::{cast, data_type};
 
 /// One row image as a JSON object: `{"kind": "after", "row": {column: value}}`. Numbers that JSON readers round are texts; bytes

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sluicebox_maxcompute::record::Body;
-use sluicebox_maxcompute::{Client, Error, SessionColumn, SessionState, Stored, TableName, UploadSession, UpsertSession};
+use sluicebox_maxcompute::{
+    Client, Error, SessionColumn, SessionState, Stored, TableName, UploadSession, UpsertSession,
+};
 
 use super::encode::Spread;
 use crate::state::SessionKind;
@@ -37,7 +39,12 @@ impl SinkSession {
     }
 
     /// Finds a session again that an earlier run left behind.
-    pub async fn attach(client: &Client, table: &TableName, kind: SessionKind, id: &str) -> Result<Self, Error> {
+    pub async fn attach(
+        client: &Client,
+        table: &TableName,
+        kind: SessionKind,
+        id: &str,
+    ) -> Result<Self, Error> {
         match kind {
             SessionKind::Upsert => Ok(Self::Upsert(UpsertSession::attach(client, table, None, id).await?)),
             SessionKind::Upload => {
@@ -74,7 +81,9 @@ impl SinkSession {
     /// How its rows are spread over buckets; none for an ordinary table.
     pub fn spread(&self) -> Option<Spread> {
         match self {
-            Self::Upsert(session) => Some(Spread { buckets: session.bucket_count(), hasher: session.hasher() }),
+            Self::Upsert(session) => {
+                Some(Spread { buckets: session.bucket_count(), hasher: session.hasher() })
+            }
             Self::Upload { .. } => None,
         }
     }
@@ -85,7 +94,11 @@ impl SinkSession {
             Self::Upsert(_) => Ok(bucket),
             Self::Upload { next_block, .. } => {
                 let block = next_block.fetch_add(1, Ordering::Relaxed);
-                if block < MAX_BLOCKS { Ok(block) } else { Err(Error::Options(format!("an upload session takes {MAX_BLOCKS} blocks"))) }
+                if block < MAX_BLOCKS {
+                    Ok(block)
+                } else {
+                    Err(Error::Options(format!("an upload session takes {MAX_BLOCKS} blocks")))
+                }
             }
         }
     }

@@ -77,7 +77,9 @@ pub fn step_statement(project: &str, name: &TableName, step: &Step) -> String {
             };
             statement::add_columns(project, name, &columns.iter().map(column).collect::<Vec<_>>())
         }
-        Step::Widen { column, to, comment } => statement::change_type(project, name, column, to, comment.as_deref()),
+        Step::Widen { column, to, comment } => {
+            statement::change_type(project, name, column, to, comment.as_deref())
+        }
         Step::Truncate => statement::truncate_table(project, name),
         Step::DropTable => statement::drop_table(project, name),
         Step::Comment(comment) => statement::set_comment(project, name, comment),
@@ -86,13 +88,19 @@ pub fn step_statement(project: &str, name: &TableName, step: &Step) -> String {
 
 /// Columns of a described table.
 pub fn columns_of(table: &Table) -> Vec<SinkColumn> {
-    let column = |c: &Column| SinkColumn { name: c.name.clone(), data_type: c.data_type.clone(), nullable: c.nullable };
+    let column = |c: &Column| SinkColumn {
+        name: c.name.clone(),
+        data_type: c.data_type.clone(),
+        nullable: c.nullable,
+    };
     table.columns.iter().map(column).collect()
 }
 
 /// Why an existing table cannot take rows of a schema at all, whatever its columns; none when it can.
 pub fn unfit(table: &Table, schema: &TableSchema) -> Option<String> {
-    let names = |names: Vec<String>| if names.is_empty() { "no key".to_owned() } else { format!("the key ({})", names.join(", ")) };
+    let names = |names: Vec<String>| {
+        if names.is_empty() { "no key".to_owned() } else { format!("the key ({})", names.join(", ")) }
+    };
     let ours: Vec<String> = schema.key_columns().map(|c| c.name.to_ascii_lowercase()).collect();
     let theirs: Vec<String> = table.primary_key.iter().map(|k| k.to_ascii_lowercase()).collect();
     let sorted = |mut list: Vec<String>| {
@@ -113,7 +121,9 @@ pub fn unfit(table: &Table, schema: &TableSchema) -> Option<String> {
         ));
     }
     if !ours.is_empty() && !table.is_delta() {
-        return Some("it has a key and is not transactional, so it takes no upserts; make it a Delta table".into());
+        return Some(
+            "it has a key and is not transactional, so it takes no upserts; make it a Delta table".into(),
+        );
     }
     None
 }
@@ -142,7 +152,8 @@ impl SinkTable {
 
     /// How rows of a schema fit.
     pub fn fit(&self, schema: &Arc<TableSchema>, settings: &TableSettings) -> Result<Fit, EngineError> {
-        let tolerant = matches!(settings.policy.behaviour, SchemaBehaviour::TryEvolve | SchemaBehaviour::Ignore);
+        let tolerant =
+            matches!(settings.policy.behaviour, SchemaBehaviour::TryEvolve | SchemaBehaviour::Ignore);
         Fit::new(schema, &self.columns, &self.key, tolerant).map_err(|reason| self.misfit(&schema.id, reason))
     }
 
@@ -201,7 +212,12 @@ impl SinkTable {
         Ok(())
     }
 
-    async fn create(&self, client: &Client, settings: &TableSettings, schema: &TableSchema) -> Result<(), EngineError> {
+    async fn create(
+        &self,
+        client: &Client,
+        settings: &TableSettings,
+        schema: &TableSchema,
+    ) -> Result<(), EngineError> {
         if let Some(database) = &self.name.schema {
             let doing = format!("creating schema `{database}`");
             client.create_schema(database).await.map_err(EngineError::sink(doing))?;
@@ -213,7 +229,10 @@ impl SinkTable {
 
     async fn execute(&self, client: &Client, settings: &TableSettings, sql: &str) -> Result<(), EngineError> {
         let doing = format!("running `{}`", sql.trim_end_matches(';'));
-        client.execute(sql, &settings.hints, self.name.schema.as_deref()).await.map_err(EngineError::sink(doing))?;
+        client
+            .execute(sql, &settings.hints, self.name.schema.as_deref())
+            .await
+            .map_err(EngineError::sink(doing))?;
         Ok(())
     }
 
@@ -241,10 +260,16 @@ impl SinkTable {
             tracing::info!(target_table = self.label, statement = sql, "changing sink table");
             match self.execute(client, settings, &sql).await {
                 Ok(()) => store.put_statement(&self.label, name, number, &sql, true).await?,
-                Err(EngineError::Sink { source: sluicebox_maxcompute::Error::StatementFailed { message, .. }, .. })
-                    if settings.policy.behaviour == SchemaBehaviour::TryEvolve =>
-                {
-                    tracing::warn!(target_table = self.label, statement = sql, error = message, "the service refused a schema change; rows are fitted by name");
+                Err(EngineError::Sink {
+                    source: sluicebox_maxcompute::Error::StatementFailed { message, .. },
+                    ..
+                }) if settings.policy.behaviour == SchemaBehaviour::TryEvolve => {
+                    tracing::warn!(
+                        target_table = self.label,
+                        statement = sql,
+                        error = message,
+                        "the service refused a schema change; rows are fitted by name"
+                    );
                 }
                 Err(error) => return Err(error),
             }

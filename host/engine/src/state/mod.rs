@@ -20,7 +20,9 @@
 mod records;
 mod tables;
 
-pub use records::{Checkpoint, DeadLetter, Flushed, SchemaRecord, SessionKind, SessionRecord, SnapshotChunk, SnapshotTable};
+pub use records::{
+    Checkpoint, DeadLetter, Flushed, SchemaRecord, SessionKind, SessionRecord, SnapshotChunk, SnapshotTable,
+};
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -89,18 +91,26 @@ pub struct Store {
 impl Store {
     /// Opens the state directory for a pipeline, making it where it is missing.
     pub fn open(directory: &Path) -> Result<Self, StateError> {
-        let failed = |error: std::io::Error| StateError::Directory { path: directory.into(), reason: error.to_string() };
+        let failed = |error: std::io::Error| StateError::Directory {
+            path: directory.into(),
+            reason: error.to_string(),
+        };
         std::fs::create_dir_all(directory).map_err(failed)?;
         let lock = std::fs::File::create(directory.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Err(StateError::Locked { path: directory.into() }),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(StateError::Locked { path: directory.into() });
+            }
             Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
         }
         let mut connection = Connection::open(directory.join(FILE_NAME))?;
         prepare(&mut connection, directory)?;
         let (jobs, queue) = bounded::<Job>(QUEUE);
-        let thread = std::thread::Builder::new().name("state".into()).spawn(move || serve(connection, &queue)).map_err(failed)?;
+        let thread = std::thread::Builder::new()
+            .name("state".into())
+            .spawn(move || serve(connection, &queue))
+            .map_err(failed)?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), directory: directory.into(), _lock: lock })
     }
 
@@ -181,7 +191,9 @@ fn prepare(connection: &mut Connection, directory: &Path) -> Result<(), StateErr
         let found: Option<i64> = tables::meta(tx, "format")?;
         match found {
             None => tables::set_meta(tx, "format", &FORMAT),
-            Some(format) if format > FORMAT => Err(StateError::Format { path: directory.into(), found: format }),
+            Some(format) if format > FORMAT => {
+                Err(StateError::Format { path: directory.into(), found: format })
+            }
             Some(_) => Ok(()),
         }
     })

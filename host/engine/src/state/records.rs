@@ -117,7 +117,12 @@ impl Store {
         self.call_blocking(move |tx| {
             write_checkpoint(tx, 0, &position, now_ms)?;
             for schema in schemas {
-                let record = SchemaRecord { table: schema.id.to_string(), transaction: None, schema: Some(schema), ddl: None };
+                let record = SchemaRecord {
+                    table: schema.id.to_string(),
+                    transaction: None,
+                    schema: Some(schema),
+                    ddl: None,
+                };
                 insert_schema(tx, &record)?;
             }
             snapshot.iter().try_for_each(|(table, record)| put_snapshot_table(tx, table, record))
@@ -148,7 +153,13 @@ impl Store {
     }
 
     /// Records a session before its first byte is sent.
-    pub async fn session_open(&self, target: &str, id: &str, kind: SessionKind, epoch: u64) -> Result<(), StateError> {
+    pub async fn session_open(
+        &self,
+        target: &str,
+        id: &str,
+        kind: SessionKind,
+        epoch: u64,
+    ) -> Result<(), StateError> {
         let (target, id, kind) = (target.to_owned(), id.to_owned(), json(&kind)?);
         self.call(move |tx| {
             tx.execute(
@@ -164,7 +175,10 @@ impl Store {
     pub async fn session_flushed(&self, target: &str, id: &str, flushed: &Flushed) -> Result<(), StateError> {
         let (target, id, flushed) = (target.to_owned(), id.to_owned(), json(flushed)?);
         self.call(move |tx| {
-            tx.execute("UPDATE sessions SET flushed_json = ?3 WHERE target = ?1 AND id = ?2", (target, id, flushed))?;
+            tx.execute(
+                "UPDATE sessions SET flushed_json = ?3 WHERE target = ?1 AND id = ?2",
+                (target, id, flushed),
+            )?;
             Ok(())
         })
         .await
@@ -180,7 +194,11 @@ impl Store {
                     (&session.target, number(session.epoch), json(&flushed.position)?),
                 )?;
                 for table in &flushed.completes {
-                    let record = SnapshotTable { planned: true, done: true, ..read_snapshot_table(tx, table)?.unwrap_or_default() };
+                    let record = SnapshotTable {
+                        planned: true,
+                        done: true,
+                        ..read_snapshot_table(tx, table)?.unwrap_or_default()
+                    };
                     put_snapshot_table(tx, table, &record)?;
                 }
             }
@@ -220,7 +238,11 @@ impl Store {
                 )?;
             }
             for table in tables_done {
-                let record = SnapshotTable { planned: true, done: true, ..read_snapshot_table(tx, &table)?.unwrap_or_default() };
+                let record = SnapshotTable {
+                    planned: true,
+                    done: true,
+                    ..read_snapshot_table(tx, &table)?.unwrap_or_default()
+                };
                 put_snapshot_table(tx, &table, &record)?;
                 // What is whole needs no chunks any more: a table of a million chunks leaves nothing behind.
                 tx.execute("DELETE FROM snapshot_chunks WHERE table_name = ?1", [table])?;
@@ -293,7 +315,12 @@ impl Store {
     }
 
     /// Whether a statement that belongs to a schema change was finished; none when it was never begun.
-    pub async fn statement_done(&self, target: &str, change: &str, statement: usize) -> Result<Option<bool>, StateError> {
+    pub async fn statement_done(
+        &self,
+        target: &str,
+        change: &str,
+        statement: usize,
+    ) -> Result<Option<bool>, StateError> {
         let (target, change, n) = (target.to_owned(), change.to_owned(), number(statement as u64));
         self.call(move |tx| {
             let found = tx
@@ -309,8 +336,16 @@ impl Store {
     }
 
     /// Records a statement before it is sent (`done` false) and after it was answered (`done` true).
-    pub async fn put_statement(&self, target: &str, change: &str, n: usize, text: &str, done: bool) -> Result<(), StateError> {
-        let (target, change, text, n) = (target.to_owned(), change.to_owned(), text.to_owned(), number(n as u64));
+    pub async fn put_statement(
+        &self,
+        target: &str,
+        change: &str,
+        n: usize,
+        text: &str,
+        done: bool,
+    ) -> Result<(), StateError> {
+        let (target, change, text, n) =
+            (target.to_owned(), change.to_owned(), text.to_owned(), number(n as u64));
         self.call(move |tx| {
             tx.execute(
                 "INSERT OR REPLACE INTO sink_statements (target, change, number, statement, done) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -339,13 +374,19 @@ impl Store {
         let message = message.to_owned();
         self.call_blocking(move |tx| {
             tx.execute("INSERT INTO errors (at_ms, message) VALUES (?1, ?2)", (at_ms, message))?;
-            tx.execute("DELETE FROM errors WHERE number <= (SELECT MAX(number) FROM errors) - ?1", [ERRORS_KEPT])?;
+            tx.execute(
+                "DELETE FROM errors WHERE number <= (SELECT MAX(number) FROM errors) - ?1",
+                [ERRORS_KEPT],
+            )?;
             Ok(())
         })
     }
 
     /// Reads a value of the pipeline's own.
-    pub fn meta<T: serde::de::DeserializeOwned + Send + 'static>(&self, key: &'static str) -> Result<Option<T>, StateError> {
+    pub fn meta<T: serde::de::DeserializeOwned + Send + 'static>(
+        &self,
+        key: &'static str,
+    ) -> Result<Option<T>, StateError> {
         self.call_blocking(move |tx| meta(tx, key))
     }
 
@@ -401,7 +442,9 @@ impl Reader {
 
     /// Number of dead letters.
     pub fn dead_letters(&self) -> Result<u64, StateError> {
-        Ok(self.connection.query_row("SELECT COUNT(*) FROM dead_letters", [], |row| Ok(unsigned(row.get(0)?)))?)
+        Ok(self
+            .connection
+            .query_row("SELECT COUNT(*) FROM dead_letters", [], |row| Ok(unsigned(row.get(0)?)))?)
     }
 
     /// The last errors, newest first: milliseconds since 1970-01-01T00:00:00Z and text.
@@ -417,7 +460,12 @@ impl Reader {
     }
 }
 
-fn write_checkpoint(tx: &Transaction<'_>, epoch: u64, position_json: &str, now_ms: i64) -> Result<(), StateError> {
+fn write_checkpoint(
+    tx: &Transaction<'_>,
+    epoch: u64,
+    position_json: &str,
+    now_ms: i64,
+) -> Result<(), StateError> {
     tx.execute(
         "INSERT OR REPLACE INTO checkpoint (id, epoch, position_json, taken_at_ms) VALUES (1, ?1, ?2, ?3)",
         (number(epoch), position_json, now_ms),
@@ -427,7 +475,9 @@ fn write_checkpoint(tx: &Transaction<'_>, epoch: u64, position_json: &str, now_m
 
 fn read_checkpoint(connection: &Connection) -> Result<Option<Checkpoint>, StateError> {
     let row: Option<(i64, String, i64)> = connection
-        .query_row("SELECT epoch, position_json, taken_at_ms FROM checkpoint", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+        .query_row("SELECT epoch, position_json, taken_at_ms FROM checkpoint", [], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+        })
         .optional()?;
     row.map(|(epoch, position, taken_at_ms)| {
         Ok(Checkpoint { epoch: unsigned(epoch), position: serde_json::from_str(&position)?, taken_at_ms })
@@ -436,7 +486,8 @@ fn read_checkpoint(connection: &Connection) -> Result<Option<Checkpoint>, StateE
 }
 
 fn read_sessions(connection: &Connection) -> Result<Vec<SessionRecord>, StateError> {
-    let mut rows = connection.prepare("SELECT target, id, kind, epoch, flushed_json FROM sessions ORDER BY target, id")?;
+    let mut rows = connection
+        .prepare("SELECT target, id, kind, epoch, flushed_json FROM sessions ORDER BY target, id")?;
     let rows = rows.query_map([], |r| {
         let kind: String = r.get(2)?;
         let flushed: Option<String> = r.get(4)?;
@@ -469,8 +520,9 @@ fn insert_schema(tx: &Transaction<'_>, record: &SchemaRecord) -> Result<(), Stat
 }
 
 fn read_schemas(connection: &Connection) -> Result<Vec<(i64, SchemaRecord)>, StateError> {
-    let mut rows =
-        connection.prepare("SELECT number, table_name, transaction_json, schema_json, ddl FROM schema_history ORDER BY number")?;
+    let mut rows = connection.prepare(
+        "SELECT number, table_name, transaction_json, schema_json, ddl FROM schema_history ORDER BY number",
+    )?;
     let rows = rows.query_map([], |r| {
         let transaction: Option<String> = r.get(2)?;
         let schema: Option<String> = r.get(3)?;
@@ -486,7 +538,10 @@ fn read_schemas(connection: &Connection) -> Result<Vec<(i64, SchemaRecord)>, Sta
 }
 
 fn put_snapshot_table(tx: &Transaction<'_>, table: &str, record: &SnapshotTable) -> Result<(), StateError> {
-    tx.execute("INSERT OR REPLACE INTO snapshot_tables (table_name, record_json) VALUES (?1, ?2)", (table, json(record)?))?;
+    tx.execute(
+        "INSERT OR REPLACE INTO snapshot_tables (table_name, record_json) VALUES (?1, ?2)",
+        (table, json(record)?),
+    )?;
     Ok(())
 }
 
@@ -498,7 +553,8 @@ fn read_snapshot_table(connection: &Connection, table: &str) -> Result<Option<Sn
 }
 
 fn read_snapshot_tables(connection: &Connection) -> Result<Vec<(String, SnapshotTable)>, StateError> {
-    let mut rows = connection.prepare("SELECT table_name, record_json FROM snapshot_tables ORDER BY table_name")?;
+    let mut rows =
+        connection.prepare("SELECT table_name, record_json FROM snapshot_tables ORDER BY table_name")?;
     let rows = rows.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?)))?;
     rows.map(|row| {
         let (table, record) = row?;

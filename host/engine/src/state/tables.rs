@@ -42,7 +42,11 @@ pub(super) fn meta<T: DeserializeOwned>(connection: &Connection, key: &str) -> R
     Ok(text.map(|t| serde_json::from_str(&t)).transpose()?)
 }
 
-pub(super) fn set_meta<T: Serialize + ?Sized>(connection: &Connection, key: &str, value: &T) -> Result<(), StateError> {
+pub(super) fn set_meta<T: Serialize + ?Sized>(
+    connection: &Connection,
+    key: &str,
+    value: &T,
+) -> Result<(), StateError> {
     let text = serde_json::to_string(value)?;
     connection.execute(
         "INSERT INTO meta (key, value_json) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value_json = ?2",

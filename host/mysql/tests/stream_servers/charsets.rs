@@ -69,28 +69,6 @@ fn single_byte_text_reads_as_the_server_reads_it() {
     }
 }
 
-#[test]
-fn double_byte_text_reads_as_the_server_reads_it() {
-    for flavour in BOTH {
-        let mut session = Session::new(flavour, "stream_double_byte");
-        candidates(&mut session);
-        for charset in DOUBLE {
-            check(&mut session, 7802, charset, "two");
-        }
-    }
-}
-
-#[test]
-fn wide_text_reads_as_the_server_reads_it() {
-    for flavour in BOTH {
-        let mut session = Session::new(flavour, "stream_wide");
-        candidates(&mut session);
-        for charset in WIDE {
-            check(&mut session, 7803, charset, "wide");
-        }
-    }
-}
-
 /// The numbers of collations come in table maps; a server of the other kind would have others.
 #[test]
 fn every_collation_of_the_servers_is_known_by_its_number() {

@@ -31,6 +31,17 @@ fn read_transactions(stream: &mut BinlogStream, count: usize) -> Vec<StreamItem>
     items
 }
 
+/// Reads until the stream fails; a server that has nothing to say and does not refuse is a failure of the test.
+fn first_error(stream: &mut BinlogStream) -> MysqlError {
+    loop {
+        match stream.next() {
+            Err(error) => return error,
+            Ok(StreamItem::Idle) => panic!("the server accepted the position"),
+            Ok(_) => {}
+        }
+    }
+}
+
 #[test]
 fn a_stream_goes_on_exactly_behind_a_saved_position() {
     for flavour in BOTH {
@@ -82,7 +93,7 @@ fn an_offset_that_is_no_start_of_a_transaction_is_refused() {
         assert!(error.to_string().contains("lies inside transaction"), "{flavour:?}: {error}");
         let missing = Position { gtids: Gtids::None, file: "nothing.000001".to_owned(), offset: 4 };
         let mut stream = BinlogStream::open(StreamOptions { from: missing, ..options }).expect("a stream");
-        let error = session.try_read(&mut stream).expect_err("there is no such file");
+        let error = first_error(&mut stream);
         assert!(matches!(error, MysqlError::PositionPurged { .. }), "{flavour:?}: {error}");
     }
 }
@@ -105,7 +116,7 @@ fn a_position_that_the_server_never_had_is_ahead() {
             _ => panic!("{text}"),
         };
         let mut stream = BinlogStream::open(options).expect("a stream");
-        let error = session.try_read(&mut stream).expect_err("it is ahead");
+        let error = first_error(&mut stream);
         assert!(matches!(error, MysqlError::PositionAhead { .. }), "{flavour:?}: {error}");
     }
 }

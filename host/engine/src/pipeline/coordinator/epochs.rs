@@ -109,7 +109,9 @@ impl Coordinator {
     }
 
     fn finish_epoch_if_whole(&mut self) -> Result<(), EngineError> {
-        let Some(outstanding) = self.epochs.outstanding.take_if(|o| o.waiting.is_empty()) else { return Ok(()) };
+        let Some(outstanding) = self.epochs.outstanding.take_if(|o| o.waiting.is_empty()) else {
+            return Ok(());
+        };
         let Outstanding { epoch, position, delivered, read, begun, .. } = outstanding;
         for target in &mut self.targets {
             target.ahead.take_if(|ahead| position.includes(ahead));

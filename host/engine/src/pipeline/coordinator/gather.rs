@@ -64,7 +64,12 @@ impl Coordinator {
         if wanted.is_empty() {
             return Ok(());
         }
-        if self.gatherer.piles.get(&table).is_some_and(|pile| !pile.events.is_empty() && pile.targets != wanted) {
+        if self
+            .gatherer
+            .piles
+            .get(&table)
+            .is_some_and(|pile| !pile.events.is_empty() && pile.targets != wanted)
+        {
             self.dispatch_table(&table)?;
         }
         if self.gatherer.since.is_none() {

@@ -173,7 +173,11 @@ impl Coordinator {
         }
     }
 
-    fn open_window(&mut self, table: &TableId, reply: oneshot::Sender<Option<Opened>>) -> Result<(), EngineError> {
+    fn open_window(
+        &mut self,
+        table: &TableId,
+        reply: oneshot::Sender<Option<Opened>>,
+    ) -> Result<(), EngineError> {
         let Some(schema) = self.schemas.get(table).cloned() else {
             let _ = reply.send(None);
             return Ok(());
@@ -218,7 +222,8 @@ impl Coordinator {
 
     fn place_chunk(&mut self, ready: Waiting) -> Result<(), EngineError> {
         let Waiting { table, window, chunk, rows, reply } = ready;
-        let valid = self.snapshots.windows.get(&window).is_some_and(|w| w.valid) && self.schemas.contains_key(&table);
+        let valid =
+            self.snapshots.windows.get(&window).is_some_and(|w| w.valid) && self.schemas.contains_key(&table);
         if valid {
             self.dispatch_table(&table)?;
             let targets = self.snapshots.windows[&window].targets.clone();

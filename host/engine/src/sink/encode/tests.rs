@@ -8,7 +8,14 @@ use sluicebox_model::{Column, ColumnType, Origin};
 use super::*;
 
 fn column(name: &str, column_type: ColumnType) -> Column {
-    Column { name: name.into(), column_type, nullable: true, source_type: "".into(), charset: None, comment: None }
+    Column {
+        name: name.into(),
+        column_type,
+        nullable: true,
+        source_type: "".into(),
+        charset: None,
+        comment: None,
+    }
 }
 
 /// `t(id INT, name TEXT)`, keyed by `id` or not.
@@ -62,7 +69,9 @@ fn records(buffers: &mut Buffers) -> Vec<(i64, i64, Option<String>)> {
     for bucket in buffers.at_least(0) {
         let bytes = buffers.take(bucket).finish();
         for record in read_records(&bytes, &types).expect("a sound stream") {
-            let number = |v: &Option<Value>| if let Some(Value::Bigint(n)) = v { *n } else { panic!("no number: {v:?}") };
+            let number = |v: &Option<Value>| {
+                if let Some(Value::Bigint(n)) = v { *n } else { panic!("no number: {v:?}") }
+            };
             let text = |v: &Option<Value>| match v {
                 Some(Value::Text(bytes)) => Some(String::from_utf8(bytes.to_vec()).expect("UTF-8")),
                 None => None,
@@ -78,14 +87,21 @@ fn records(buffers: &mut Buffers) -> Vec<(i64, i64, Option<String>)> {
 const UPSERT: i64 = 85;
 const DELETE: i64 = 68;
 
-fn encode(encoder: &mut Encoder, fit: &Fit, from: From, batch: &ChangeBatch, buffers: &mut Buffers) -> Encoded {
+fn encode(
+    encoder: &mut Encoder,
+    fit: &Fit,
+    from: From,
+    batch: &ChangeBatch,
+    buffers: &mut Buffers,
+) -> Encoded {
     encoder.encode(batch, fit, spread(4), from, Instant::now(), buffers).expect("encodes")
 }
 
 #[test]
 fn each_kind_becomes_its_operation() {
     let schema = schema(true);
-    let fit = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
+    let fit =
+        Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
     let rows = [
         (RowKind::Insert, 1, Some("a")),
         (RowKind::After, 2, None),
@@ -140,7 +156,9 @@ fn a_table_without_a_key_appends_and_takes_no_deletes() {
     let rows = [(RowKind::Insert, 1, None), (RowKind::After, 2, None), (RowKind::Delete, 3, None)];
     let mut buffers = Buffers::default();
     let batch = batch(&schema, &rows);
-    let encoded = Encoder::default().encode(&batch, &fit, None, From::Stream, Instant::now(), &mut buffers).expect("encodes");
+    let encoded = Encoder::default()
+        .encode(&batch, &fit, None, From::Stream, Instant::now(), &mut buffers)
+        .expect("encodes");
     assert_eq!(encoded, Encoded { written: 2, deleted: 0, left_out: 1 });
     assert_eq!(buffers.take(0).records(), 2);
 }
@@ -149,7 +167,8 @@ fn a_table_without_a_key_appends_and_takes_no_deletes() {
 #[test]
 fn a_chunk_leaves_out_what_the_stream_has_touched_inside_its_window() {
     let schema = schema(true);
-    let fit = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
+    let fit =
+        Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
     let (mut encoder, mut buffers) = (Encoder::default(), Buffers::default());
     let before = batch(&schema, &[(RowKind::Insert, 1, Some("before the window"))]);
     encode(&mut encoder, &fit, From::Stream, &before, &mut buffers);
@@ -158,7 +177,11 @@ fn a_chunk_leaves_out_what_the_stream_has_touched_inside_its_window() {
     encode(&mut encoder, &fit, From::Stream, &batch(&schema, &inside), &mut buffers);
     assert_eq!(encoder.windows.keys(), 2);
     records(&mut buffers);
-    let chunk = [(RowKind::Read, 1, Some("read")), (RowKind::Read, 2, Some("stale")), (RowKind::Read, 3, Some("stale"))];
+    let chunk = [
+        (RowKind::Read, 1, Some("read")),
+        (RowKind::Read, 2, Some("stale")),
+        (RowKind::Read, 3, Some("stale")),
+    ];
     let encoded = encode(&mut encoder, &fit, From::Window(7), &batch(&schema, &chunk), &mut buffers);
     assert_eq!(encoded, Encoded { written: 1, deleted: 0, left_out: 2 });
     encoder.windows.close(7);
@@ -170,7 +193,8 @@ fn a_chunk_leaves_out_what_the_stream_has_touched_inside_its_window() {
 #[test]
 fn a_later_window_counts_only_what_came_after_it() {
     let schema = schema(true);
-    let fit = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
+    let fit =
+        Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
     let (mut encoder, mut buffers) = (Encoder::default(), Buffers::default());
     encoder.windows.open(1);
     encode(&mut encoder, &fit, From::Stream, &batch(&schema, &[(RowKind::After, 5, None)]), &mut buffers);
@@ -183,7 +207,8 @@ fn a_later_window_counts_only_what_came_after_it() {
 #[test]
 fn a_null_key_is_an_error_that_names_the_column() {
     let schema = schema(true);
-    let by_name = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["name".into()], false).expect("fits");
+    let by_name = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["name".into()], false)
+        .expect("fits");
     let batch = batch(&schema, &[(RowKind::Insert, 1, None)]);
     let error = Encoder::default()
         .encode(&batch, &by_name, spread(4), From::Stream, Instant::now(), &mut Buffers::default())

@@ -53,6 +53,8 @@ pub fn eventually<T>(what: &str, mut state: impl FnMut() -> Result<T, String>) -
 }
 
 /// Makes a test of each named function for each server: `mysql::NAME` and `mariadb::NAME`.
+// The benchmark uses this module too and has no such tests.
+#[allow(unused_macros)]
 macro_rules! on_both_servers {
     ($($rule:ident),* $(,)?) => {
         mod mysql { $(#[test] fn $rule() { super::$rule(crate::support::Kind::MySql); })* }

@@ -56,6 +56,7 @@ impl Budget {
     }
 
     /// Bytes taken now.
+    #[cfg(test)]
     pub fn used(&self) -> u64 {
         (u64::from(self.whole) - self.shares.available_permits() as u64) * UNIT as u64
     }

@@ -161,6 +161,8 @@ impl BinlogStream {
     /// # Errors
     /// After [`MysqlError::Unreachable`] and [`MysqlError::Silent`] the stream goes on behind [`BinlogStream::reopen`]. Any
     /// other error ends it.
+    // Not an iterator: the stream goes on after some errors, and has no end.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<StreamItem, MysqlError> {
         loop {
             if self.stop.is_stopped() {

@@ -105,7 +105,9 @@ fn types_in_full_are_the_widest_of_their_meaning() {
 fn the_key_follows_its_columns_and_cannot_be_lost() {
     use abi::Source::Input;
     let like_id = computed(abi::ComputedType::Like(0), false);
-    let cases: [(&str, &[(&str, abi::Source)], Option<Vec<u32>>, Option<(Vec<usize>, bool)>); 9] = [
+    /// Name, output, the key that the plan names, and the key that comes of it with whether rows before are needed.
+    type Case<'a> = (&'a str, &'a [(&'a str, abi::Source)], Option<Vec<u32>>, Option<(Vec<usize>, bool)>);
+    let cases: [Case<'_>; 9] = [
         ("moved", &[("name", Input(2)), ("no", Input(0))], None, Some((vec![1], false))),
         ("copied", &[("a", Input(0)), ("b", Input(0))], None, Some((vec![0], false))),
         ("left out", &[("name", Input(2))], None, None),

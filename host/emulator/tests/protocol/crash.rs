@@ -134,7 +134,7 @@ fn a_kill_inside_a_commit_leaves_all_of_it_or_nothing() {
             match status(&client, &target).as_str() {
                 "committing" => seen += 1,
                 "committed" => break,
-                _ => {}
+                _ => assert!(!commit.is_finished(), "the commit ended without committing"),
             }
         }
         process.kill();

@@ -199,6 +199,7 @@ impl Windows {
     }
 
     /// Keys kept now.
+    #[cfg(test)]
     pub fn keys(&self) -> usize {
         self.touched.len()
     }

@@ -180,7 +180,8 @@ const TAGGED_FORM: u64 = 0x0100_0000_0000_0001;
 /// A set as the dump command and PREVIOUS_GTIDS carry it; with tags only where there are any, for older servers know none.
 pub(crate) fn encode_set(set: &GtidSet) -> Vec<u8> {
     let tagged = set.intervals().any(|(_, tag, _, _)| !tag.is_empty());
-    let mut sources: Vec<((u128, &str), Vec<(u64, u64)>)> = Vec::new();
+    type Source<'a> = (u128, &'a str);
+    let mut sources: Vec<(Source<'_>, Vec<(u64, u64)>)> = Vec::new();
     for (source, tag, first, last) in set.intervals() {
         match sources.last_mut() {
             Some((name, intervals)) if *name == (source, tag) => intervals.push((first, last)),

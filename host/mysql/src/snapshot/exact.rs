@@ -31,7 +31,7 @@ impl SnapshotReader {
         self.close_exact().await?;
         let mark = match self.mark.watermark() {
             Watermark::MariaDb => {
-                let position = self.mark.take_low(&mut self.client, seen).await?;
+                let position = self.mark.take_including(&mut self.client, seen).await?;
                 ExactMark { position, exact: true }
             }
             Watermark::MySqlGtid | Watermark::MySqlLogStatus => self.open_locked(schema, seen).await?,

@@ -334,5 +334,5 @@ fn schema_events_carry_the_whole_schema() {
     let schema = event.schema.as_ref().expect("a schema");
     assert_eq!((schema.version, schema.columns.len()), (2, 2));
     assert!(event.ddl.contains("ADD COLUMN v"));
-    assert_eq!(event.transaction.file.is_empty(), false);
+    assert!(!event.transaction.file.is_empty());
 }

@@ -123,9 +123,12 @@ fn a_position_that_the_server_never_had_is_ahead() {
 
 /// Ends the connection of this account's stream at the server.
 fn kill_stream_of(session: &mut Session, user: &str) {
-    let query = format!(
-        "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{user}' AND COMMAND LIKE 'Binlog Dump%'"
-    );
+    let schema = match session.flavour {
+        Flavour::MySql => "performance_schema",
+        Flavour::MariaDb => "information_schema",
+    };
+    let query =
+        format!("SELECT ID FROM {schema}.processlist WHERE USER = '{user}' AND COMMAND LIKE 'Binlog Dump%'");
     let ids: Vec<u64> = session.rows(&query);
     assert_eq!(ids.len(), 1, "one stream of {user}");
     session.sql(&format!("KILL {}", ids[0]));
@@ -152,6 +155,7 @@ fn a_transaction_that_a_lost_connection_cut_is_delivered_once() {
         // Far more than sockets hold, so that the end of the connection comes in its middle.
         const STATEMENTS: usize = 200;
         const ROWS: usize = 200;
+        const KILL_AT: [usize; 2] = [20, 2_000];
         session.sql("INSERT INTO t VALUES (1000000, 'before')");
         session.sql("BEGIN");
         for statement in 0..STATEMENTS {
@@ -171,7 +175,7 @@ fn a_transaction_that_a_lost_connection_cut_is_delivered_once() {
                 }
                 Err(error) => panic!("{flavour:?}: {error}"),
             }
-            if [20, 2_000].contains(&items.len()) && kills < items.len().min(2) && kills < 2 {
+            if KILL_AT.get(kills) == Some(&items.len()) {
                 kills += 1;
                 kill_stream_of(&mut session, "stream_cut");
             }
@@ -249,11 +253,7 @@ fn a_server_id_that_another_reader_takes_is_told() {
         // Its dump must run before the second takes its place.
         while !matches!(first.next(), Ok(StreamItem::Idle)) {}
         let _second = session.stream(7308);
-        let error = loop {
-            if let Err(error) = first.next() {
-                break error;
-            }
-        };
+        let error = first_error(&mut first);
         assert!(matches!(error, MysqlError::ServerIdTaken { server_id: 7308, .. }), "{flavour:?}: {error}");
     }
 }
@@ -269,11 +269,7 @@ fn a_connection_that_stalls_is_given_up() {
     let mut stream = BinlogStream::open(options).expect("a stream");
     while !matches!(stream.next(), Ok(StreamItem::Idle)) {}
     proxy.stall();
-    let error = loop {
-        if let Err(error) = stream.next() {
-            break error;
-        }
-    };
+    let error = first_error(&mut stream);
     assert!(matches!(error, MysqlError::Silent { seconds: 3, .. }), "{error}");
 }
 

@@ -22,11 +22,14 @@ const MOMENT_MS: (u64, u64) = (200, 3000);
 /// The same after a checkpoint: anywhere in what follows until the next.
 const MOMENT_AFTER_CHECKPOINT_MS: (u64, u64) = (0, 1300);
 
-/// Rows there are before the start, and how few of them one chunk takes: the snapshot must outlast its kills.
+/// Rows there are before the start.
 const FIRST_ACCOUNTS: u64 = 12_000;
 const FIRST_ORDERS: u64 = 6_000;
 const FIRST_EVENTS: u64 = 3_000;
-const CHUNK_ROWS: &str = "4";
+/// Few rows in a chunk let the snapshot outlast the kills that are meant for it; what is left then comes in large ones.
+const CHUNK_SIZE: &str = "scan.incremental.snapshot.chunk.size";
+const SMALL_CHUNKS: &str = "4";
+const LARGE_CHUNKS: &str = "500";
 
 /// How late a commit begins at the sink: a third of the time between two checkpoints.
 const COMMIT_DELAY_MS: u64 = 300;
@@ -45,14 +48,13 @@ fn rows_survive_kills_at_any_moment(kind: Kind) {
     let sink = emulator.sink();
     slow_commits(&emulator);
     fill(&source);
-    let pipeline =
-        Pipeline::new(&source, &emulator).source("scan.incremental.snapshot.chunk.size", CHUNK_ROWS);
+    let pipeline = Pipeline::new(&source, &emulator).source(CHUNK_SIZE, SMALL_CHUNKS);
     let writer = Writer::default();
-    std::thread::scope(|threads| {
+    let pipeline = std::thread::scope(|threads| {
         let writing = random.branch();
         threads.spawn(|| writer.run(&source, writing));
         let _stop = StopWithScope(&writer);
-        kill_again_and_again(&pipeline, &mut random);
+        kill_again_and_again(pipeline, &mut random)
     });
     assert!(writer.transactions.load(Ordering::Relaxed) > 500, "the writer has hardly written");
 
@@ -72,22 +74,23 @@ fn slow_commits(emulator: &Emulator) {
 }
 
 /// The kills; what each of them hit is printed with a failure.
-fn kill_again_and_again(pipeline: &Pipeline, random: &mut Random) {
+fn kill_again_and_again(pipeline: Pipeline, random: &mut Random) -> Pipeline {
     let is_read = |hit: &Hit| hit.tables_done == TABLES.len();
     let mut kills = Vec::new();
     while kills.len() < SNAPSHOT_KILLS && !kills.last().is_some_and(is_read) {
-        kills.push(kill_at(pipeline, random, kills.last()));
+        kills.push(kill_at(&pipeline, random, kills.last()));
     }
+    let pipeline = pipeline.source(CHUNK_SIZE, LARGE_CHUNKS);
     // Killed in the moment that the snapshot ends.
     let mut program = pipeline.start();
     let end = eventually("the snapshot is done", || {
         program.assert_running();
-        Some(Hit::look(pipeline)).filter(is_read).ok_or_else(|| pipeline.status()["tables"].to_string())
+        Some(Hit::look(&pipeline)).filter(is_read).ok_or_else(|| pipeline.status()["tables"].to_string())
     });
     program.kill();
     kills.push(end);
     while kills.len() < KILLS {
-        kills.push(kill_at(pipeline, random, kills.last()));
+        kills.push(kill_at(&pipeline, random, kills.last()));
     }
     let in_snapshot = kills.iter().filter(|hit| !is_read(hit)).count();
     assert!(
@@ -98,6 +101,7 @@ fn kill_again_and_again(pipeline: &Pipeline, random: &mut Random) {
         kills.iter().any(|hit| !is_read(hit) && hit.chunks > 0),
         "no kill hit a snapshot that was half read"
     );
+    pipeline
 }
 
 /// Runs the program up to a random moment: after its start, or, every second time, after its first checkpoint, so that each

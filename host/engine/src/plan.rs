@@ -80,7 +80,7 @@ pub async fn examine(config: &PipelineConfig) -> Result<Examination, EngineError
     let mut planner = planner(config, project.has_schemas(), None)?;
     let mut source = source(config).await?;
     let tables = source.tables(config).await?;
-    let (_, schemas) = source.schemas_now(config, &tables).await?;
+    let schemas = source.read_schemas(config, &tables).await?;
     let (findings, _) = source.findings(config, &schemas).await?;
     let settings = table_settings(config, &project);
     let mut examination = Examination {

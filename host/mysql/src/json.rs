@@ -19,6 +19,9 @@ const DEPTH_MAX: usize = 100;
 /// Text of one document; a value of the server is at most 1 GiB, its text rarely longer than its binary form.
 const TEXT_MAX: usize = 1 << 30;
 
+/// Bytes that fill a line of 76 characters; the server breaks base64 there, and the break is escaped like any other.
+const BASE64_LINE_BYTES: usize = 57;
+
 /// A document is not one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("binary JSON: {0}")]
@@ -217,8 +220,17 @@ impl Writer<'_> {
                 let packed = packed.try_into().map(i64::from_le_bytes).map_err(|_| SHORT)?;
                 self.temporal(field, packed)
             }
-            (other, bytes) => write!(self.out, "\"base64:type{other}:{}\"", STANDARD.encode(bytes))
-                .map_err(|_| JsonError("a value cannot be written")),
+            (other, bytes) => {
+                write!(self.out, "\"base64:type{other}:").map_err(|_| JsonError("a value cannot be written"))?;
+                for (line, part) in bytes.chunks(BASE64_LINE_BYTES).enumerate() {
+                    if line > 0 {
+                        self.out.extend_from_slice(b"\\n");
+                    }
+                    self.out.extend_from_slice(STANDARD.encode(part).as_bytes());
+                }
+                self.out.push(b'"');
+                Ok(())
+            }
         }
     }
 

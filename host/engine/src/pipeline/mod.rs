@@ -255,9 +255,11 @@ fn attempt(
 /// The pipeline's first start: where to begin, and what to snapshot.
 async fn begin(config: &PipelineConfig, store: &Store, source: &mut Source) -> Result<Start, EngineError> {
     let tables = source.tables(config).await?;
-    let (now, schemas) = source.schemas_now(config, &tables).await?;
-    let (findings, watermark) = source.findings(config, &schemas).await?;
+    // The checks come before the position, which a server that is not set up for capture does not give: they say what to do.
+    let checked = source.read_schemas(config, &tables).await?;
+    let (findings, watermark) = source.findings(config, &checked).await?;
     judge(&findings)?;
+    let (now, schemas) = source.schemas_now(config, &tables).await?;
     let position = match &config.source.startup {
         Startup::Initial | Startup::Snapshot | Startup::LatestOffset => now,
         Startup::EarliestOffset => source.control.earliest().await?,

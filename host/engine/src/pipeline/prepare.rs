@@ -149,7 +149,8 @@ impl Source {
         ))
     }
 
-    async fn read_schemas(
+    /// The tables' columns as they are now, at no certain position.
+    pub async fn read_schemas(
         &mut self,
         config: &PipelineConfig,
         tables: &[TableId],

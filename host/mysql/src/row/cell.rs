@@ -266,15 +266,29 @@ fn write_uuid(uuid: [u8; 16], out: &mut Vec<u8>) -> Result<bool, Fault> {
     Ok(true)
 }
 
-/// As MariaDB prints it: like everyone, but an address of the old IPv4-compatible block shows its IPv4 part.
+/// As MariaDB prints it: the longest run of zero groups, the first of equals, is `::` even where it is one group; addresses
+/// that hold an IPv4 address show it.
 fn write_inet6(bytes: [u8; 16], out: &mut Vec<u8>) -> Result<bool, Fault> {
-    let address = Ipv6Addr::from(bytes);
+    let groups = Ipv6Addr::from(bytes).segments();
+    let run = |start: usize| groups[start..].iter().take_while(|group| **group == 0).count();
+    let (gap, length) = (0..8).map(|start| (start, run(start))).rev().max_by_key(|(_, length)| *length).unwrap_or((0, 0));
+    let holds_ipv4 = gap == 0 && (length == 6 || (length == 5 && groups[5] == 0xffff));
     let [.., a, b, c, d] = bytes;
-    let compatible = bytes[..12].iter().all(|b| *b == 0) && (a, b) != (0, 0);
-    if compatible {
-        write!(out, "::{}", Ipv4Addr::new(a, b, c, d)).map_err(unwritable)?;
-    } else {
-        write!(out, "{address}").map_err(unwritable)?;
+    let last = if holds_ipv4 { 6 } else { 8 };
+    for (place, group) in groups.iter().enumerate().take(last) {
+        if (gap..gap + length).contains(&place) {
+            if place == gap {
+                out.extend_from_slice(if place == 0 { b"::" } else { b":" });
+            }
+            continue;
+        }
+        write!(out, "{group:x}").map_err(unwritable)?;
+        if place < 7 {
+            out.push(b':');
+        }
+    }
+    if holds_ipv4 {
+        write!(out, "{}", Ipv4Addr::new(a, b, c, d)).map_err(unwritable)?;
     }
     Ok(true)
 }
@@ -323,6 +337,23 @@ mod tests {
         assert_eq!(uuid, Ok("12340000-0000-0000-0000-000000000000".to_owned()));
         assert_eq!(text_of(Decode::Inet4, &[10, 1]), Ok("10.1.0.0".to_owned()));
         assert_eq!(text_of(Decode::Inet6, &[0x20, 0x01, 0x0d, 0xb8]), Ok("2001:db8::".to_owned()));
+    }
+
+    #[test]
+    fn addresses_print_as_mariadb_prints_them() {
+        for text in ["::", "::1", "::102", "1:2:3:4:5:6::", "1::2:3:4:5:6:7", "1:0:0:2::3", "::1:2:3:4:5:6:7"] {
+            let address: Ipv6Addr = text.parse().expect(text);
+            assert_eq!(text_of(Decode::Inet6, &address.octets()), Ok(text.to_owned()));
+        }
+        for (text, printed) in [
+            ("::1.2.3.4", "::1.2.3.4"),
+            ("::ffff:1.2.3.4", "::ffff:1.2.3.4"),
+            ("1:0:2:0:3:4:5:6", "1::2:0:3:4:5:6"),
+            ("1:0:0:2:3:0:0:4", "1::2:3:0:0:4"),
+        ] {
+            let address: Ipv6Addr = text.parse().expect(text);
+            assert_eq!(text_of(Decode::Inet6, &address.octets()), Ok(printed.to_owned()));
+        }
     }
 
     #[test]

@@ -129,9 +129,15 @@ fn kill_stream_of(session: &mut Session, user: &str) {
     };
     let query =
         format!("SELECT ID FROM {schema}.processlist WHERE USER = '{user}' AND COMMAND LIKE 'Binlog Dump%'");
-    let ids: Vec<u64> = session.rows(&query);
-    assert_eq!(ids.len(), 1, "one stream of {user}");
-    session.sql(&format!("KILL {}", ids[0]));
+    // The server lists a dump a moment after it has begun to send.
+    let id = loop {
+        let ids: Vec<u64> = session.rows(&query);
+        if let [id] = ids[..] {
+            break id;
+        }
+        assert!(ids.len() < 2, "one stream of {user}");
+    };
+    session.sql(&format!("KILL {id}"));
 }
 
 fn account(session: &mut Session, name: &str) -> ConnectOptions {

@@ -221,7 +221,8 @@ impl Writer<'_> {
                 self.temporal(field, packed)
             }
             (other, bytes) => {
-                write!(self.out, "\"base64:type{other}:").map_err(|_| JsonError("a value cannot be written"))?;
+                write!(self.out, "\"base64:type{other}:")
+                    .map_err(|_| JsonError("a value cannot be written"))?;
                 for (line, part) in bytes.chunks(BASE64_LINE_BYTES).enumerate() {
                     if line > 0 {
                         self.out.extend_from_slice(b"\\n");

@@ -271,7 +271,8 @@ fn write_uuid(uuid: [u8; 16], out: &mut Vec<u8>) -> Result<bool, Fault> {
 fn write_inet6(bytes: [u8; 16], out: &mut Vec<u8>) -> Result<bool, Fault> {
     let groups = Ipv6Addr::from(bytes).segments();
     let run = |start: usize| groups[start..].iter().take_while(|group| **group == 0).count();
-    let (gap, length) = (0..8).map(|start| (start, run(start))).rev().max_by_key(|(_, length)| *length).unwrap_or((0, 0));
+    let (gap, length) =
+        (0..8).map(|start| (start, run(start))).rev().max_by_key(|(_, length)| *length).unwrap_or((0, 0));
     let holds_ipv4 = gap == 0 && (length == 6 || (length == 5 && groups[5] == 0xffff));
     let [.., a, b, c, d] = bytes;
     let last = if holds_ipv4 { 6 } else { 8 };
@@ -341,7 +342,8 @@ mod tests {
 
     #[test]
     fn addresses_print_as_mariadb_prints_them() {
-        for text in ["::", "::1", "::102", "1:2:3:4:5:6::", "1::2:3:4:5:6:7", "1:0:0:2::3", "::1:2:3:4:5:6:7"] {
+        for text in ["::", "::1", "::102", "1:2:3:4:5:6::", "1::2:3:4:5:6:7", "1:0:0:2::3", "::1:2:3:4:5:6:7"]
+        {
             let address: Ipv6Addr = text.parse().expect(text);
             assert_eq!(text_of(Decode::Inet6, &address.octets()), Ok(text.to_owned()));
         }

@@ -235,7 +235,7 @@ impl Control {
 }
 
 /// File and offset of a row of a status statement or of the list of files.
-fn place_of(row: &mysql_async::Row) -> Option<(String, u64)> {
+pub(crate) fn place_of(row: &mysql_async::Row) -> Option<(String, u64)> {
     let file = row.get_opt::<String, _>(0)?.ok()?;
     let offset = row.get_opt::<u64, _>(1)?.ok()?;
     Some((file, offset))

@@ -4,6 +4,8 @@
 
 /// Bytes that hold so many digits, 0 to 9.
 const GROUP_BYTES: [u8; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
+/// Columns have at most 65 digits, but a JSON document keeps the nine groups that the server calculates with.
+const DIGITS_MAX: u8 = 81;
 /// Digits that four bytes hold.
 const GROUP_DIGITS: u8 = 9;
 
@@ -27,7 +29,7 @@ pub(crate) struct DecimalShape {
 impl DecimalShape {
     /// None when the server cannot have such a type.
     pub(crate) fn new(precision: u8, scale: u8) -> Option<Self> {
-        if precision == 0 || precision > 65 || scale > precision || scale > 38 {
+        if precision == 0 || precision > DIGITS_MAX || scale > precision || scale > 38 {
             return None;
         }
         let integer = precision - scale;
@@ -174,7 +176,7 @@ mod tests {
                 "({precision},{scale})"
             );
         }
-        assert!(DecimalShape::new(66, 0).is_none() && DecimalShape::new(5, 6).is_none());
+        assert!(DecimalShape::new(82, 0).is_none() && DecimalShape::new(5, 6).is_none());
     }
 
     /// 1234567890.1234 and its negative as MySQL's documentation of the format shows them.

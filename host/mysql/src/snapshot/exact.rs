@@ -1,10 +1,11 @@
 //! Tables without a key: one snapshot of the whole table, at a place of the binlog that is known exactly.
 //!
-//! Without a key nothing can be merged, so rows must be those of the mark and no others. MariaDB tells the binlog place of a
-//! snapshot. MySQL does not: there a read lock on the table holds writers back for the moment in which the snapshot opens and
-//! the executed GTIDs are read; what they name of this table is then exactly what the snapshot shows. Where the account may
-//! not lock the table, the mark is read before the snapshot opens, nothing is lost, and what is committed between the two
-//! may come twice; the caller is told.
+//! Without a key nothing can be merged, so rows must be those of the mark and no others. Neither server names the place of a
+//! snapshot so that it can be relied on. So a read lock on the table holds writers back for the moment in which the mark is
+//! taken and the snapshot opens: the lock waits until every transaction that wrote to the table is done, and then what the
+//! mark names of this table is exactly what the snapshot shows. Where the account may not lock the table, the mark is taken
+//! before the snapshot opens all the same: nothing is lost, what is committed between the two may come twice, and the caller
+//! is told.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use mysql_async::prelude::Queryable;
 use sluicebox_model::{ChangeBatch, Position, TableSchema};
 
 use super::rows::BatchAssembler;
-use super::{CHUNK_DEADLINE_S, ExactMark, SnapshotReader, Watermark, column_list, full_name};
+use super::{CHUNK_DEADLINE_S, ExactMark, SnapshotReader, column_list, full_name};
 use crate::client::Client;
 use crate::error::MysqlError;
 
@@ -29,13 +30,7 @@ impl SnapshotReader {
         seen: &Position,
     ) -> Result<ExactMark, MysqlError> {
         self.close_exact().await?;
-        let mark = match self.mark.watermark() {
-            Watermark::MariaDb => {
-                let position = self.mark.take_including(&mut self.client, seen).await?;
-                ExactMark { position, exact: true }
-            }
-            Watermark::MySqlGtid | Watermark::MySqlLogStatus => self.open_locked(schema, seen).await?,
-        };
+        let mark = self.open_locked(schema, seen).await?;
         self.exact_open = true;
         Ok(mark)
     }

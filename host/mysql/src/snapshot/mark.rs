@@ -1,8 +1,13 @@
 //! The marks around a chunk.
 //!
-//! Which low marks are safe was measured on both servers under load: `@@gtid_executed` and `log_status` on MySQL, the
-//! binlog place of a consistent snapshot on MariaDB. The file position of MySQL's status statement and MariaDB's
-//! `@@gtid_binlog_pos` both run ahead of what a SELECT can see.
+//! Which low marks are safe was measured on both servers under load. MySQL: `@@gtid_executed` and `log_status`; the file
+//! position of its status statement runs ahead of what a SELECT can see. MariaDB: nothing that can be read says by itself what
+//! is visible. `@@gtid_binlog_pos` and the end of the log run ahead, because both move when a transaction is written and not
+//! when it is visible. `binlog_snapshot_position` is right (outside of a snapshot it is the place up to which all is visible)
+//! but the server keeps the value that it shows in one place for all sessions, so that another session's `SHOW STATUS`
+//! at the same moment, a monitor's for instance, can put its own there. So the mark is taken in three steps: read the GTIDs,
+//! read the end of the log, wait until the visible place has reached that end. Whatever other session's value is shown in the
+//! last step, it is the place of an earlier moment, so it can only make us wait longer.
 
 use std::time::Duration;
 
@@ -10,7 +15,7 @@ use sluicebox_model::{Gtids, Position};
 
 use super::{Watermark, text_of};
 use crate::client::Client;
-use crate::control::{mariadb_gtids, mysql_gtids};
+use crate::control::{mariadb_gtids, mysql_gtids, place_of};
 use crate::error::MysqlError;
 
 /// How often a mark is taken again before the server counts as stuck: with the pauses below, about a minute. The gap is that
@@ -18,126 +23,108 @@ use crate::error::MysqlError;
 const MOST_TRIES: u32 = 600;
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// How often in a row MariaDB must say that the end of the log is visible. File and offset are two values, and when another
+/// session writes them while the log goes on to its next file, one may be old and one new; not twice.
+const CONFIRMATIONS: u32 = 2;
 
-/// Takes marks of one kind on one connection.
+/// Takes marks of one kind.
 pub(super) struct Mark {
     watermark: Watermark,
-    /// MariaDB reads a binlog file to find the GTIDs of a place; while nothing is written the last answer holds.
-    last: Option<Position>,
 }
 
 impl Mark {
     pub(super) fn new(watermark: Watermark) -> Self {
-        Self { watermark, last: None }
+        Self { watermark }
     }
 
-    pub(super) fn watermark(&self) -> Watermark {
-        self.watermark
-    }
-
-    /// Takes a low mark that includes `seen`. On MariaDB a transaction with a snapshot is open afterwards; the mark is then the
-    /// place of a snapshot opened before it, since now and then, in some of a hundred under load, the place that the
-    /// server gives names a transaction that is only about to become visible. A mark that is too early costs nothing but a
-    /// few keys more to merge.
+    /// Takes a low mark that includes `seen`: everything in it is visible to whatever is read next.
     pub(super) async fn take_low(
-        &mut self,
-        client: &mut Client,
-        seen: &Position,
-    ) -> Result<Position, MysqlError> {
-        let low = self.take_including(client, seen).await?;
-        if self.watermark == Watermark::MariaDb {
-            self.release(client).await?;
-            self.take(client).await?;
-        }
-        Ok(low)
-    }
-
-    /// Takes the place of the snapshot itself, which includes `seen`.
-    pub(super) async fn take_including(
-        &mut self,
+        &self,
         client: &mut Client,
         seen: &Position,
     ) -> Result<Position, MysqlError> {
         for attempt in 0..MOST_TRIES {
-            let low = self.take(client).await?;
-            if is_visible(client, &low, seen)? {
+            let low = match self.watermark {
+                Watermark::MySqlGtid => executed(client).await?,
+                Watermark::MySqlLogStatus => log_status(client).await?,
+                Watermark::MariaDb => visible(client).await?,
+            };
+            if includes(client, &low, seen)? {
                 return Ok(low);
             }
-            self.release(client).await?;
-            tokio::time::sleep(Duration::from_millis(u64::from(attempt)).min(LONGEST_PAUSE)).await;
+            pause(attempt).await;
         }
-        Err(MysqlError::Unreachable {
-            server: client.peer().server.clone(),
-            reason: format!("it does not show the transactions up to {seen}, which it has sent already"),
-        })
+        Err(stuck(client, seen))
     }
 
-    /// Takes the high mark, and on MariaDB ends the transaction; `whole` when the rows were read.
-    pub(super) async fn take_high(
-        &mut self,
-        client: &mut Client,
-        low: &Position,
-        whole: bool,
-    ) -> Result<Position, MysqlError> {
-        match self.watermark {
-            Watermark::MariaDb => {
-                self.release(client).await?;
-                // The place of the snapshot that the rows were read in.
-                Ok(self.last.clone().unwrap_or_else(|| low.clone()))
-            }
-            Watermark::MySqlGtid | Watermark::MySqlLogStatus if whole => self.take(client).await,
-            Watermark::MySqlGtid | Watermark::MySqlLogStatus => Ok(low.clone()),
-        }
-    }
-
-    async fn release(&mut self, client: &mut Client) -> Result<(), MysqlError> {
-        match self.watermark {
-            Watermark::MariaDb => client.run("ROLLBACK", "ending a snapshot").await,
-            Watermark::MySqlGtid | Watermark::MySqlLogStatus => Ok(()),
-        }
-    }
-
-    async fn take(&mut self, client: &mut Client) -> Result<Position, MysqlError> {
+    /// Takes the high mark: whatever is not in it comes later in the stream.
+    pub(super) async fn take_high(&self, client: &mut Client) -> Result<Position, MysqlError> {
         match self.watermark {
             Watermark::MySqlGtid => executed(client).await,
             Watermark::MySqlLogStatus => log_status(client).await,
-            Watermark::MariaDb => self.snapshot_place(client).await,
+            Watermark::MariaDb => written(client).await,
         }
     }
+}
 
-    /// Opens a consistent snapshot and asks where in the binlog it stands.
-    async fn snapshot_place(&mut self, client: &mut Client) -> Result<Position, MysqlError> {
-        let doing = "opening a snapshot";
-        client.run("START TRANSACTION WITH CONSISTENT SNAPSHOT", doing).await?;
-        let status: Vec<(String, String)> =
-            client.rows("SHOW STATUS LIKE 'binlog_snapshot_%'", doing).await?;
-        let value =
-            |name: &str| status.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
-        let (Some(file), Some(Ok(offset))) =
-            (value("binlog_snapshot_file"), value("binlog_snapshot_position").map(str::parse::<u64>))
-        else {
-            return Err(client.peer().statement(
-                doing,
-                0,
-                "the server does not say where in its binlog the snapshot is",
-            ));
-        };
-        if let Some(last) = &self.last
-            && (last.file.as_str(), last.offset) == (file, offset)
-        {
-            return Ok(last.clone());
+async fn pause(attempt: u32) {
+    tokio::time::sleep(Duration::from_millis(u64::from(attempt)).min(LONGEST_PAUSE)).await;
+}
+
+fn stuck(client: &Client, seen: &Position) -> MysqlError {
+    MysqlError::Unreachable {
+        server: client.peer().server.clone(),
+        reason: format!("it does not show the transactions up to {seen}, which it has written already"),
+    }
+}
+
+/// What MariaDB has written to its binlog: GTIDs, then the end of the log, which is never before them.
+async fn written(client: &mut Client) -> Result<Position, MysqlError> {
+    let doing = "taking a mark";
+    let mut rows: Vec<Option<String>> = client.rows("SELECT @@GLOBAL.gtid_binlog_pos", doing).await?;
+    let gtids = mariadb_gtids(client, &rows.pop().flatten().unwrap_or_default())?;
+    let end: Vec<mysql_async::Row> = client.rows("SHOW MASTER STATUS", doing).await?;
+    let Some((file, offset)) = end.first().and_then(place_of) else {
+        return Err(client.peer().statement(doing, 0, "the server writes no binlog"));
+    };
+    Ok(Position { file, offset, gtids })
+}
+
+/// What MariaDB has written, once all of it is visible.
+async fn visible(client: &mut Client) -> Result<Position, MysqlError> {
+    let end = written(client).await?;
+    let (mut confirmed, mut attempt) = (0, 0);
+    while attempt < MOST_TRIES {
+        if visible_place(client).await?.includes(&end) {
+            confirmed += 1;
+            if confirmed == CONFIRMATIONS {
+                return Ok(end);
+            }
+        } else {
+            confirmed = 0;
+            pause(attempt).await;
+            attempt += 1;
         }
-        let asked = "SELECT BINLOG_GTID_POS(?, ?)";
-        let mut rows: Vec<Option<String>> = client.rows_with(asked, (file, offset), doing).await?;
-        let gtids = mariadb_gtids(client, &rows.pop().flatten().unwrap_or_default())?;
-        let position = Position { file: file.to_owned(), offset, gtids };
-        self.last = Some(position.clone());
-        Ok(position)
+    }
+    Err(stuck(client, &end))
+}
+
+/// The place in MariaDB's binlog up to which everything is visible, or an earlier one; by file and offset alone.
+async fn visible_place(client: &mut Client) -> Result<Position, MysqlError> {
+    let doing = "taking a mark";
+    let status: Vec<(String, String)> = client.rows("SHOW STATUS LIKE 'binlog_snapshot_%'", doing).await?;
+    let value =
+        |name: &str| status.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
+    let file = value("binlog_snapshot_file");
+    let offset = value("binlog_snapshot_position").and_then(|text| text.parse().ok());
+    match (file, offset) {
+        (Some(file), Some(offset)) => Ok(Position { file: file.to_owned(), offset, gtids: Gtids::None }),
+        _ => Err(client.peer().statement(doing, 0, "the server does not say what of its binlog is visible")),
     }
 }
 
 /// MySQL's executed transactions. File and offset stay empty: there is no place that would be safe.
-pub(super) async fn executed(client: &mut Client) -> Result<Position, MysqlError> {
+async fn executed(client: &mut Client) -> Result<Position, MysqlError> {
     let mut rows: Vec<String> = client.rows("SELECT @@GLOBAL.gtid_executed", "taking a mark").await?;
     let gtids = mysql_gtids(client, &rows.pop().unwrap_or_default())?;
     Ok(Position { file: String::new(), offset: 0, gtids })
@@ -158,7 +145,7 @@ async fn log_status(client: &mut Client) -> Result<Position, MysqlError> {
 }
 
 /// Whether all that was seen is in the mark. Nothing seen is always in it.
-fn is_visible(client: &Client, low: &Position, seen: &Position) -> Result<bool, MysqlError> {
+fn includes(client: &Client, low: &Position, seen: &Position) -> Result<bool, MysqlError> {
     let comparable = match (&low.gtids, &seen.gtids) {
         (_, Gtids::None) if seen.file.is_empty() => return Ok(true),
         (Gtids::MySql(_), Gtids::MySql(_)) | (Gtids::MariaDb(_), Gtids::MariaDb(_)) => true,

@@ -8,8 +8,8 @@
 //! for it moves before the rows become visible. The stream can even be ahead of the server's own `gtid_executed`, since a
 //! transaction is sent before it is visible; therefore a mark is taken again until it includes what the caller has seen.
 //!
-//! Nothing is locked and no table is held across chunks: each chunk is one statement (MySQL) or one short transaction
-//! (MariaDB). A chunk that is cut short by an error is simply read again. Bounds are compared by the server alone: only it
+//! Nothing is locked and no table is held across chunks: the rows of a chunk come from one statement, which by itself is a
+//! consistent read. A chunk that is cut short by an error is simply read again. Bounds are compared by the server alone: only it
 //! knows its collations.
 
 mod bound;
@@ -44,7 +44,7 @@ pub enum Watermark {
     MySqlGtid,
     /// `performance_schema.log_status`.
     MySqlLogStatus,
-    /// The binlog place of a consistent snapshot; low and high are the same.
+    /// `@@gtid_binlog_pos`, once everything up to it is visible.
     MariaDb,
 }
 
@@ -205,10 +205,9 @@ impl SnapshotReader {
             keys.order(),
         );
         let low = self.mark.take_low(&mut self.client, seen).await?;
-        let read = self.select(schema, &statement, condition, &doing).await;
-        let high = self.mark.take_high(&mut self.client, &low, read.is_ok()).await;
-        let (batches, replaced) = read?;
-        Ok(ChunkRows { batches, low, high: high?, replaced })
+        let (batches, replaced) = self.select(schema, &statement, condition, &doing).await?;
+        let high = self.mark.take_high(&mut self.client).await?;
+        Ok(ChunkRows { batches, low, high, replaced })
     }
 
     async fn select(

@@ -138,7 +138,8 @@ impl Writer<'_> {
         write!(self.out, "{number}").map_err(|_| JsonError("a number cannot be written"))
     }
 
-    /// The shortest digits that read back, plain while the decimal exponent is −15 to 14.
+    /// The shortest digits that read back, plain while the decimal exponent is −15 to 14, and above where there are digits
+    /// behind the point.
     fn double(&mut self, number: f64) -> Result<(), JsonError> {
         let mut scratch = [0_u8; 32];
         let mut room = &mut scratch[..];
@@ -148,7 +149,9 @@ impl Writer<'_> {
         let text = std::str::from_utf8(text).map_err(|_| JsonError("a double cannot be written"))?;
         let (mantissa, exponent) = text.split_once('e').ok_or(JsonError("a double is no number"))?;
         let exponent: i32 = exponent.parse().map_err(|_| JsonError("a double is no number"))?;
-        if !(-15..=14).contains(&exponent) {
+        let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
+        let has_fraction = i32::try_from(digits).is_ok_and(|digits| digits > exponent + 1);
+        if exponent < -15 || (exponent > 14 && !has_fraction) {
             self.out.extend_from_slice(text.as_bytes());
             return Ok(());
         }
@@ -303,6 +306,8 @@ mod tests {
             (123.456, "123.456"),
             (1.797_693_134_862_315_7e308, "1.7976931348623157e308"),
             (1_234_567_890_123.5, "1234567890123.5"),
+            (3_293_004_332_643_235.5, "3293004332643235.5"),
+            (3_293_004_332_643_235.0, "3.293004332643235e15"),
         ] {
             assert_eq!(double(number), printed);
         }

@@ -1,8 +1,10 @@
 //! The running pipeline.
 //!
-//!     receiver ──> coordinator ──> workers ──> appliers ──> flush tasks ──> MaxCompute
-//!                      ^
-//!     snapshot ────────┘
+//! ```text
+//! receiver ──> coordinator ──> workers ──> appliers ──> flush tasks ──> MaxCompute
+//!                  ^
+//! snapshot ────────┘
+//! ```
 //!
 //! `run` makes one attempt after another: each builds everything from the state and tears it down again, so a failure that may
 //! pass is answered by beginning again from the checkpoint. What a failure means is decided in [`crate::error`] alone.

@@ -1,23 +1,33 @@
 //! Character sets of the servers, to UTF-8.
 //!
 //! Row images hold text in the column's own character set. The UTF-8 ones are copied; single-byte ones go through a table
-//! of 256 characters; the others through `encoding_rs`, with the servers' own deviations from it where tests against a
-//! server showed them. What a character set does not define becomes U+FFFD, and the value counts as replaced.
+//! of 256 characters, East Asian ones through one of pairs. The tables are those of `encoding_rs` with the servers' deviations,
+//! as tests against servers showed them. What a character set does not define becomes a question mark, and the value counts as replaced.
 
-use std::sync::Arc;
+mod double;
+mod single;
 
-use encoding_rs::{CoderResult, Encoding};
 use mysql_common::collations::{Collation, CollationId};
+
+use double::Double;
+use single::Table;
+
+/// Stands for what has no meaning, as it does when a server converts text: a row of the binlog must look like the same row
+/// read by a snapshot.
+const UNKNOWN: char = '?';
+
+/// Marks in tables what has no meaning: none but the byte 0 means this character, and that is ASCII.
+const NONE: char = '\0';
 
 /// How text of a column becomes UTF-8.
 #[derive(Debug, Clone)]
 pub(crate) enum Charset {
-    /// It is UTF-8 already (or ASCII); whether it really is, the column checks later.
+    /// It is UTF-8 already; whether it really is, the column checks later.
     Utf8,
     /// One character for each byte.
-    Single(Arc<[char; 256]>),
+    Single(Table),
     /// One to four bytes a character.
-    Multi(&'static Encoding),
+    Multi(&'static Double),
     /// UTF-16 or UCS-2; true: most significant byte first.
     Utf16 { big_endian: bool },
     /// UTF-32, most significant byte first.
@@ -27,35 +37,12 @@ pub(crate) enum Charset {
 impl Charset {
     /// The character set of this name. None when it is not known here (`cp850`, `hp8` and other rare ones), or is no text.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        use encoding_rs as e;
-        let single = |encoding: &'static Encoding| Some(Self::Single(table_of(encoding)));
         match name.to_ascii_lowercase().as_str() {
-            "utf8mb4" | "utf8mb3" | "utf8" | "ascii" => Some(Self::Utf8),
-            "latin1" => single(e::WINDOWS_1252),
-            "latin2" => single(e::ISO_8859_2),
-            "latin5" => Some(Self::Single(latin5())),
-            "latin7" => single(e::ISO_8859_13),
-            "greek" => single(e::ISO_8859_7),
-            "hebrew" => single(e::ISO_8859_8),
-            "cp1250" => single(e::WINDOWS_1250),
-            "cp1251" => single(e::WINDOWS_1251),
-            "cp1256" => single(e::WINDOWS_1256),
-            "cp1257" => single(e::WINDOWS_1257),
-            "cp866" => single(e::IBM866),
-            "koi8r" => single(e::KOI8_R),
-            "koi8u" => single(e::KOI8_U),
-            "macroman" => single(e::MACINTOSH),
-            "tis620" => single(e::WINDOWS_874),
-            "gbk" | "gb2312" => Some(Self::Multi(e::GBK)),
-            "gb18030" => Some(Self::Multi(e::GB18030)),
-            "big5" => Some(Self::Multi(e::BIG5)),
-            "sjis" | "cp932" => Some(Self::Multi(e::SHIFT_JIS)),
-            "ujis" | "eucjpms" => Some(Self::Multi(e::EUC_JP)),
-            "euckr" => Some(Self::Multi(e::EUC_KR)),
+            "utf8mb4" | "utf8mb3" | "utf8" => Some(Self::Utf8),
             "ucs2" | "utf16" => Some(Self::Utf16 { big_endian: true }),
             "utf16le" => Some(Self::Utf16 { big_endian: false }),
             "utf32" => Some(Self::Utf32),
-            _ => None,
+            other => single::named(other).map(Self::Single).or_else(|| double::named(other).map(Self::Multi)),
         }
     }
 
@@ -66,8 +53,8 @@ impl Charset {
                 out.extend_from_slice(text);
                 true
             }
-            Self::Single(table) => write_single(table, text, out),
-            Self::Multi(encoding) => write_multi(encoding, text, out),
+            Self::Single(table) => table.write(text, out),
+            Self::Multi(set) => set.write(text, out),
             Self::Utf16 { big_endian } => write_utf16(*big_endian, text, out),
             Self::Utf32 => write_utf32(text, out),
         }
@@ -113,62 +100,8 @@ fn charset_name(id: CollationId) -> &'static str {
     NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or("utf8mb4")
 }
 
-/// What each byte means in a single-byte encoding.
-fn table_of(encoding: &'static Encoding) -> Arc<[char; 256]> {
-    Arc::new(std::array::from_fn(|byte| {
-        let byte = [u8::try_from(byte).unwrap_or(0)];
-        encoding.decode_without_bom_handling(&byte).0.chars().next().unwrap_or(char::REPLACEMENT_CHARACTER)
-    }))
-}
-
-/// `latin5` is ISO 8859-9, which web standards replace by windows-1254: latin1 but for six letters.
-fn latin5() -> Arc<[char; 256]> {
-    let mut table: [char; 256] = std::array::from_fn(|byte| char::from(u8::try_from(byte).unwrap_or(0)));
-    for (byte, letter) in [(0xd0, 'Ğ'), (0xdd, 'İ'), (0xde, 'Ş'), (0xf0, 'ğ'), (0xfd, 'ı'), (0xfe, 'ş')]
-    {
-        table[byte] = letter;
-    }
-    Arc::new(table)
-}
-
-fn write_single(table: &[char; 256], text: &[u8], out: &mut Vec<u8>) -> bool {
-    if text.is_ascii() {
-        out.extend_from_slice(text);
-        return true;
-    }
-    let mut whole = true;
-    for byte in text {
-        let c = table[usize::from(*byte)];
-        whole &= c != char::REPLACEMENT_CHARACTER;
-        push(c, out);
-    }
-    whole
-}
-
 fn push(c: char, out: &mut Vec<u8>) {
     out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-}
-
-fn write_multi(encoding: &'static Encoding, text: &[u8], out: &mut Vec<u8>) -> bool {
-    if text.is_ascii() {
-        out.extend_from_slice(text);
-        return true;
-    }
-    let mut decoder = encoding.new_decoder_without_bom_handling();
-    let mut rest = text;
-    let mut whole = true;
-    loop {
-        let start = out.len();
-        // Enough for every encoding: no character of theirs takes more UTF-8 than three times its bytes.
-        out.resize(start + 3 * rest.len() + 16, 0);
-        let (result, read, written, replaced) = decoder.decode_to_utf8(rest, &mut out[start..], true);
-        out.truncate(start + written);
-        whole &= !replaced;
-        rest = &rest[read..];
-        if result == CoderResult::InputEmpty {
-            return whole;
-        }
-    }
 }
 
 fn write_utf16(big_endian: bool, text: &[u8], out: &mut Vec<u8>) -> bool {
@@ -178,10 +111,10 @@ fn write_utf16(big_endian: bool, text: &[u8], out: &mut Vec<u8>) -> bool {
         units.iter().map(|u| if big_endian { u16::from_be_bytes(*u) } else { u16::from_le_bytes(*u) });
     for c in char::decode_utf16(units) {
         whole &= c.is_ok();
-        push(c.unwrap_or(char::REPLACEMENT_CHARACTER), out);
+        push(c.unwrap_or(UNKNOWN), out);
     }
     if !odd.is_empty() {
-        push(char::REPLACEMENT_CHARACTER, out);
+        push(UNKNOWN, out);
     }
     whole
 }
@@ -192,10 +125,10 @@ fn write_utf32(text: &[u8], out: &mut Vec<u8>) -> bool {
     for unit in units {
         let c = char::from_u32(u32::from_be_bytes(*unit));
         whole &= c.is_some();
-        push(c.unwrap_or(char::REPLACEMENT_CHARACTER), out);
+        push(c.unwrap_or(UNKNOWN), out);
     }
     if !odd.is_empty() {
-        push(char::REPLACEMENT_CHARACTER, out);
+        push(UNKNOWN, out);
     }
     whole
 }
@@ -219,9 +152,11 @@ mod tests {
             ("utf16", b"\xd8\x3d\xde\x00", "😀", true),
             ("utf16le", b"\x3d\xd8\x00\xde", "😀", true),
             ("utf32", b"\x00\x01\xf6\x00", "😀", true),
-            ("utf16", b"\xd8\x3d", "\u{fffd}", false),
-            ("ucs2", b"\x00a\x00", "a\u{fffd}", false),
-            ("gbk", b"a\xff", "a\u{fffd}", false),
+            ("utf16", b"\xd8\x3d", "?", false),
+            ("ucs2", b"\x00a\x00", "a?", false),
+            ("gbk", b"a\xff", "a?", false),
+            ("gbk", b"\xa1\x40\xc4\xe3", "?你", false),
+            ("greek", b"\xa4\xe1?", "?α?", false),
         ] {
             let charset = Charset::named(name).expect(name);
             let mut out = b"x".to_vec();

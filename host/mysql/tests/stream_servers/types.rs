@@ -267,7 +267,8 @@ fn bytes_that_are_no_text_are_replaced_and_counted() {
     let items = session.read(&mut stream);
     let (batch, replaced) = decode(&rows_of(&items, "t"), Images::Effective);
     let stored: Vec<String> = session.rows("SELECT HEX(v) FROM t WHERE id = 2");
-    let want = if stored == ["61E962"] { ("a\u{fffd}b", 1) } else { ("a?b", 0) };
+    // A server prints what has no meaning as a question mark; so do we, and a snapshot shows the same.
+    let want = if stored == ["61E962"] { ("a?b", 1) } else { ("a?b", 0) };
     assert_eq!((cell(&batch, 1, 1).as_str(), replaced), want);
 }
 

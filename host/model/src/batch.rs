@@ -100,6 +100,7 @@ mod tests {
             columns: vec![column],
             key: vec![0],
             comment: None,
+            charset: None,
             ddl: None,
         };
         let run = |first_row, ordinal| Origin { first_row, commit_micros: 0, ordinal, transaction: None };

@@ -179,6 +179,8 @@ pub struct TableSchema {
     pub key: Vec<usize>,
     /// The table's comment, where it has one.
     pub comment: Option<Arc<str>>,
+    /// The character set of text columns that are added without one; lower case, as the server names it.
+    pub charset: Option<Arc<str>>,
     /// The statement that led to this version, where there was one.
     pub ddl: Option<Arc<str>>,
 }
@@ -235,6 +237,8 @@ pub enum SchemaChange {
     AlterKey,
     /// The table's comment changed; the new one is in the new schema.
     AlterComment,
+    /// The character set of text columns to come changed; the new one is in the new schema. No column changed by it.
+    AlterCharset,
     /// The table got another name and is captured under it from here on.
     RenameTable {
         /// Name after.

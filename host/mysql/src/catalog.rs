@@ -37,6 +37,7 @@ pub(crate) async fn tables(client: &mut Client) -> Result<Vec<TableId>, MysqlErr
 struct Found {
     columns: Vec<Column>,
     comment: Option<Arc<str>>,
+    charset: Option<Arc<str>>,
     keys: Vec<Key>,
 }
 
@@ -84,6 +85,7 @@ pub(crate) async fn schemas(
             columns: found.columns,
             key,
             comment: found.comment,
+            charset: found.charset,
             ddl: None,
         });
     }
@@ -162,15 +164,17 @@ async fn read_tables(
     found: &mut HashMap<TableId, Found>,
 ) -> Result<(), MysqlError> {
     let statement = format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_COMMENT FROM information_schema.TABLES \
+        "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_COMMENT, TABLE_COLLATION FROM information_schema.TABLES \
          WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND {}",
         filter.condition
     );
-    let rows: Vec<(String, String, Option<String>)> =
+    let rows: Vec<(String, String, Option<String>, Option<String>)> =
         client.rows_with(&statement, filter.params(), "reading the tables' comments").await?;
-    for (database, table, comment) in rows {
+    for (database, table, comment, collation) in rows {
         if let Some(id) = wanted.take(database, table) {
-            found.entry(id).or_default().comment = comment.filter(|c| !c.is_empty()).map(Arc::from);
+            let found = found.entry(id).or_default();
+            found.comment = comment.filter(|c| !c.is_empty()).map(Arc::from);
+            found.charset = collation.as_deref().and_then(charset::of_collation);
         }
     }
     Ok(())

@@ -58,6 +58,7 @@ fn schema() -> Arc<TableSchema> {
         columns: columns.into_iter().map(column).collect(),
         key: vec![0],
         comment: None,
+        charset: None,
         ddl: None,
     })
 }

@@ -126,6 +126,7 @@ impl TablePlan {
             columns,
             key,
             comment: input.comment.clone(),
+            charset: input.charset.clone(),
             ddl: input.ddl.clone(),
         };
         let output = if output == **input { Arc::clone(input) } else { Arc::new(output) };

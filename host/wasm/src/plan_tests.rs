@@ -20,6 +20,7 @@ fn table() -> Arc<TableSchema> {
         ],
         key: vec![0],
         comment: None,
+        charset: None,
         ddl: Some("ALTER TABLE t".into()),
     })
 }

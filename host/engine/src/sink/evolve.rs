@@ -241,6 +241,7 @@ mod tests {
             columns: columns.iter().map(|(name, t)| column(name, *t)).collect(),
             key: vec![0],
             comment: None,
+            charset: None,
             ddl: None,
         }
     }

@@ -5,9 +5,8 @@
 //! exchange their names); then new columns, and changed ones with a place, go where they belong, and `AFTER` means a *new*
 //! name. The changes are reported in the statement's own order.
 //!
-//! What a [`TableSchema`] does not hold has to be inferred: the table's default character set is that of most of its text
-//! columns unless the caller knows better, and a key that stands in for a missing primary key stays the key when
-//! indexes are dropped, because their names are not known here.
+//! What a [`TableSchema`] does not hold has to be inferred: a key that stands in for a missing primary key stays the key
+//! when indexes are dropped, because their names are not known here.
 
 use std::sync::Arc;
 
@@ -28,8 +27,6 @@ pub struct ApplyContext {
     pub types: TypeOptions,
     /// The default character set of the table's database.
     pub database_charset: Option<Arc<str>>,
-    /// The default character set of the table itself, where the caller knows it.
-    pub table_charset: Option<Arc<str>>,
     /// The statement's text, to be kept with the schema.
     pub ddl: Option<Arc<str>>,
 }
@@ -226,10 +223,16 @@ fn created(create: &CreateTable, context: &ApplyContext) -> Result<TableSchema, 
     if let Some(at) = create.columns.iter().position(|c| c.row_end).filter(|_| parts > 0) {
         table.columns[at].key.get_or_insert(parts);
     }
-    let comment = create.comment.clone().filter(|c| !c.is_empty());
     let key = table.key();
-    let columns = table.columns.into_iter().map(|w| w.column).collect();
-    Ok(TableSchema { id: table.id, version: 1, columns, key, comment, ddl: context.ddl.clone() })
+    Ok(TableSchema {
+        id: table.id,
+        version: 1,
+        columns: table.columns.into_iter().map(|w| w.column).collect(),
+        key,
+        comment: create.comment.clone().filter(|c| !c.is_empty()),
+        charset: Some(table.charset),
+        ddl: context.ddl.clone(),
+    })
 }
 
 fn key_of(kind: KeyKind, column: &Arc<str>) -> KeyDefinition {
@@ -277,6 +280,9 @@ fn altered(
     let mut later = walk_actions(&mut table, kept, actions, &mut changes, &mut comment)?;
     change_keys(&mut table, actions)?;
     report_key(&table, &old_key, actions, &mut changes);
+    if schema.charset.as_ref() != Some(&table.charset) {
+        changes.push(SchemaChange::AlterCharset);
+    }
     changes.append(&mut later);
     if changes.is_empty() {
         return Ok((Some(schema.clone()), changes));
@@ -292,6 +298,7 @@ fn altered(
         key,
         columns: table.columns.into_iter().map(|w| w.column).collect(),
         comment,
+        charset: Some(table.charset),
         ddl: context.ddl.clone().or_else(|| schema.ddl.clone()),
     };
     Ok((Some(made), changes))
@@ -307,21 +314,8 @@ fn table_charset(schema: &TableSchema, actions: &[AlterAction], context: &ApplyC
     match set {
         Some(CharsetClause::Named(name)) => Arc::clone(name),
         Some(CharsetClause::Default | CharsetClause::Unsaid) => database(),
-        None => context.table_charset.clone().or_else(|| usual_charset(schema)).unwrap_or_else(database),
+        None => schema.charset.clone().unwrap_or_else(database),
     }
-}
-
-/// The character set that most text columns have; of equals the one that comes first.
-fn usual_charset(schema: &TableSchema) -> Option<Arc<str>> {
-    let mut counts: Vec<(&Arc<str>, usize)> = Vec::new();
-    for charset in schema.columns.iter().filter_map(|c| c.charset.as_ref()) {
-        match counts.iter_mut().find(|(known, _)| *known == charset) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((charset, 1)),
-        }
-    }
-    let most = counts.iter().map(|(_, count)| *count).max()?;
-    counts.into_iter().find(|(_, count)| *count == most).map(|(charset, _)| Arc::clone(charset))
 }
 
 /// Old columns under the names they had, so that every clause of the statement finds what it means.

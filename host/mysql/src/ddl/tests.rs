@@ -230,11 +230,22 @@ fn a_column_without_a_character_set_gets_that_of_its_surroundings() {
     let charset = |schema: &TableSchema, name: &str| {
         schema.index_of(name).and_then(|at| schema.columns[at].charset.clone()).map(|c| c.to_string())
     };
-    let (made, _) = alter("ALTER TABLE t ADD x CHAR(3)");
-    assert_eq!(charset(&made, "x"), Some("latin1".to_owned()), "as the other columns of its table");
-    let context = ApplyContext { table_charset: Some("cp1251".into()), ..ApplyContext::default() };
-    let (made, _) = apply(Some(&table()), &one("ALTER TABLE t ADD x CHAR(3)"), &context).expect("a table");
-    assert_eq!(charset(&made.expect("a table"), "x"), Some("cp1251".to_owned()), "as the caller knows");
+    let alter = |schema: &TableSchema, text: &str| {
+        let (made, changes) = apply(Some(schema), &one(text), &ApplyContext::default()).expect(text);
+        (made.expect("a table"), changes)
+    };
+    // Most columns are latin1, but the table is not.
+    let (made, changes) = alter(&table(), "ALTER TABLE t ADD x CHAR(3)");
+    assert_eq!(charset(&made, "x"), Some("utf8mb4".to_owned()));
+    assert!(!changes.contains(&SchemaChange::AlterCharset));
+    let (made, changes) = alter(&made, "ALTER TABLE t DEFAULT CHARSET cp1251");
+    assert_eq!(changes, [SchemaChange::AlterCharset]);
+    let (made, _) = alter(&made, "ALTER TABLE t ADD y CHAR(3), ADD z TEXT CHARSET greek");
+    let of = ["x", "y", "z"].map(|name| charset(&made, name).unwrap_or_default());
+    assert_eq!(of, ["utf8mb4", "cp1251", "greek"]);
+    let (made, changes) = alter(&made, "ALTER TABLE t CONVERT TO CHARACTER SET utf8");
+    assert!(changes.contains(&SchemaChange::AlterCharset));
+    assert_eq!(made.charset.as_deref(), Some("utf8mb3"));
     let context = ApplyContext { database_charset: Some("gbk".into()), ..ApplyContext::default() };
     let (made, _) = apply(None, &one("CREATE TABLE n (x TEXT, y TEXT COLLATE utf8_bin, z INT)"), &context)
         .expect("a table");

@@ -219,6 +219,7 @@ mod tests {
             columns: columns.iter().map(column).collect(),
             key: (0..columns.len()).collect(),
             comment: None,
+            charset: None,
             ddl: None,
         }
     }

@@ -272,7 +272,6 @@ impl Schemas {
         ApplyContext {
             types: self.types,
             database_charset: database.or(self.default_charset.as_ref()).cloned(),
-            table_charset: None,
             ddl: Some(statement.text.into()),
         }
     }
@@ -478,6 +477,9 @@ fn difference(old: &TableSchema, new: &TableSchema) -> Vec<SchemaChange> {
     if old.comment != new.comment {
         changes.push(SchemaChange::AlterComment);
     }
+    if old.charset != new.charset {
+        changes.push(SchemaChange::AlterCharset);
+    }
     changes
 }
 
@@ -523,6 +525,7 @@ mod tests {
             columns: columns.iter().map(column).collect(),
             key: key.to_vec(),
             comment: None,
+            charset: None,
             ddl: None,
         }
     }

@@ -192,13 +192,12 @@ async fn follow(flavour: Flavour) {
             _ => line,
         };
         let with_key = !line.starts_with("K ");
-        let charsets = table_charsets(&mut conn).await;
         if let Err(error) = conn.query_drop(statement).await {
             skipped.push(format!("{error}: {statement}"));
             continue;
         }
         ran += 1;
-        if let Err(reason) = follow_one(statement, &control, &mut ours, &charsets) {
+        if let Err(reason) = follow_one(statement, &control, &mut ours) {
             differences.push(format!("{statement}\n    {reason}"));
         }
         let theirs = server_tables(&mut control).await;
@@ -234,22 +233,11 @@ async fn server_tables(control: &mut Control) -> BTreeMap<TableId, TableSchema> 
     schemas.into_iter().map(|schema| (schema.id.clone(), schema)).collect()
 }
 
-/// The default character sets of the tables, which a schema does not hold.
-async fn table_charsets(conn: &mut mysql_async::Conn) -> BTreeMap<TableId, String> {
-    let statement = format!(
-        "SELECT TABLE_NAME, TABLE_COLLATION FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{DATABASE}'"
-    );
-    let rows: Vec<(String, Option<String>)> = conn.query(statement).await.expect("collations");
-    let charset = |collation: String| collation.split('_').next().unwrap_or_default().to_owned();
-    rows.into_iter().filter_map(|(table, c)| Some((TableId::new(DATABASE, table), charset(c?)))).collect()
-}
-
 /// Parses and applies a statement as the stream does.
 fn follow_one(
     text: &str,
     control: &Control,
     tables: &mut BTreeMap<TableId, TableSchema>,
-    charsets: &BTreeMap<TableId, String>,
 ) -> Result<(), String> {
     let server = control.server();
     let context = DdlContext {
@@ -277,11 +265,7 @@ fn follow_one(
                 tables.insert(create.table.clone(), made.expect("a table"));
             }
             other => {
-                let table_charset = match other {
-                    DdlStatement::AlterTable { table, .. } => charsets.get(table).map(|c| c.as_str().into()),
-                    _ => None,
-                };
-                apply_to_all(other, tables, &ApplyContext { table_charset, ..apply_context.clone() })?;
+                apply_to_all(other, tables, &apply_context)?;
             }
         }
     }
@@ -315,7 +299,7 @@ fn apply_to_all(
 /// All that must agree, in one text.
 fn describe(schema: &TableSchema) -> String {
     let key: Vec<&str> = schema.key_columns().map(|c| &*c.name).collect();
-    format!("key={key:?} {}", describe_columns(schema))
+    format!("key={key:?} {:?} {}", schema.charset, describe_columns(schema))
 }
 
 /// All but the key. Display widths of integers are the servers' own affair.

@@ -26,6 +26,7 @@ fn schema(keyed: bool) -> Arc<TableSchema> {
         columns: vec![column("id", ColumnType::Int), column("name", ColumnType::Text)],
         key: if keyed { vec![0] } else { Vec::new() },
         comment: None,
+        charset: None,
         ddl: None,
     })
 }

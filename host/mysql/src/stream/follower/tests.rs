@@ -25,6 +25,7 @@ fn options(flavour: Flavour, from: Position) -> StreamOptions {
         columns: vec![column],
         key: vec![0],
         comment: None,
+        charset: None,
         ddl: None,
     };
     StreamOptions {

@@ -46,11 +46,7 @@ pub enum Command {
     Emulator(EmulatorOptions),
     /// List every option of the pipeline file.
     #[command(after_help = "Example: sluicebox options --json")]
-    Options {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Options(OptionsOptions),
     /// Print a completion script for a shell.
     #[command(after_help = "Example: sluicebox completions bash > /etc/bash_completion.d/sluicebox")]
     Completions {
@@ -67,6 +63,17 @@ pub struct RunOptions {
     /// Least severe log level: error, warn, info, debug, trace; or a filter such as `sluicebox_engine=debug`.
     #[arg(long, env = "SLUICEBOX_LOG", default_value = "info")]
     pub log: String,
+}
+
+/// `options`.
+#[derive(Debug, Args)]
+pub struct OptionsOptions {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Print Markdown: docs/configuration.md is what this prints.
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
 }
 
 /// A command about a pipeline file.

@@ -7,6 +7,7 @@ mod commands;
 mod failure;
 mod live;
 mod logging;
+mod output;
 mod table;
 
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
         Command::Query(options) => commands::query::run(&options),
         Command::Plugin { command } => commands::plugin::run(&command),
         Command::Emulator(options) => commands::emulator::run(&options),
-        Command::Options { json } => commands::options::run(json),
+        Command::Options(options) => commands::options::run(&options),
         Command::Completions { shell } => commands::completions(shell),
     };
     match result {

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::arguments::EmulatorOptions;
 use crate::failure::Failure;
 use crate::logging;
+use crate::output::line;
 
 /// Serves until SIGINT or SIGTERM.
 pub fn run(options: &EmulatorOptions) -> Result<(), Failure> {
@@ -27,7 +28,7 @@ pub fn run(options: &EmulatorOptions) -> Result<(), Failure> {
         .context("starting the emulator")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-        println!("listening on http://{}", emulator.address());
+        line!("listening on http://{}", emulator.address());
         // Whoever started us reads this line through a pipe.
         std::io::stdout().flush().context("writing the address")?;
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }

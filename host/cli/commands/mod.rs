@@ -1,5 +1,4 @@
 //! The commands, one a file. They print facts to standard output and nothing else there.
-#![allow(clippy::print_stdout)]
 
 pub mod emulator;
 pub mod options;
@@ -18,6 +17,7 @@ use sluicebox_engine::config::{self, Loaded};
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
+use crate::output::{self, line};
 
 /// Reads a pipeline file with this process's environment.
 fn load(file: &Path) -> Result<Loaded, Failure> {
@@ -25,7 +25,7 @@ fn load(file: &Path) -> Result<Loaded, Failure> {
 }
 
 fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(value).context("printing JSON")?);
+    line!("{}", serde_json::to_string_pretty(value).context("printing JSON")?);
     Ok(())
 }
 
@@ -36,6 +36,8 @@ fn small_runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// `completions`.
 pub fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
-    clap_complete::generate(shell, &mut Arguments::command(), "sluicebox", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "sluicebox", &mut script);
+    output::print(format_args!("{}", String::from_utf8_lossy(&script)));
     Ok(())
 }

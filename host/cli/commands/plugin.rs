@@ -6,6 +6,7 @@ use sluicebox_engine::{EngineError, inspect_plugin};
 use super::print_json;
 use crate::arguments::PluginCommand;
 use crate::failure::Failure;
+use crate::output::line;
 
 /// Looks at a plugin.
 pub fn run(command: &PluginCommand) -> Result<(), Failure> {
@@ -18,15 +19,15 @@ pub fn run(command: &PluginCommand) -> Result<(), Failure> {
             "size": found.size, "sha256": found.sha256, "loads": refusal.is_none(), "reason": refusal,
         }))?;
     } else {
-        println!("world    {}", found.world.as_deref().unwrap_or("(not a plugin of this host)"));
-        println!("version  {}", found.version.as_deref().unwrap_or("-"));
-        println!("size     {} bytes", found.size);
-        println!("sha256   {}", found.sha256);
-        println!("imports  {}", list(&found.imports));
-        println!("exports  {}", list(&found.exports));
+        line!("world    {}", found.world.as_deref().unwrap_or("(not a plugin of this host)"));
+        line!("version  {}", found.version.as_deref().unwrap_or("-"));
+        line!("size     {} bytes", found.size);
+        line!("sha256   {}", found.sha256);
+        line!("imports  {}", list(&found.imports));
+        line!("exports  {}", list(&found.exports));
         match refusal {
-            None => println!("loads    yes"),
-            Some(reason) => println!("loads    no: {reason}"),
+            None => line!("loads    yes"),
+            Some(reason) => line!("loads    no: {reason}"),
         }
     }
     if refusal.is_none() { Ok(()) } else { Err(Failure::Found) }

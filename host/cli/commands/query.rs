@@ -6,6 +6,7 @@ use sluicebox_engine::{query, sink_client};
 use super::{load, print_json, small_runtime};
 use crate::arguments::QueryOptions;
 use crate::failure::Failure;
+use crate::output::line;
 use crate::table;
 
 /// Runs a statement in the sink's project.
@@ -17,9 +18,9 @@ pub fn run(options: &QueryOptions) -> Result<(), Failure> {
         return print_json(&json!({ "columns": answer.columns, "rows": answer.rows }));
     }
     if answer.columns.is_empty() {
-        println!("{}", answer.text.trim_end());
+        line!("{}", answer.text.trim_end());
     } else {
-        print!("{}", table::draw(&answer.columns, &answer.rows));
+        crate::output::print(format_args!("{}", table::draw(&answer.columns, &answer.rows)));
     }
     Ok(())
 }

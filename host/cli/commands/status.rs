@@ -7,6 +7,7 @@ use sluicebox_engine::{EngineError, Progress, now_ms};
 use super::{load, print_json};
 use crate::arguments::FileOptions;
 use crate::failure::Failure;
+use crate::output::line;
 
 /// Shows how far a pipeline is.
 pub fn run(options: &FileOptions) -> Result<(), Failure> {
@@ -17,7 +18,7 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
         if options.json {
             print_json(&json!({ "state": "never run", "state_dir": directory }))?;
         } else {
-            println!("never run: there is no state in {}", directory.display());
+            line!("never run: there is no state in {}", directory.display());
         }
         return Ok(());
     };
@@ -48,33 +49,35 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
             "counters": progress,
         }));
     }
-    println!(
+    line!(
         "{}, phase {}",
         if running { "running" } else { "stopped" },
         if progress.phase.is_empty() { "unknown" } else { &progress.phase }
     );
     match &checkpoint {
         Some(checkpoint) => {
-            println!("position    {}", checkpoint.position);
-            println!(
+            line!("position    {}", checkpoint.position);
+            line!(
                 "checkpoint  {} s ago, epoch {}",
                 (now_ms() - checkpoint.taken_at_ms).max(0) / 1000,
                 checkpoint.epoch
             );
         }
-        None => println!("no checkpoint yet"),
+        None => line!("no checkpoint yet"),
     }
-    println!(
+    line!(
         "rows        {} read by snapshot, {} from the binlog",
-        progress.snapshot_rows_total, progress.source_rows_total
+        progress.snapshot_rows_total,
+        progress.source_rows_total
     );
-    println!(
+    line!(
         "sink        {} written, {} deleted",
-        progress.sink_rows_written_total, progress.sink_rows_deleted_total
+        progress.sink_rows_written_total,
+        progress.sink_rows_deleted_total
     );
     for table in &tables {
         if table["snapshot"] == "reading" {
-            println!(
+            line!(
                 "snapshot    {}: {} of {} chunks",
                 text(&table["table"]),
                 table["chunks_delivered"],
@@ -83,7 +86,7 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
         }
     }
     for session in &sessions {
-        println!(
+        line!(
             "session     {} of {}: {}",
             session.id,
             session.target,
@@ -91,10 +94,10 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
         );
     }
     if dead_letters > 0 {
-        println!("dead letters {dead_letters}");
+        line!("dead letters {dead_letters}");
     }
     for (at, message) in errors.iter().take(5) {
-        println!("error       {} s ago: {message}", (now_ms() - at).max(0) / 1000);
+        line!("error       {} s ago: {message}", (now_ms() - at).max(0) / 1000);
     }
     Ok(())
 }

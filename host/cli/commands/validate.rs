@@ -7,6 +7,7 @@ use sluicebox_engine::plan::{Examination, examine};
 use super::{load, print_json, small_runtime};
 use crate::arguments::ValidateOptions;
 use crate::failure::Failure;
+use crate::output::line;
 
 /// Checks a pipeline file, and both ends where asked.
 pub fn run(options: &ValidateOptions) -> Result<(), Failure> {
@@ -32,9 +33,9 @@ pub fn run(options: &ValidateOptions) -> Result<(), Failure> {
             print_json(&json!({ "ok": true, "notes": notes }))?;
         } else {
             for note in &loaded.notes {
-                println!("note: {note}");
+                line!("note: {note}");
             }
-            println!("{}: the file is right; `--connect` asks both ends as well", options.file.display());
+            line!("{}: the file is right; `--connect` asks both ends as well", options.file.display());
         }
         return Ok(());
     }
@@ -43,7 +44,7 @@ pub fn run(options: &ValidateOptions) -> Result<(), Failure> {
         print_json(&json!({ "ok": examination.problems.is_empty(), "notes": notes, "plan": examination }))?;
     } else {
         for note in &loaded.notes {
-            println!("note: {note}");
+            line!("note: {note}");
         }
         show(&examination);
     }
@@ -52,36 +53,36 @@ pub fn run(options: &ValidateOptions) -> Result<(), Failure> {
 
 fn show(plan: &Examination) {
     let schemas = if plan.project_has_schemas { "with schemas" } else { "without schemas" };
-    println!("source: {}", plan.server);
-    println!("sink: project `{}`, {schemas}", plan.project);
+    line!("source: {}", plan.server);
+    line!("sink: project `{}`, {schemas}", plan.project);
     for finding in plan.findings.iter().filter(|f| !f.refuses) {
-        println!("warning: {} ({}): {}", finding.check, finding.found, finding.fix);
+        line!("warning: {} ({}): {}", finding.check, finding.found, finding.fix);
     }
     for table in &plan.tables {
-        println!("\n{}", table.table);
+        line!("\n{}", table.table);
         for guest in &table.guests {
-            println!("  plugin {guest}");
+            line!("  plugin {guest}");
         }
         for [name, from, to] in &table.columns {
-            println!("  {name}: {from} -> {to}");
+            line!("  {name}: {from} -> {to}");
         }
         if table.key.is_empty() {
-            println!("  no key: rows are appended; deletes have no effect there");
+            line!("  no key: rows are appended; deletes have no effect there");
         } else {
-            println!("  key: {}", table.key.join(", "));
+            line!("  key: {}", table.key.join(", "));
         }
         for sink in &table.sinks {
-            println!("  -> {} ({})", sink.table, sink.action);
+            line!("  -> {} ({})", sink.table, sink.action);
             for statement in &sink.statements {
-                println!("     {statement}");
+                line!("     {statement}");
             }
         }
     }
-    println!();
+    line!("");
     for problem in &plan.problems {
-        println!("problem: {problem}");
+        line!("problem: {problem}");
     }
     if plan.problems.is_empty() {
-        println!("the pipeline would start");
+        line!("the pipeline would start");
     }
 }

@@ -131,10 +131,15 @@ impl Instance {
 
     /// Waits for its end. [`Error::StillRunning`] after an hour.
     pub async fn wait(&self) -> Result<()> {
+        self.wait_at_most(PATIENCE).await
+    }
+
+    /// Waits for its end. [`Error::StillRunning`] when the pauses between the questions add up to `patience`.
+    pub async fn wait_at_most(&self, patience: Duration) -> Result<()> {
         if let Some(document) = &self.finished {
             return self.judge(document).await;
         }
-        let mut waits = Poll::new(FIRST_WAIT, LONGEST_WAIT, PATIENCE);
+        let mut waits = Poll::new(FIRST_WAIT, LONGEST_WAIT, patience);
         while !self.terminated().await? {
             let Some(wait) = waits.next() else {
                 return Err(Error::StillRunning { instance: self.id.clone(), waited: waits.waited() });

@@ -62,6 +62,7 @@ pub(crate) fn table_settings(config: &PipelineConfig, project: &Project) -> Tabl
             comments: config.source.comments,
         },
         hints: Hints::modern(project.has_schemas()),
+        deadline: config.pipeline.ddl_deadline,
     }
 }
 

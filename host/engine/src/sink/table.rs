@@ -6,8 +6,9 @@
 //! that each statement's intent and completion are recorded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sluicebox_maxcompute::{Client, Column, Hints, SessionColumn, Table, TableName, statement};
+use sluicebox_maxcompute::{Client, Column, Error, Hints, SessionColumn, Table, TableName, statement};
 use sluicebox_model::{SchemaChange, TableId, TableSchema};
 
 use super::encode::Fit;
@@ -27,6 +28,8 @@ pub struct TableSettings {
     pub policy: EvolvePolicy,
     /// Settings of each statement.
     pub hints: Hints,
+    /// How long a statement may run.
+    pub deadline: Duration,
 }
 
 /// A target's table.
@@ -229,11 +232,18 @@ impl SinkTable {
 
     async fn execute(&self, client: &Client, settings: &TableSettings, sql: &str) -> Result<(), EngineError> {
         let doing = format!("running `{}`", sql.trim_end_matches(';'));
-        client
-            .execute(sql, &settings.hints, self.name.schema.as_deref())
-            .await
-            .map_err(EngineError::sink(doing))?;
-        Ok(())
+        let run = async {
+            let instance = client.submit(sql, &settings.hints, self.name.schema.as_deref()).await?;
+            let ended = instance.wait_at_most(settings.deadline).await;
+            if let Err(Error::StillRunning { .. }) = ended
+                && let Err(error) = instance.terminate().await
+            {
+                // The next attempt describes the table before it changes anything, whatever becomes of this statement.
+                tracing::warn!(instance = instance.id(), %error, "a statement that takes too long cannot be stopped");
+            }
+            ended
+        };
+        run.await.map_err(EngineError::sink(doing))
     }
 
     async fn carry_out(

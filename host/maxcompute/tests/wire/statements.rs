@@ -1,5 +1,7 @@
 //! SQL instances, and the texts of statements.
 
+use std::time::Duration;
+
 use sluicebox_maxcompute::{Error, Hints, TableName, statement};
 
 use crate::server::{Reply, Server};
@@ -75,6 +77,18 @@ async fn a_statement_is_waited_for_and_its_failure_told() {
         matches!(&error, Error::StatementFailed { message, .. } if message.contains("Cancelled")),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_statement_is_waited_for_as_long_as_its_caller_wants() {
+    let accepted = Reply::new(201, "").with("Location", "http://x/i1");
+    let running = Reply::new(200, "<Instance><Status>Running</Status></Instance>");
+    let server = Server::replaying(vec![accepted, running]).await;
+    let (client, clock) = server.client(|_| {});
+    let instance = client.submit("drop table t", &Hints::none(), None).await.unwrap();
+    let error = instance.wait_at_most(Duration::from_millis(1_000)).await.unwrap_err();
+    assert!(matches!(&error, Error::StillRunning { instance, .. } if instance == "i1"), "{error}");
+    assert_eq!(clock.waits(), [0.1, 0.2, 0.4, 0.3]);
 }
 
 #[tokio::test]

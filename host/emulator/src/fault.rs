@@ -41,6 +41,10 @@ pub(crate) enum Fault {
     /// The table changed after the session was opened: open a new one.
     #[error("the table's schema is at version {latest}, the session's is older; open a new session")]
     SchemaModified { latest: u64 },
+    /// The slot has another server now: the same request goes there, or, when `to` is not told, the session is
+    /// to be read again first.
+    #[error("the slot has another server now")]
+    SlotMoved { to: Option<String> },
     #[error("the statement has no result to download")]
     NoResult,
     /// A statement's error, code and all.
@@ -84,6 +88,7 @@ impl Fault {
             | Self::NoResult
             | Self::Sql(_) => 400,
             Self::StatusConflict(_) => 409,
+            Self::SlotMoved { .. } => 308,
             Self::SchemaModified { .. } => 412,
             Self::Database(_) | Self::Internal(_) => 500,
         }
@@ -107,6 +112,7 @@ impl Fault {
             Self::InvalidRowRange(_) => "InvalidRowRange",
             Self::Corrupted(_) => "CorruptedDataStream",
             Self::StatusConflict(_) => "StatusConflict",
+            Self::SlotMoved { .. } => "SlotMoved",
             Self::SchemaModified { .. } => "SchemaModified",
             Self::NoResult => "InstanceTypeNotSupported",
             Self::Database(_) | Self::Internal(_) => "InternalServerError",

@@ -65,6 +65,7 @@ impl Answer {
             Fault::SchemaModified { latest } => {
                 answer.with("odps-tunnel-latest-schema-version", latest.to_string())
             }
+            Fault::SlotMoved { to: Some(server) } => answer.with("odps-tunnel-routed-server", server.clone()),
             _ => answer,
         }
     }

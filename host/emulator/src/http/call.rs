@@ -9,7 +9,7 @@ use crate::fault::Fault;
 const SERVICE_PREFIX: &str = "/api";
 
 /// One request with its whole body.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) method: Method,
     /// Path without the service prefix, still percent-encoded.

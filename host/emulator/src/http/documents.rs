@@ -213,7 +213,7 @@ pub(super) fn upsert(session: &Session, slots: u32, address: &str, now_ms: i64) 
         json!({
             "slot_id": slot.to_string(),
             "buckets": slot_buckets(slot, slots, table.bucket_count()),
-            "worker_addr": address,
+            "worker_addr": session.slot_server(slot, address),
         })
     };
     let status = match session.status_at(now_ms) {
@@ -265,7 +265,7 @@ pub(super) fn stream(session: &Session, slots: u32, address: &str) -> Json {
         "status": "normal",
         "schema_version": session.table.schema_version.to_string(),
         "quota_name": "default",
-        "slots": (0..slots).map(|slot| json!([slot.to_string(), address])).collect::<Json>(),
+        "slots": (0..slots).map(|slot| json!([slot.to_string(), session.slot_server(slot, address)])).collect::<Json>(),
     })
 }
 

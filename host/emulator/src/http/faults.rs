@@ -2,6 +2,9 @@
 //!
 //! A rule matches by method, and by what path and query contain. Of its matching requests the `nth` and the
 //! `times - 1` after it are struck. The first rule that strikes decides.
+//!
+//! A rule may also do something to the session that the struck request is about: before the work, or, when
+//! the rule lets the work be done (`after`, `drop-after`), between the work and the answer.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::route::Route;
 use crate::fault::Fault;
 use crate::store::lock;
 
@@ -31,13 +35,41 @@ pub(super) enum Strike {
     StatusAfter(u16, Vec<(String, String)>),
     /// The work begins late.
     Delay(Duration),
+    /// Only the rule's effect on the session.
+    Nothing,
 }
 
-/// A rule as it is written. Exactly one of `status`, `drop-before`, `drop-after` and `delay-ms` is given.
+/// What a rule does to the session of the struck request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Effect {
+    /// Its lifetime is over.
+    Expire,
+    /// It is not known any more.
+    Forget,
+    /// The slot of the request goes to another server, which the refused request is told.
+    MoveSlot,
+    /// The same, and the client has to find out where by reading the session.
+    MoveSlotSilently,
+}
+
+/// What is decided about a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Struck {
+    pub(super) strike: Strike,
+    pub(super) effect: Option<Effect>,
+    /// The effect comes after the work.
+    pub(super) effect_after: bool,
+}
+
+/// A rule as it is written. One of `status`, `drop-before`, `drop-after` and `delay-ms` is given, or none of
+/// them beside `session`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawRule {
     method: Option<String>,
+    /// Kind of request as the counters name it, for example `upsert-put`.
+    kind: Option<String>,
     /// Text that the path contains.
     path: Option<String>,
     /// Text that the percent-decoded query contains.
@@ -47,7 +79,7 @@ struct RawRule {
     /// Number of requests struck from there on; 0 for all.
     times: Option<u64>,
     status: Option<u16>,
-    /// With `status`: do the work first.
+    /// With `status` or `session`: do the work first.
     #[serde(default)]
     after: bool,
     /// With `status`: headers of the answer.
@@ -58,12 +90,13 @@ struct RawRule {
     #[serde(default)]
     drop_after: bool,
     delay_ms: Option<u64>,
+    session: Option<Effect>,
 }
 
 #[derive(Debug)]
 struct Rule {
     raw: RawRule,
-    strike: Strike,
+    struck_with: Struck,
     matched: u64,
     struck: u64,
 }
@@ -85,24 +118,28 @@ impl RawRule {
             (None, false, false, Some(delay)) if delay <= MAX_DELAY_MS => {
                 Strike::Delay(Duration::from_millis(delay))
             }
+            (None, false, false, None) if self.session.is_some() => Strike::Nothing,
             _ => {
                 return refuse(
-                    "a rule has one of `status` (200 to 599), `drop-before`, `drop-after`, `delay-ms` (to 600000)",
+                    "a rule has `session` or one of `status` (200 to 599), `drop-before`, `drop-after`, `delay-ms` (to 600000)",
                 );
             }
         };
         if self.nth == Some(0) {
             return refuse("`nth` counts from 1");
         }
-        Ok(Rule { raw: self, strike, matched: 0, struck: 0 })
+        let effect_after = self.after || strike == Strike::DropAfter;
+        let struck_with = Struck { strike, effect: self.session, effect_after };
+        Ok(Rule { raw: self, struck_with, matched: 0, struck: 0 })
     }
 }
 
 impl Rule {
-    fn matches(&self, method: &str, path: &str, query: &str) -> bool {
+    fn matches(&self, method: &str, kind: &str, path: &str, query: &str) -> bool {
         let contains =
             |part: &Option<String>, text: &str| part.as_ref().is_none_or(|part| text.contains(part));
         self.raw.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+            && self.raw.kind.as_ref().is_none_or(|wanted| wanted == kind)
             && contains(&self.raw.path, path)
             && contains(&self.raw.query, query)
     }
@@ -163,16 +200,18 @@ impl Faults {
     }
 
     /// What happens to this call. Every rule counts it.
-    pub(super) fn decide(&self, call: &Call) -> Option<Strike> {
+    pub(super) fn decide(&self, call: &Call) -> Option<Struck> {
         let mut rules = lock(&self.0);
         if rules.is_empty() {
             return None;
         }
         let query = super::call::percent_decode(&call.query);
+        let method = call.method.as_str();
+        let kind = Route::of(call).map_or("unknown", |route| route.kind());
         let mut decided = None;
-        for rule in rules.iter_mut().filter(|rule| rule.matches(call.method.as_str(), &call.path, &query)) {
+        for rule in rules.iter_mut().filter(|rule| rule.matches(method, kind, &call.path, &query)) {
             if rule.count() && decided.is_none() {
-                decided = Some(rule.strike.clone());
+                decided = Some(rule.struck_with.clone());
             }
         }
         decided
@@ -200,6 +239,18 @@ mod tests {
         assert_eq!(hits, [false, true, true, false, false]);
         assert_eq!(faults.decide(&put("/t/upserts?bucketid=2")), None);
         assert_eq!(faults.list()[0]["struck"], 2);
+    }
+
+    #[test]
+    fn a_rule_may_match_by_kind_and_have_an_effect_alone() {
+        let faults = Faults::default();
+        faults.add(br#"{"kind":"upsert-put","session":"expire","after":true}"#).unwrap();
+        assert_eq!(faults.decide(&put("/projects/p/tables/t?uploadid=1")), None);
+        let struck = faults.decide(&put("/projects/p/tables/t/upserts?upsertid=1")).unwrap();
+        assert_eq!(
+            struck,
+            Struck { strike: Strike::Nothing, effect: Some(Effect::Expire), effect_after: true }
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod answer;
 mod app;
 mod call;
+mod control;
 mod documents;
 mod downloads;
 mod faults;
@@ -17,7 +18,6 @@ mod sessions;
 mod signature;
 mod xml;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(crate) use signature::Credentials;
 
 use answer::Answer;
 use call::Call;
-use faults::Strike;
+use faults::{Strike, Struck};
 use listener::{CuttableListener, Peer};
 
 use crate::fault::Fault;
@@ -113,50 +113,88 @@ async fn handle(
         }
     };
     let call = Call::new(head.method, &head.uri, head.headers, body, &app.address.to_string());
-    if let Some(answer) = control(app, &call, peer.address, &request_id) {
+    if let Some(answer) = controlled(app, &call, &peer, &request_id).await {
         return answer.into_response(&request_id);
     }
-    let strike = app.faults.decide(&call);
-    let answer = match &strike {
-        Some(Strike::DropBefore) => {
-            peer.cut();
-            return Answer::empty(500).into_response(&request_id);
-        }
-        Some(Strike::Status(status, headers)) => struck(*status, headers, &request_id),
-        _ => {
-            if let Some(Strike::Delay(delay)) = &strike {
-                tokio::time::sleep(*delay).await;
-            }
-            work(&shared, call, is_data, request_id.clone()).await
-        }
-    };
+    let answer = struck_or_worked(&shared, call, is_data, &peer, &request_id).await;
     drop(permit);
-    match &strike {
-        Some(Strike::DropAfter) => {
+    answer.into_response(&request_id)
+}
+
+/// The emulator's own paths; they too may have to wait for the database.
+async fn controlled(app: &Arc<App>, call: &Call, peer: &Peer, request_id: &str) -> Option<Answer> {
+    if !control::is_own(call) {
+        return None;
+    }
+    let (app, call, address, id) = (Arc::clone(app), call.clone(), peer.address, request_id.to_owned());
+    Some(blocking(request_id, move || app.control(&call, address, &id, now_ms())).await)
+}
+
+/// Does the work of a call, unless a fault rule says otherwise.
+async fn struck_or_worked(
+    shared: &Shared,
+    call: Call,
+    is_data: bool,
+    peer: &Peer,
+    request_id: &str,
+) -> Answer {
+    let Some(struck) = shared.app.faults.decide(&call) else {
+        return work(shared, call, is_data, request_id).await;
+    };
+    if !struck.effect_after {
+        take_effect(&shared.app, &call, &struck, request_id).await;
+    }
+    match &struck.strike {
+        Strike::DropBefore => {
             peer.cut();
-            answer.into_response(&request_id)
+            return Answer::empty(500);
         }
-        Some(Strike::StatusAfter(status, headers)) => {
-            struck(*status, headers, &request_id).into_response(&request_id)
+        Strike::Status(status, headers) => return struck_answer(*status, headers, request_id),
+        Strike::Delay(delay) => tokio::time::sleep(*delay).await,
+        Strike::DropAfter | Strike::StatusAfter(..) | Strike::Nothing => {}
+    }
+    let answer = work(shared, call.clone(), is_data, request_id).await;
+    if struck.effect_after {
+        take_effect(&shared.app, &call, &struck, request_id).await;
+    }
+    match &struck.strike {
+        Strike::DropAfter => {
+            peer.cut();
+            answer
         }
-        _ => answer.into_response(&request_id),
+        Strike::StatusAfter(status, headers) => struck_answer(*status, headers, request_id),
+        Strike::DropBefore | Strike::Status(..) | Strike::Delay(_) | Strike::Nothing => answer,
     }
 }
 
+/// What a rule does to the session of a call.
+async fn take_effect(app: &Arc<App>, call: &Call, struck: &Struck, request_id: &str) {
+    let Some(effect) = struck.effect else { return };
+    let (app, call) = (Arc::clone(app), call.clone());
+    let taken = move || {
+        app.affect_session_of(&call, effect, now_ms());
+        Answer::empty(200)
+    };
+    blocking(request_id, taken).await;
+}
+
 /// Carries a call out on a blocking thread.
-async fn work(shared: &Shared, call: Call, is_data: bool, request_id: String) -> Answer {
+async fn work(shared: &Shared, call: Call, is_data: bool, request_id: &str) -> Answer {
     let _decoder = if is_data { shared.decoders.acquire().await.ok() } else { None };
     let app = Arc::clone(&shared.app);
-    let id = request_id.clone();
-    let task = tokio::task::spawn_blocking(move || app.answer(&call, &id, now_ms()));
-    task.await.unwrap_or_else(|error| {
+    let id = request_id.to_owned();
+    blocking(request_id, move || app.answer(&call, &id, now_ms())).await
+}
+
+async fn blocking(request_id: &str, work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request ended in a panic");
-        Answer::refusal(&Fault::Internal("the request ended in a panic".to_owned()), true, &request_id)
+        Answer::refusal(&Fault::Internal("the request ended in a panic".to_owned()), true, request_id)
     })
 }
 
 /// The answer that a fault rule gives.
-fn struck(status: u16, headers: &[(String, String)], request_id: &str) -> Answer {
+fn struck_answer(status: u16, headers: &[(String, String)], request_id: &str) -> Answer {
     let code = match status {
         429 => "FlowExceeded",
         503 => "ServiceUnavailable",
@@ -169,33 +207,4 @@ fn struck(status: u16, headers: &[(String, String)], request_id: &str) -> Answer
     let answer =
         if status < 300 { Answer::empty(status) } else { Answer::json(&document).with_status(status) };
     headers.iter().fold(answer, |answer, (name, value)| answer.with(name, value.clone()))
-}
-
-/// Paths of the emulator itself, unsigned, for this machine only. `/init` is what tests written for the
-/// other emulator call first.
-fn control(app: &App, call: &Call, peer: SocketAddr, request_id: &str) -> Option<Answer> {
-    let own = match call.path.as_str() {
-        "/init" => return Some(Answer::empty(200)),
-        "/emulator/faults" | "/emulator/stats" => call.path.as_str(),
-        _ => return None,
-    };
-    let refuse = |fault: Fault| Some(Answer::refusal(&fault, true, request_id));
-    if !peer.ip().to_canonical().is_loopback() {
-        return refuse(Fault::Unauthorized("control paths are open to this machine only".to_owned()));
-    }
-    match (call.method.as_str(), own) {
-        ("GET", "/emulator/stats") => {
-            Some(Answer::json(&serde_json::to_value(app.counters.read()).unwrap_or_default()))
-        }
-        ("GET", "/emulator/faults") => Some(Answer::json(&app.faults.list())),
-        ("DELETE", "/emulator/faults") => {
-            app.faults.clear();
-            Some(Answer::empty(204))
-        }
-        ("POST", "/emulator/faults") => match app.faults.add(&call.body) {
-            Ok(added) => Some(Answer::json(&serde_json::json!({ "added": added }))),
-            Err(fault) => refuse(fault),
-        },
-        _ => refuse(Fault::NoSuchPath(call.path.clone())),
-    }
 }

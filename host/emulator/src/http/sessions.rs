@@ -19,6 +19,12 @@ const MAX_SLOTS: u32 = 64;
 /// Slots of a stream session unless the client wishes others.
 const STREAM_SLOTS: u32 = 2;
 
+/// Names the server that a client believes to hold the slot.
+const ROUTED_SERVER: &str = "odps-tunnel-routed-server";
+
+/// Commit and abort go to the slot of bucket 0.
+const COMMIT_SLOT: u32 = 0;
+
 /// Blocks of an upload session are numbered below this, as at the service.
 const MAX_BLOCKS: u32 = 20_000;
 
@@ -47,11 +53,16 @@ impl App {
         match step {
             Step::Put => {
                 let bucket = self.upsert_bucket(call, &session, slots)?;
+                session.require_route(bucket % slots, call.header(ROUTED_SERVER))?;
                 self.put(call, &session, bucket, now_ms)?;
                 return Ok(Answer::empty(200));
             }
-            Step::Commit => self.commit(&session, now_ms)?,
+            Step::Commit => {
+                session.require_route(COMMIT_SLOT, call.header(ROUTED_SERVER))?;
+                self.commit(&session, now_ms)?;
+            }
             Step::Abort => {
+                session.require_route(COMMIT_SLOT, call.header(ROUTED_SERVER))?;
                 self.store.abort(&session, now_ms)?;
                 return Ok(Answer::empty(200));
             }
@@ -156,8 +167,11 @@ impl App {
                 Answer::json(&documents::stream(&session, slots, &address))
             }
         };
+        // A stream's pack is taken wherever the slot is; the answer tells where that is now.
+        let slot: u32 = call.number("slotid")?.unwrap_or(0);
+        let server = session.slot_server(slot, &address);
         // Both clients index these headers of a write without checking that they are there.
-        Ok(answer.with("odps-tunnel-routed-server", address).with("odps-tunnel-slot-num", slots.to_string()))
+        Ok(answer.with(ROUTED_SERVER, server).with("odps-tunnel-slot-num", slots.to_string()))
     }
 
     /// Opens a session that appends.

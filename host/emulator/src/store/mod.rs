@@ -20,6 +20,7 @@ mod block;
 mod catalog;
 mod change;
 mod commit;
+mod control;
 mod instance;
 mod rows;
 mod session;
@@ -28,12 +29,14 @@ mod table;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use rusqlite::Connection;
 
 pub(crate) use block::{BlockInfo, Entry, put_entry};
 pub(crate) use catalog::Catalog;
+pub(crate) use control::Chosen;
 pub(crate) use instance::Instance;
 pub(crate) use rows::{Download, RowRange};
 pub(crate) use session::{MAX_LIFETIME_HOURS, NewSession, Session, SessionKind, Status, now_ms};
@@ -74,6 +77,8 @@ pub(crate) struct Store {
     downloads: Mutex<HashMap<String, Arc<Download>>>,
     instances: Mutex<Instances>,
     counts: Mutex<HashMap<i64, rows::Count>>,
+    /// Slots moved since the start.
+    moves: AtomicU32,
     /// Written bodies are checked and not kept.
     pub(crate) discard: bool,
 }
@@ -105,6 +110,7 @@ impl Store {
             downloads: Mutex::default(),
             instances: Mutex::new(instances),
             counts: Mutex::default(),
+            moves: AtomicU32::new(0),
             discard,
         };
         store.remove_leftovers()?;

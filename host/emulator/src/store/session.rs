@@ -39,7 +39,7 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    fn number(self) -> u8 {
+    pub(super) fn number(self) -> u8 {
         match self {
             Self::Normal => 0,
             Self::Committing => 1,
@@ -79,6 +79,14 @@ struct Document {
     lifetime_ms: i64,
 }
 
+/// Where a moved slot is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placement {
+    pub(crate) server: String,
+    /// A request to the old place is not told the new one and must read the session again.
+    pub(crate) silent: bool,
+}
+
 /// An open or finished session.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -92,7 +100,10 @@ pub(crate) struct Session {
     status: AtomicU8,
     /// Held for reading while a block is stored and for writing while the session is finished, so that a
     /// block is either part of the commit or refused.
-    gate: RwLock<()>,
+    pub(super) gate: RwLock<()>,
+    /// Slots that were moved away from this server's own address. Forgotten by a restart, as all servers are
+    /// then new.
+    moved: Mutex<BTreeMap<u32, Placement>>,
     /// Blocks that discard mode took and threw away, so that an upload can still list them.
     discarded: Mutex<BTreeMap<i64, i64>>,
 }
@@ -112,6 +123,26 @@ impl Session {
 
     pub(super) fn set_status(&self, status: Status) {
         self.status.store(status.number(), Ordering::Release);
+    }
+
+    pub(super) fn place_slot(&self, slot: u32, server: String, silent: bool) {
+        super::lock(&self.moved).insert(slot, Placement { server, silent });
+    }
+
+    /// The server of a slot; `own` is this one, where slots are until they are moved.
+    pub(crate) fn slot_server(&self, slot: u32, own: &str) -> String {
+        super::lock(&self.moved).get(&slot).map_or_else(|| own.to_owned(), |placed| placed.server.clone())
+    }
+
+    /// Refuses a request that was sent to a place which the slot has left. A request that names no place is
+    /// taken anywhere.
+    pub(crate) fn require_route(&self, slot: u32, routed: Option<&str>) -> Result<(), Fault> {
+        match (super::lock(&self.moved).get(&slot), routed) {
+            (Some(placed), Some(routed)) if placed.server != routed => {
+                Err(Fault::SlotMoved { to: (!placed.silent).then(|| placed.server.clone()) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Number in the `part` column of the rows.
@@ -160,6 +191,7 @@ pub(super) fn load(connection: &Connection) -> Result<HashMap<String, Arc<Sessio
             lifetime_ms: document.lifetime_ms,
             status: AtomicU8::new(row.get(1)?),
             gate: RwLock::default(),
+            moved: Mutex::default(),
             discarded: Mutex::default(),
         };
         sessions.insert(session.id.clone(), Arc::new(session));
@@ -193,6 +225,7 @@ impl Store {
             lifetime_ms,
             status: AtomicU8::new(Status::Normal.number()),
             gate: RwLock::default(),
+            moved: Mutex::default(),
             discarded: Mutex::default(),
         });
         self.sessions_mut(|sessions| sessions.insert(id, Arc::clone(&session)));
@@ -200,7 +233,7 @@ impl Store {
         Ok(session)
     }
 
-    fn sessions_mut<T>(&self, change: impl FnOnce(&mut HashMap<String, Arc<Session>>) -> T) -> T {
+    pub(super) fn sessions_mut<T>(&self, change: impl FnOnce(&mut HashMap<String, Arc<Session>>) -> T) -> T {
         change(&mut self.sessions.write().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -337,6 +370,7 @@ mod tests {
             lifetime_ms,
             status: AtomicU8::new(0),
             gate: RwLock::default(),
+            moved: Mutex::default(),
             discarded: Mutex::default(),
         }
     }

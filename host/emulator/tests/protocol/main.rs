@@ -7,6 +7,7 @@ mod records;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod control;
 mod crash;
 mod exchanges;
 mod fixtures;

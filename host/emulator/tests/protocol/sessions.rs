@@ -6,28 +6,28 @@ use super::fixtures::read_query;
 use super::records::{Cell, DELETE, Kind, UPSERT, body, bucket_of, change, decode};
 use super::support::{Client, PROJECT, Running};
 
-const BUCKETS: u32 = 4;
+pub const BUCKETS: u32 = 4;
 
-fn delta(client: &Client, table: &str) {
+pub fn delta(client: &Client, table: &str) {
     client.run(&format!(
         "create table {table} (k bigint not null, name string, n bigint, primary key (k)) \
          tblproperties ('transactional'='true','write.bucket.num'='{BUCKETS}')"
     ));
 }
 
-fn ordinary(client: &Client, table: &str) {
+pub fn ordinary(client: &Client, table: &str) {
     client.run(&format!("create table {table} (a bigint, b string)"));
 }
 
 /// An open upsert session.
-struct Upsert<'c> {
+pub struct Upsert<'c> {
     client: &'c Client,
-    target: String,
-    id: String,
+    pub target: String,
+    pub id: String,
 }
 
 impl<'c> Upsert<'c> {
-    fn open(client: &'c Client, table: &str) -> Self {
+    pub fn open(client: &'c Client, table: &str) -> Self {
         let session = client.open(&format!("{table}/upserts?slotnum=2"));
         let id = session["id"].as_str().unwrap().to_owned();
         Self { client, target: format!("/projects/{PROJECT}/tables/{table}/upserts?upsertid={id}"), id }
@@ -35,7 +35,7 @@ impl<'c> Upsert<'c> {
 
     /// Sends rows of one key to its bucket.
     #[track_caller]
-    fn send(&self, key: i64, rows: &[Vec<Cell<'_>>]) -> super::support::Reply {
+    pub fn send(&self, key: i64, rows: &[Vec<Cell<'_>>]) -> super::support::Reply {
         self.send_to(bucket_of(key, BUCKETS), rows)
     }
 
@@ -45,11 +45,11 @@ impl<'c> Upsert<'c> {
         self.client.put(&target, &body(rows))
     }
 
-    fn commit(&self) -> super::support::Reply {
+    pub fn commit(&self) -> super::support::Reply {
         self.client.post(&self.target)
     }
 
-    fn status(&self) -> String {
+    pub fn status(&self) -> String {
         self.client.get(&self.target).ok().json()["status"].as_str().unwrap().to_owned()
     }
 
@@ -58,11 +58,11 @@ impl<'c> Upsert<'c> {
     }
 }
 
-fn row<'a>(key: i64, name: &'a str, operation: i64) -> Vec<Cell<'a>> {
+pub fn row<'a>(key: i64, name: &'a str, operation: i64) -> Vec<Cell<'a>> {
     change(&[Cell::Int(key), Cell::Text(name), Cell::Null], operation, &[])
 }
 
-fn names(client: &Client, table: &str) -> Vec<String> {
+pub fn names(client: &Client, table: &str) -> Vec<String> {
     let rows = client.run(&format!("select k, name from {table} order by k"));
     rows.into_iter().map(|row| format!("{}{}", row[0].as_ref().unwrap(), row[1].as_ref().unwrap())).collect()
 }

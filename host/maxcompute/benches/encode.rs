@@ -1,64 +1,95 @@
-//! Time of encoding one row of ten columns into a bucket's body, with its bucket hash.
+//! Rows and bytes per second that one core encodes, compresses and assigns to buckets.
 //!
-//! Run with `cargo bench -p sluicebox-maxcompute`.
+//! Run with `cargo bench -p sluicebox-maxcompute`. Each figure is the best of many short runs, since the others are
+//! those that something else on the machine interrupted. MB are millions of bytes before compression.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sluicebox_maxcompute::Compression;
 use sluicebox_maxcompute::bucket::{self, Hasher};
 use sluicebox_maxcompute::record::{Operation, RecordBody, RecordWriter};
 
-/// Rows of a body: 4 MiB are some 36000 of them.
+/// Rows of a body: 4 MiB, the usual size of a flushed bucket, are some 36000 of them.
 const ROWS: u32 = 36_000;
-/// Rows that are timed at once: few, so that some runs are not interrupted by other work of the machine.
+/// Rows that are timed at once where compression is no part of it.
 const RUN: u32 = 500;
 const ROUNDS: u32 = 10;
 
+const COMPRESSIONS: [Compression; 5] =
+    [Compression::Raw, Compression::Lz4, Compression::Snappy, Compression::Zstd, Compression::Zlib];
+
 fn main() {
-    let buckets = NonZeroU32::new(16).expect("16 is not zero");
-    let mut writer = RecordWriter::new();
-    let (mut hash_ns, mut encode_ns) = (f64::MAX, f64::MAX);
-    let mut body = RecordBody::new();
-    for _ in 0..ROUNDS {
-        body = RecordBody::with_capacity(8 << 20);
-        for run in 0..ROWS / RUN {
-            let rows = run * RUN..(run + 1) * RUN;
-            let begin = Instant::now();
-            for row in rows.clone() {
-                let sum = Hasher::Default.bigint(black_box(i64::from(row)));
-                black_box(bucket::bucket_of(sum, buckets));
-            }
-            hash_ns = hash_ns.min(per_row(begin, RUN));
-            let begin = Instant::now();
-            for row in rows {
-                body.push(encode(&mut writer, black_box(row)));
-            }
-            encode_ns = encode_ns.min(per_row(begin, RUN));
-        }
-    }
-    println!("bucket of a bigint key: {hash_ns:.1} ns");
-    println!(
-        "ten columns, {} bytes each: {encode_ns:.1} ns",
-        body.len() / usize::try_from(ROWS).unwrap_or(1)
-    );
-    let bytes = body.finish();
-    for compression in
-        [Compression::Zlib, Compression::Lz4, Compression::Snappy, Compression::Zstd, Compression::Raw]
-    {
-        let input = bytes.clone();
-        let begin = Instant::now();
-        let out = compression.compress(input);
-        let took_ns = per_row(begin, ROWS);
-        println!("{compression:?}: {took_ns:.0} ns per row, {} of {} bytes", out.len(), bytes.len());
+    hash("bucket of a bigint key", |row| Hasher::Default.bigint(i64::from(row)));
+    hash("bucket of a bigint key, legacy", |row| Hasher::Legacy.bigint(i64::from(row)));
+    let texts: Vec<String> = (0..RUN).map(|row| format!("customer-{row:016}")).collect();
+    hash("bucket of a 25-byte text key", |row| {
+        let index = usize::try_from(row % RUN).unwrap_or(0);
+        Hasher::Default.text(texts[index].as_bytes())
+    });
+    encode_only();
+    for compression in COMPRESSIONS {
+        encode_and_compress(compression);
     }
 }
 
-fn per_row(begin: Instant, rows: u32) -> f64 {
-    begin.elapsed().as_secs_f64() * 1e9 / f64::from(rows)
+fn hash(name: &str, hash: impl Fn(u32) -> i32) {
+    let buckets = NonZeroU32::new(16).expect("16 is not zero");
+    let best = best_of(ROUNDS * ROWS / RUN, || {
+        for row in 0..RUN {
+            black_box(bucket::bucket_of(hash(black_box(row)), buckets));
+        }
+    });
+    println!("{name}: {:.1} M keys/s", per_second(RUN, best) / 1e6);
+}
+
+fn encode_only() {
+    let mut writer = RecordWriter::new();
+    let mut bytes = 0;
+    let best = best_of(ROUNDS * ROWS / RUN, || {
+        let mut body = RecordBody::with_capacity(1 << 20);
+        for row in 0..RUN {
+            body.push(encode(&mut writer, black_box(row)));
+        }
+        bytes = black_box(body).len();
+    });
+    print_rate("ten columns encoded", RUN, bytes, best);
+}
+
+fn encode_and_compress(compression: Compression) {
+    let mut writer = RecordWriter::new();
+    let (mut bytes, mut sent) = (0, 0);
+    let best = best_of(ROUNDS, || {
+        let mut body = RecordBody::with_capacity(8 << 20);
+        for row in 0..ROWS {
+            body.push(encode(&mut writer, black_box(row)));
+        }
+        bytes = body.len();
+        sent = black_box(body.seal(compression)).bytes.len();
+    });
+    print_rate(&format!("ten columns encoded, {compression:?}"), ROWS, bytes, best);
+    println!("    {sent} of {bytes} bytes sent");
+}
+
+fn print_rate(name: &str, rows: u32, bytes: usize, took: Duration) {
+    let megabytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / 1e6;
+    println!("{name}: {:.0} rows/s, {:.0} MB/s", per_second(rows, took), megabytes / took.as_secs_f64());
+}
+
+fn best_of(runs: u32, mut run: impl FnMut()) -> Duration {
+    let timed = |_| {
+        let begin = Instant::now();
+        run();
+        begin.elapsed()
+    };
+    (0..runs).map(timed).min().unwrap_or(Duration::MAX)
+}
+
+fn per_second(count: u32, took: Duration) -> f64 {
+    f64::from(count) / took.as_secs_f64()
 }
 
 fn encode(writer: &mut RecordWriter, row: u32) -> sluicebox_maxcompute::record::Row<'_> {

@@ -39,7 +39,7 @@ impl fmt::Debug for Secret {
 }
 
 /// An account of the service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     access_id: String,
     access_key: Secret,
@@ -47,7 +47,7 @@ pub struct Account {
     application: Option<Application>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Application {
     access_id: String,
     access_key: Secret,
@@ -57,6 +57,11 @@ impl Account {
     /// An account with a lasting key, or, with [`Self::with_sts_token`], a temporary one.
     pub fn new(access_id: impl Into<String>, access_key: Secret) -> Self {
         Self { access_id: access_id.into(), access_key, sts_token: None, application: None }
+    }
+
+    /// The id of its access key, which is no secret.
+    pub fn access_id(&self) -> &str {
+        &self.access_id
     }
 
     /// The token that came with a temporary id and key.

@@ -10,11 +10,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use reqwest::redirect::Policy;
-use reqwest::{Method, Url};
+use reqwest::{Certificate, Method, StatusCode, Url};
 use rustls::RootCertStore;
 use tracing::{debug, warn};
 
 use crate::account::Account;
+use crate::credentials::{CredentialsProvider, FixedCredentials, Keeper};
+use crate::limits::{Limits, TableLimits};
 use crate::request::{Answered, Failure, Refusal, Request, Service};
 use crate::retry::{self, Next, Repeat, RetryLimits, Tally};
 use crate::sign::string_to_sign;
@@ -30,8 +32,8 @@ pub struct ClientOptions {
     pub tunnel_endpoint: Option<String>,
     /// The project that all calls are about.
     pub project: String,
-    /// Who asks.
-    pub account: Account,
+    /// Where the account comes from.
+    pub credentials: Arc<dyn CredentialsProvider>,
     /// The tunnel quota; the shared one when not given.
     pub quota: Option<String>,
     /// The region, such as `cn-hangzhou`. With it requests are signed by version 4, without by version 2.
@@ -44,25 +46,37 @@ pub struct ClientOptions {
     pub read_timeout: Duration,
     /// How often requests without an answer are repeated.
     pub retry: RetryLimits,
+    /// Certificates in PEM that the servers' own must be signed by, instead of the system's roots: one or many.
+    pub ca_certificates: Option<Vec<u8>>,
 }
 
 impl ClientOptions {
     /// What the official connector uses for both timeouts.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// Options with the defaults for all that is not given.
+    /// Options for one account, with the defaults for all that is not given.
     pub fn new(endpoint: impl Into<String>, project: impl Into<String>, account: Account) -> Self {
+        Self::with_credentials(endpoint, project, Arc::new(FixedCredentials::new(account)))
+    }
+
+    /// Options for an account that is loaded and renewed, with the defaults for all that is not given.
+    pub fn with_credentials(
+        endpoint: impl Into<String>,
+        project: impl Into<String>,
+        credentials: Arc<dyn CredentialsProvider>,
+    ) -> Self {
         Self {
             endpoint: endpoint.into(),
             tunnel_endpoint: None,
             project: project.into(),
-            account,
+            credentials,
             quota: None,
             region: None,
             user_agent: concat!("sluicebox-maxcompute/", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: Self::DEFAULT_TIMEOUT,
             read_timeout: Self::DEFAULT_TIMEOUT,
             retry: RetryLimits::default(),
+            ca_certificates: None,
         }
     }
 }
@@ -88,7 +102,8 @@ struct Inner {
     tunnel: Option<String>,
     /// The tunnel endpoint that the service named; forgotten when no connection to it can be made.
     found: RwLock<Option<String>>,
-    account: RwLock<Account>,
+    credentials: Keeper,
+    limits: Limits,
     timing: Arc<dyn Timing>,
 }
 
@@ -116,11 +131,12 @@ impl Client {
         if options.project.is_empty() {
             return Err(Error::Options("the project has no name".to_owned()));
         }
-        let encrypted =
-            [Some(&rest), tunnel.as_ref()].into_iter().flatten().any(|url| url.starts_with("https"));
+        let encrypted = options.ca_certificates.is_some()
+            || [Some(&rest), tunnel.as_ref()].into_iter().flatten().any(|url| url.starts_with("https"));
         let http = http_client(&options, encrypted)?;
-        let account = RwLock::new(options.account.clone());
-        let inner = Inner { http, options, rest, tunnel, found: RwLock::new(None), account, timing };
+        let credentials = Keeper::new(Arc::clone(&options.credentials));
+        let (found, limits) = (RwLock::new(None), Limits::default());
+        let inner = Inner { http, options, rest, tunnel, found, credentials, limits, timing };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -129,18 +145,24 @@ impl Client {
         &self.inner.options.project
     }
 
-    /// Replaces the account of this client and its clones, as when a temporary token was renewed.
+    /// Replaces the account of this client and its clones, as when a temporary token was renewed. The provider in the
+    /// options is asked again only when the service refuses this account.
     pub fn replace_account(&self, account: Account) {
-        *self.inner.account.write().unwrap_or_else(PoisonError::into_inner) = account;
+        self.inner.credentials.replace(account);
     }
 
     pub(crate) fn timing(&self) -> &dyn Timing {
         self.inner.timing.as_ref()
     }
 
+    /// What is counted of the table with this path.
+    pub(crate) fn limits_of(&self, path: &str) -> Arc<TableLimits> {
+        self.inner.limits.of(path, self.timing().now())
+    }
+
     /// Sends a request until it is answered with a success, or the retries are used up.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answered> {
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts::begin(self, request).await;
         loop {
             match self.attempt(request).await {
                 Ok(answered) => return Ok(answered),
@@ -208,7 +230,8 @@ impl Client {
         let options = &self.inner.options;
         let carry = u64::try_from(request.body.len() / SLOWEST_LINK).unwrap_or(u64::MAX);
         let deadline = options.connect_timeout + options.read_timeout + Duration::from_secs(carry);
-        let sending = self.prepare(base, request).send();
+        let account = self.inner.credentials.account(self.timing().now()).await.map_err(Failure::Final)?;
+        let sending = self.prepare(base, request, &account).send();
         let response = match tokio::time::timeout(deadline, sending).await {
             Ok(Ok(response)) => response,
             Ok(Err(fault)) if fault.is_builder() => {
@@ -228,7 +251,11 @@ impl Client {
         if status.is_success() {
             Ok(Answered { status: status.as_u16(), headers, body })
         } else {
-            Err(Failure::Answered(Refusal::read(&request.operation, status.as_u16(), &headers, &body)))
+            let mut refusal = Refusal::read(&request.operation, status.as_u16(), &headers, &body);
+            if status == StatusCode::UNAUTHORIZED {
+                refusal.renewed = self.inner.credentials.refused(&account, self.timing().now()).await;
+            }
+            Err(Failure::Answered(refusal))
         }
     }
 
@@ -255,7 +282,7 @@ impl Client {
     }
 
     /// Adds what all requests have, and signs.
-    fn prepare(&self, base: &str, request: &Request) -> reqwest::RequestBuilder {
+    fn prepare(&self, base: &str, request: &Request, account: &Account) -> reqwest::RequestBuilder {
         let options = &self.inner.options;
         let mut request = request.clone().query("curr_project", options.project.as_str());
         if request.service == Service::Tunnel {
@@ -269,11 +296,7 @@ impl Client {
         let query: Vec<_> = request.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let headers: Vec<_> = request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let text = string_to_sign(request.method.as_str(), &request.path, &query, &headers);
-        let proof = self.inner.account.read().unwrap_or_else(PoisonError::into_inner).headers(
-            &text,
-            options.region.as_deref(),
-            now,
-        );
+        let proof = account.headers(&text, options.region.as_deref(), now);
         let url = format!("{base}{}", request.target());
         // Proxies and servers in between may insist on a length even where there is nothing.
         let says_empty =
@@ -307,6 +330,17 @@ pub(crate) struct Again {
 }
 
 impl Attempts {
+    /// Begins, when the service does not want the table to be left alone. Later attempts wait for themselves.
+    pub(crate) async fn begin(client: &Client, request: &Request) -> Self {
+        if let Some(limits) = &request.limits {
+            let hold = limits.hold(client.timing().now(), retry::LONGEST_PAUSE);
+            if !hold.is_zero() {
+                client.timing().sleep(retry::jittered(hold, client.timing().dice())).await;
+            }
+        }
+        Self::default()
+    }
+
     /// Whether an attempt that failed may have arrived, or may still do so.
     pub(crate) fn echo_possible(&self) -> bool {
         self.echo
@@ -339,6 +373,9 @@ impl Attempts {
                     }
                     Failure::Broken { .. } | Failure::Final(_) => (None, None),
                 };
+                if let (true, Some(limits)) = (outcome.is_throttled(), &request.limits) {
+                    limits.throttled(client.timing().now(), wait);
+                }
                 let error = failure.into_error(&request.operation);
                 let wait_ms = wait.as_millis();
                 warn!(operation = %request.operation, %error, wait_ms, "request failed, repeating");
@@ -375,6 +412,9 @@ fn http_client(options: &ClientOptions, encrypted: bool) -> Result<reqwest::Clie
     if encrypted {
         // reqwest takes the process's provider; another part of the program may have chosen one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        if let Some(pem) = &options.ca_certificates {
+            builder = builder.tls_certs_only(authorities(pem)?);
+        }
     } else {
         // No certificate is ever checked, so the system's are not read: hosts without any can run, and start fast.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -386,6 +426,12 @@ fn http_client(options: &ClientOptions, encrypted: bool) -> Result<reqwest::Clie
         builder = builder.tls_backend_preconfigured(tls);
     }
     builder.build().map_err(|fault| Error::Options(format!("no HTTP client: {fault}")))
+}
+
+fn authorities(pem: &[u8]) -> Result<Vec<Certificate>> {
+    let fault = |why: String| Error::Options(format!("the CA certificates cannot be read: {why}"));
+    let authorities = Certificate::from_pem_bundle(pem).map_err(|error| fault(error.to_string()))?;
+    if authorities.is_empty() { Err(fault("no certificate in PEM".to_owned())) } else { Ok(authorities) }
 }
 
 impl Request {

@@ -43,6 +43,14 @@ impl Compression {
         }
     }
 
+    /// The value of `Content-Encoding` for bodies of Arrow batches, where LZ4 has a name of its own.
+    pub const fn arrow_content_encoding(self) -> Option<&'static str> {
+        match self {
+            Self::Lz4 => Some("x-odps-lz4-frame"),
+            other => other.content_encoding(),
+        }
+    }
+
     /// The reverse of [`Self::content_encoding`]; `None` for an encoding that this crate does not know.
     pub fn from_content_encoding(name: Option<&str>) -> Option<Self> {
         match name.map(str::trim) {

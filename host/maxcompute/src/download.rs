@@ -43,6 +43,7 @@ impl DownloadSession {
     /// Opens a session on an ordinary table, or on one partition of it.
     pub async fn of_table(client: &Client, table: &TableName, partition: Option<&str>) -> Result<Self> {
         let path = table.tunnel_path(client.project_name());
+        client.limits_of(&path).download(client.timing()).await;
         Self::open(client, path, partition, format!("table `{table}`"), false).await
     }
 

@@ -31,19 +31,32 @@
 //! # }
 //! ```
 //!
-//! Requests are repeated by one policy, in the module `retry`; what cannot be cured by it comes out as [`Error`],
-//! whose variants say what can. TLS is rustls with the system's certificates; proxies are taken from the environment
-//! (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+//! What stands behind every call:
+//!
+//! - **Accounts** are fixed, or come from the environment, a file or a command and are renewed before they expire:
+//!   [`CredentialsProvider`]. With a region in the options requests are signed by version 4, else by version 2.
+//! - **Endpoints**: the tunnel is asked for once unless it is configured. TLS is rustls with the system's certificates
+//!   or those in [`ClientOptions::ca_certificates`]; proxies are taken from the environment (`HTTPS_PROXY`, `HTTP_PROXY`,
+//!   `NO_PROXY`).
+//! - **Retries** follow one policy, in the module `retry`; what it cannot cure comes out as [`Error`], whose variants say
+//!   what can. A request that would take effect twice is sent again only when it certainly has not taken effect.
+//! - **Limits** of the service (sessions, commits and blocks of a table) are waited for before a request is sent, in
+//!   the module `limits`, and a table that is throttled is left alone by all requests.
+//! - **Schema changes** can be asked for again: [`Client::alter_table`] issues what the table lacks.
 //!
 //! The encodings are pinned by tests to bytes recorded from the official clients.
 
 mod account;
+mod alter;
 pub mod bucket;
 mod client;
+mod columnar;
 mod compression;
+mod credentials;
 mod csv;
 mod download;
 mod error;
+mod limits;
 mod project;
 pub mod record;
 mod request;
@@ -60,8 +73,14 @@ mod upsert;
 mod xml;
 
 pub use account::{Account, Secret};
+pub use alter::TableChange;
 pub use client::{Client, ClientOptions};
+pub use columnar::{ArrowBody, arrow_schema};
 pub use compression::Compression;
+pub use credentials::{
+    CommandCredentials, Credentials, CredentialsProvider, EnvironmentCredentials, FileCredentials,
+    FixedCredentials, Loading,
+};
 pub use download::DownloadSession;
 pub use error::{Answer, Error, Result};
 pub use project::Project;
@@ -72,5 +91,5 @@ pub use sql::{Hints, Instance, QueryResult};
 pub use table::{Column, Table, TableName, TableSummary};
 pub use timing::{SystemTiming, Timing};
 pub use types::{DataType, StructField, UnknownType};
-pub use upload::{MAX_BLOCKS, UploadSession};
-pub use upsert::{Stored, UpsertSession};
+pub use upload::{MAX_BLOCKS, UploadOptions, UploadSession};
+pub use upsert::{Stored, UpsertOptions, UpsertSession};

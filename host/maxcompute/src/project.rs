@@ -55,6 +55,14 @@ impl Client {
         })
     }
 
+    /// Names of the project's schemas.
+    pub async fn schemas(&self) -> Result<Vec<String>> {
+        let path = ["projects", self.project_name(), "schemas"];
+        let request = Request::rest(Method::GET, &path, "list schemas".to_owned());
+        let schemas = self.list(&request, "Schema").await?;
+        Ok(schemas.iter().map(|schema| schema.text_of("Name").to_owned()).collect())
+    }
+
     /// Whether the project has a schema of this name.
     pub async fn schema_exists(&self, schema: &str) -> Result<bool> {
         let path = ["projects", self.project_name(), "schemas", schema];

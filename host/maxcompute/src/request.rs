@@ -1,5 +1,6 @@
 //! One request as this crate thinks of it, before it is signed and sent; and the answers' error documents.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
+use crate::limits::TableLimits;
 use crate::retry::{Outcome, Repeat};
 use crate::xml::Element;
 use crate::{Answer, Error};
@@ -40,6 +42,8 @@ pub(crate) struct Request {
     pub(crate) repeat: Repeat,
     /// Answers with more bytes are refused.
     pub(crate) answer_limit: usize,
+    /// The limits of the table that it is about, where it moves rows.
+    pub(crate) limits: Option<Arc<TableLimits>>,
 }
 
 impl Request {
@@ -67,7 +71,14 @@ impl Request {
             body: Bytes::new(),
             repeat: Repeat::Harmless,
             answer_limit: ANSWER_LIMIT,
+            limits: None,
         }
+    }
+
+    /// Says which table's limits count.
+    pub(crate) fn of_table(mut self, limits: &Arc<TableLimits>) -> Self {
+        self.limits = Some(Arc::clone(limits));
+        self
     }
 
     pub(crate) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -167,6 +178,8 @@ pub(crate) struct Refusal {
     pub(crate) retry_after: Option<Duration>,
     /// The new place of a slot.
     pub(crate) routed_server: Option<String>,
+    /// Whether there is another account to sign with than the one that was refused.
+    pub(crate) renewed: bool,
 }
 
 /// Longest pause that a tunnel's answer may ask for with `HoldClientMillis`, as in the Java client.
@@ -190,6 +203,7 @@ impl Failure {
                 status: refusal.answer.status,
                 throttled: THROTTLED.contains(&refusal.answer.code.as_str()),
                 retry_after: refusal.retry_after,
+                renewed: refusal.renewed,
             }),
             Self::Final(_) => None,
         }
@@ -227,6 +241,7 @@ impl Refusal {
             answer: Box::new(answer),
             retry_after: asked.max(hold),
             routed_server: header("odps-tunnel-routed-server").filter(|server| !server.is_empty()),
+            renewed: false,
         }
     }
 

@@ -5,8 +5,9 @@
 //! the first one left (a bucket's rows carry whole keyed operations, a block has a number, a commit is idempotent).
 //!
 //! The second: the rhythm follows what failed. No answer: the caller's `times` and `wait`. A fault of the service:
-//! 1, 2, 4 .. 64 s, as the official clients do. Throttling: as the service asks, within a patience. A moved slot: at
-//! once, since the new place is known.
+//! 1, 2, 4 .. 64 s, as the official clients do. Throttling (429, 503, a code that says so): as the service asks, within a
+//! patience, and new requests to the same table wait with it. A moved slot: at
+//! once, since the new place is known. A refused account that was renewed meanwhile: at once, one time.
 //!
 //! [`decide`] has no clock and no dice: the same arguments give the same answer.
 
@@ -33,10 +34,14 @@ const FAULT_TIMES: u32 = 7;
 /// Times that a slot may move under one request. The service moves slots for minutes at most; beyond this the
 /// session is in trouble that repeating does not cure.
 const MOVE_TIMES: u32 = 10;
+/// Times that one request is signed again with a renewed account: a second refusal has another reason.
+const RENEWAL_TIMES: u32 = 1;
 /// Waiting for a throttling service, per request. Long enough for its quota windows (5 minutes) to pass.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Waiting until a statement is accepted, as in the Java client.
 const STATEMENT_PATIENCE: Duration = Duration::from_secs(180);
+/// Longest time that the requests to a table are held back because one of them was throttled.
+pub(crate) const LONGEST_PAUSE: Duration = PATIENCE;
 /// Longest step of the doubling waits.
 const LONGEST_STEP: Duration = Duration::from_secs(64);
 /// Part of a wait that chance adds, so that many writers do not come back at the same moment.
@@ -66,10 +71,20 @@ pub(crate) enum Outcome {
         throttled: bool,
         /// How long the service wants to be left alone.
         retry_after: Option<Duration>,
+        /// Whether the account that it did not accept has been replaced since.
+        renewed: bool,
     },
 }
 
 impl Outcome {
+    /// Whether the service asks for less traffic.
+    pub(crate) const fn is_throttled(self) -> bool {
+        match self {
+            Self::NotSent | Self::NoAnswer => false,
+            Self::Answered { status, throttled, .. } => throttled || matches!(status, 429 | 503),
+        }
+    }
+
     /// Whether the request may still reach the one who carries it out, or has reached him unnoticed: he has not
     /// answered, or only a gateway before him has, or he has given up waiting for the rest of it.
     pub(crate) const fn leaves_echo(self) -> bool {
@@ -86,10 +101,12 @@ impl Outcome {
 pub(crate) struct Tally {
     /// Attempts without an answer.
     pub(crate) unanswered: u32,
-    /// Answers with 5xx.
+    /// Answers with 5xx other than 503.
     pub(crate) faults: u32,
     /// Answers with 308.
     pub(crate) moves: u32,
+    /// Answers with 401 after which the account was another one.
+    pub(crate) renewals: u32,
     /// Answers that asked for less traffic.
     pub(crate) throttles: u32,
     /// Time waited for throttling.
@@ -123,6 +140,10 @@ pub(crate) fn decide(
         | Outcome::Answered { throttled: true, retry_after, .. } => {
             throttle(repeat, retry_after, tally, dice)
         }
+        // Refused before anything was carried out, statements included.
+        Outcome::Answered { status: 401, renewed: true, .. } => {
+            again(&mut tally.renewals, RENEWAL_TIMES, Duration::ZERO)
+        }
         Outcome::Answered { status: 409, retry_after: Some(wait), .. } if unsafe_to_repeat => {
             throttle(repeat, Some(wait), tally, dice)
         }
@@ -131,6 +152,9 @@ pub(crate) fn decide(
             again(&mut tally.moves, MOVE_TIMES, jittered(wait, dice))
         }
         Outcome::Answered { status: 408 | 500..=599, .. } if unsafe_to_repeat => Next::Stop,
+        Outcome::Answered { status: 503, retry_after, .. } if limits.times > 0 => {
+            throttle(repeat, retry_after, tally, dice)
+        }
         Outcome::Answered { status: 408 | 500..=599, retry_after, .. } => {
             let times = if limits.times == 0 { 0 } else { FAULT_TIMES };
             let wait = doubling(tally.faults).max(retry_after.unwrap_or_default().min(LONGEST_STEP));
@@ -169,7 +193,7 @@ fn doubling(step: u32) -> Duration {
 }
 
 /// Never shorter than `wait`, so that a `Retry-After` is kept.
-fn jittered(wait: Duration, dice: f64) -> Duration {
+pub(crate) fn jittered(wait: Duration, dice: f64) -> Duration {
     wait.mul_f64(1.0 + JITTER * dice.clamp(0.0, 1.0))
 }
 
@@ -216,7 +240,7 @@ mod tests {
     const LIMITS: RetryLimits = RetryLimits { times: 2, wait: Duration::from_secs(5) };
 
     fn answered(status: u16) -> Outcome {
-        Outcome::Answered { status, throttled: false, retry_after: None }
+        Outcome::Answered { status, throttled: false, retry_after: None, renewed: false }
     }
 
     /// Waits in seconds until the request is given up; the outcome is always the same.
@@ -232,17 +256,21 @@ mod tests {
 
     #[test]
     fn each_failure_has_its_own_rhythm_and_its_own_end() {
-        let throttled = Outcome::Answered { status: 400, throttled: true, retry_after: None };
+        let throttled = Outcome::Answered { status: 400, throttled: true, retry_after: None, renewed: false };
+        let renewed = Outcome::Answered { status: 401, throttled: false, retry_after: None, renewed: true };
         let cases = [
             ("not sent", Outcome::NotSent, vec![5, 5]),
             ("no answer", Outcome::NoAnswer, vec![5, 5]),
             ("fault", answered(500), vec![1, 2, 4, 8, 16, 32, 64]),
+            ("unavailable", answered(503), vec![1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 64, 64, 64, 64]),
             ("gateway", answered(504), vec![1, 2, 4, 8, 16, 32, 64]),
             ("timeout", answered(408), vec![1, 2, 4, 8, 16, 32, 64]),
             ("moved", answered(308), vec![0, 1, 2, 4, 8, 16, 32, 64, 64, 64]),
             ("throttled", answered(429), vec![1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 64, 64, 64, 64]),
             ("by code", throttled, vec![1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 64, 64, 64, 64]),
             ("rejected", answered(400), vec![]),
+            ("refused", answered(401), vec![]),
+            ("refused, and the account renewed", renewed, vec![0]),
             ("not found", answered(404), vec![]),
             ("conflict", answered(409), vec![]),
             ("redirect", answered(302), vec![]),
@@ -266,8 +294,12 @@ mod tests {
         for (name, outcome, want) in cases {
             assert_eq!(waits(LIMITS, Repeat::RunsAgain, outcome).len(), want, "{name}");
         }
-        let busy =
-            Outcome::Answered { status: 409, throttled: false, retry_after: Some(Duration::from_secs(60)) };
+        let busy = Outcome::Answered {
+            status: 409,
+            throttled: false,
+            retry_after: Some(Duration::from_secs(60)),
+            renewed: false,
+        };
         assert_eq!(waits(LIMITS, Repeat::RunsAgain, busy), [60, 60, 60]);
         assert!(waits(LIMITS, Repeat::Harmless, busy).is_empty());
     }
@@ -283,7 +315,8 @@ mod tests {
     #[test]
     fn a_longer_pause_than_the_patience_ends_it_at_once() {
         let hour = Duration::from_secs(3600);
-        let outcome = Outcome::Answered { status: 429, throttled: false, retry_after: Some(hour) };
+        let outcome =
+            Outcome::Answered { status: 429, throttled: false, retry_after: Some(hour), renewed: false };
         assert!(waits(LIMITS, Repeat::Harmless, outcome).is_empty());
     }
 

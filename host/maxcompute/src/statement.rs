@@ -152,17 +152,19 @@ pub fn quoted(name: &str) -> String {
 pub fn literal(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('\'');
-    for character in text.chars() {
-        match character {
-            '\'' | '\\' => literal.extend(['\\', character]),
-            '\n' | '\t' => literal.push(character),
-            // Left out: XML 1.0 cannot carry them.
-            control if control.is_control() => {}
-            other => literal.push(other),
+    for character in carried(text).chars() {
+        if matches!(character, '\'' | '\\') {
+            literal.push('\\');
         }
+        literal.push(character);
     }
     literal.push('\'');
     literal
+}
+
+/// What of a text a statement can carry: all but control characters, which XML 1.0 has no form for.
+pub(crate) fn carried(text: &str) -> String {
+    text.chars().filter(|character| matches!(character, '\n' | '\t') || !character.is_control()).collect()
 }
 
 fn column_definition(column: &Column, not_null: bool) -> String {

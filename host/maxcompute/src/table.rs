@@ -121,26 +121,47 @@ impl Client {
 
     /// Lists the tables of the project, or of one schema of it.
     pub async fn tables(&self, schema: Option<&str>) -> Result<Vec<TableSummary>> {
-        let mut tables = Vec::new();
+        let path = ["projects", self.project_name(), "tables"];
+        let request =
+            Request::rest(Method::GET, &path, "list tables".to_owned()).query_if("curr_schema", schema);
+        let summary = |table: Element| TableSummary {
+            name: table.text_of("Name").to_owned(),
+            kind: table.text_of("Type").to_owned(),
+        };
+        Ok(self.list(&request, "Table").await?.into_iter().map(summary).collect())
+    }
+
+    /// Lists the partitions of a table, each as pairs of partition column and value in key order.
+    pub async fn partitions(&self, table: &TableName) -> Result<Vec<Vec<(String, String)>>> {
+        let request = self.table_request(table, "list partitions of").query("partitions", "");
+        let values = |partition: Element| {
+            let pair = |column: &Element| {
+                let part = |name| column.attribute(name).unwrap_or_default().to_owned();
+                (part("Name"), part("Value"))
+            };
+            partition.children("Column").map(pair).collect()
+        };
+        Ok(self.list(&request, "Partition").await?.into_iter().map(values).collect())
+    }
+
+    /// Reads all pages of a list.
+    pub(crate) async fn list(&self, request: &Request, item: &str) -> Result<Vec<Element>> {
+        let mut items = Vec::new();
         let mut marker = String::new();
         for _ in 0..MAX_PAGES {
-            let path = ["projects", self.project_name(), "tables"];
-            let request = Request::rest(Method::GET, &path, "list tables".to_owned())
+            let request = request
+                .clone()
                 .query("expectmarker", "true")
                 .query("maxitems", PAGE_ITEMS)
-                .query_if("marker", Some(marker.as_str()).filter(|marker| !marker.is_empty()))
-                .query_if("curr_schema", schema);
+                .query_if("marker", Some(marker.as_str()).filter(|marker| !marker.is_empty()));
             let page = self.send(&request).await?.xml(&request.operation)?;
-            tables.extend(page.children("Table").map(|table| TableSummary {
-                name: table.text_of("Name").to_owned(),
-                kind: table.text_of("Type").to_owned(),
-            }));
+            items.extend(page.children(item).cloned());
             marker = page.text_of("Marker").to_owned();
             if marker.is_empty() {
-                return Ok(tables);
+                return Ok(items);
             }
         }
-        Err(Error::malformed("list tables", "a list without an end"))
+        Err(Error::malformed(&request.operation, "a list without an end"))
     }
 
     fn table_request(&self, table: &TableName, what: &str) -> Request {

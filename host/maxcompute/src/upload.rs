@@ -7,15 +7,39 @@
 //! A crash around the commit must not append twice: keep the id before committing, and ask for the
 //! [`status`](UploadSession::status) afterwards. [`SessionState::Committed`] is done, [`SessionState::Normal`] was not committed,
 //! [`SessionState::Gone`] cannot be known.
+//!
+//! ```no_run
+//! use sluicebox_maxcompute::record::{RecordBody, RecordWriter};
+//! use sluicebox_maxcompute::{Client, Compression, Result, TableName, UploadSession};
+//!
+//! # async fn example(client: Client) -> Result<()> {
+//! // One row for the ordinary table `visits (at BIGINT, page STRING)`.
+//! let session = UploadSession::create(&client, &TableName::new(None, "visits"), None).await?;
+//! let mut writer = RecordWriter::new();
+//! let mut record = writer.record();
+//! record.bigint(0, 1_709_985_600);
+//! record.text(1, b"/index.html");
+//! let mut body = RecordBody::new();
+//! body.push(record.end());
+//! let block = session.claim_block().expect("a new session has blocks left");
+//! session.put_block(block, &body.seal(Compression::Zlib)).await?;
+//! session.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use reqwest::Method;
 use serde::Deserialize;
 use tracing::debug;
 
 use crate::client::Client;
+use crate::columnar::ArrowBody;
+use crate::limits::TableLimits;
 use crate::record::Body;
 use crate::request::Request;
 use crate::retry::Poll;
@@ -36,6 +60,18 @@ const STATUS_CONFLICT: &str = "StatusConflict";
 /// Bytes of one value that the service takes when the session document does not say: 8 MiB.
 const MAX_FIELD_SIZE: u64 = 8 << 20;
 
+/// How long the service keeps an upload session.
+const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// How an upload session is created.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UploadOptions {
+    /// The commit replaces what the table, or the partition, holds, instead of adding to it.
+    pub overwrite: bool,
+    /// The partition is created when it does not exist.
+    pub create_partition: bool,
+}
+
 /// An open upload session. A handle: clones share what is known of it.
 #[derive(Debug, Clone)]
 pub struct UploadSession {
@@ -50,6 +86,10 @@ struct Inner {
     columns: Vec<SessionColumn>,
     max_field_size: u64,
     state: RwLock<SessionState>,
+    /// The next block that nobody has claimed.
+    next_block: AtomicU32,
+    /// When this handle's client created it, or found it.
+    opened: SystemTime,
 }
 
 #[derive(Debug, Clone)]
@@ -57,13 +97,29 @@ struct Target {
     table: TableName,
     partition: Option<String>,
     path: String,
+    limits: Arc<TableLimits>,
 }
 
 impl UploadSession {
     /// Opens a session on a table, or on one partition of it (`ds=20240309,hh=01`), which must exist.
     pub async fn create(client: &Client, table: &TableName, partition: Option<&str>) -> Result<Self> {
+        Self::create_with(client, table, partition, UploadOptions::default()).await
+    }
+
+    /// Opens a session that overwrites, or that creates its partition.
+    pub async fn create_with(
+        client: &Client,
+        table: &TableName,
+        partition: Option<&str>,
+        options: UploadOptions,
+    ) -> Result<Self> {
         let target = Target::new(client, table, partition);
-        let request = target.request(Method::POST, "create upload session of").query("uploads", "");
+        target.limits.session(client.timing()).await;
+        let request = target
+            .request(Method::POST, "create upload session of")
+            .query("uploads", "")
+            .query_if("overwrite", options.overwrite.then_some("true"))
+            .query_if("create_partition", options.create_partition.then_some("true"));
         let document: Document = client.send(&request).await?.json(&request.operation)?;
         Self::open(client, target, document, &request.operation)
     }
@@ -90,6 +146,8 @@ impl UploadSession {
             columns: document.schema.columns(operation)?,
             max_field_size: document.max_field_size.unwrap_or(MAX_FIELD_SIZE),
             state: RwLock::new(state),
+            next_block: AtomicU32::new(first_free_block(&document.uploaded_block_list)),
+            opened: client.timing().now(),
         };
         debug!(session = %inner.id, table = %inner.target.table, "upload session open");
         Ok(Self { inner: Arc::new(inner) })
@@ -113,6 +171,19 @@ impl UploadSession {
     /// Bytes of one value at most.
     pub fn max_field_size(&self) -> u64 {
         self.inner.max_field_size
+    }
+
+    /// Until when it can be committed, as far as this handle knows: 24 hours after it was created, or, for one that was
+    /// attached, at the latest.
+    pub fn expires(&self) -> SystemTime {
+        self.inner.opened + LIFETIME
+    }
+
+    /// A block number that no other clone of this handle gets, and that was not stored when it was opened; `None` when
+    /// the session has no more, which is the time to commit it and to open another one.
+    pub fn claim_block(&self) -> Option<u32> {
+        let next = |block: u32| (block < MAX_BLOCKS).then(|| block + 1);
+        self.inner.next_block.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
     }
 
     /// The state as of the last answer about the session as a whole.
@@ -142,21 +213,39 @@ impl UploadSession {
     /// Stores a block. When it returns the block is stored, not visible; a block with this number is replaced.
     /// `block` must be below [`MAX_BLOCKS`].
     pub async fn put_block(&self, block: u32, body: &Body) -> Result<()> {
+        let request = self.block_request(block, &body.bytes, body.compression.content_encoding())?;
+        self.write(&request).await
+    }
+
+    /// Stores a block of Arrow record batches; else as [`Self::put_block`]. A session may have blocks of both kinds.
+    pub async fn put_arrow_block(&self, block: u32, body: &ArrowBody) -> Result<()> {
+        let encoding = body.compression().arrow_content_encoding();
+        let request = self.block_request(block, body.bytes(), encoding)?.query("arrow", "");
+        self.write(&request).await
+    }
+
+    async fn write(&self, request: &Request) -> Result<()> {
+        let _writing = self.inner.target.limits.block().await;
+        self.inner.client.send(request).await.map(|_| ())
+    }
+
+    fn block_request(&self, block: u32, bytes: &Bytes, encoding: Option<&'static str>) -> Result<Request> {
         if block >= MAX_BLOCKS {
             return Err(Error::Options(format!("block {block} of {MAX_BLOCKS}")));
         }
         let target = &self.inner.target;
         let operation = format!("write a block of `{}`", target.table);
         let mut request = Request::tunnel(Method::PUT, target.path.clone(), operation, true)
+            .of_table(&target.limits)
             .query("uploadid", self.inner.id.as_str())
             .query("blockid", block.to_string())
             .query_if("partition", target.partition.as_deref())
             .header("content-type", "application/octet-stream");
-        if let Some(encoding) = body.compression.content_encoding() {
+        if let Some(encoding) = encoding {
             request = request.header("content-encoding", encoding);
         }
-        request.body = body.bytes.clone();
-        self.inner.client.send(&request).await.map(|_| ())
+        request.body = bytes.clone();
+        Ok(request)
     }
 
     /// Makes all stored blocks visible at once, and waits for it. A session that is committed already stays so.
@@ -164,6 +253,7 @@ impl UploadSession {
     /// which says nothing about its rows.
     pub async fn commit(&self) -> Result<()> {
         let mut waits = Poll::new(COMMIT_FIRST_WAIT, COMMIT_LONGEST_WAIT, COMMIT_PATIENCE);
+        let _committing = self.inner.target.limits.commit(self.inner.client.timing()).await;
         loop {
             match self.commit_once().await? {
                 SessionState::Committed => return Ok(()),
@@ -216,12 +306,14 @@ impl UploadSession {
 impl Target {
     fn new(client: &Client, table: &TableName, partition: Option<&str>) -> Self {
         let path = table.tunnel_path(client.project_name());
-        Self { table: table.clone(), partition: partition.map(str::to_owned), path }
+        let limits = client.limits_of(&path);
+        Self { table: table.clone(), partition: partition.map(str::to_owned), path, limits }
     }
 
     fn request(&self, method: Method, what: &str) -> Request {
         let operation = format!("{what} `{}`", self.table);
         Request::tunnel(method, self.path.clone(), operation, false)
+            .of_table(&self.limits)
             .query_if("partition", self.partition.as_deref())
     }
 }
@@ -237,6 +329,11 @@ struct Document {
     max_field_size: Option<u64>,
     #[serde(default)]
     uploaded_block_list: Vec<RawBlock>,
+}
+
+/// Behind all blocks that are stored.
+fn first_free_block(stored: &[RawBlock]) -> u32 {
+    stored.iter().map(|block| block.block_id.saturating_add(1)).max().unwrap_or(0)
 }
 
 #[derive(Debug, Deserialize)]

@@ -13,7 +13,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -21,6 +21,7 @@ use tracing::debug;
 
 use crate::bucket::Hasher;
 use crate::client::{Attempts, Client};
+use crate::limits::TableLimits;
 use crate::record::Body;
 use crate::request::{Request, path_of};
 use crate::retry::Poll;
@@ -35,8 +36,26 @@ const COMMIT_LONGEST_WAIT: Duration = Duration::from_secs(16);
 /// All waits of a commit together, as in the Java client.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(120);
 
-/// Names of slots asked for at creation. It is a wish; one is what the official clients ask for.
-const SLOT_WISH: &str = "1";
+/// How long the service keeps a session when nothing else is asked for.
+const DEFAULT_LIFETIME_HOURS: u32 = 24;
+/// Pause between two readings of a session that is kept alive, as in the official clients: slots move rarely, and a
+/// moved one that is written to says so itself.
+const RELOAD_PAUSE: Duration = Duration::from_secs(30);
+
+/// How an upsert session is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpsertOptions {
+    /// Slots, that is workers, to spread the buckets over. It is a wish; one is what the official clients ask for.
+    pub slots: u32,
+    /// Hours after which the service drops the session, 1 to 24; 24 when not given.
+    pub lifetime_hours: Option<u32>,
+}
+
+impl Default for UpsertOptions {
+    fn default() -> Self {
+        Self { slots: 1, lifetime_hours: None }
+    }
+}
 
 /// What became of the rows of a bucket that were stored.
 #[must_use = "after `EchoPossible` no newer rows of the bucket may go into the session"]
@@ -64,6 +83,8 @@ struct Inner {
     hasher: Hasher,
     partial_update: bool,
     buckets: NonZeroU32,
+    /// When it ends, as far as is known.
+    expires: SystemTime,
     /// Where the buckets are, and the state, as of the last answer.
     live: RwLock<Live>,
 }
@@ -73,6 +94,7 @@ struct Target {
     table: TableName,
     partition: Option<String>,
     path: String,
+    limits: Arc<TableLimits>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,10 +113,29 @@ struct Slot {
 impl UpsertSession {
     /// Opens a session on a Delta table, or on one partition of it (`ds=20240309,hh=01`), which must exist.
     pub async fn create(client: &Client, table: &TableName, partition: Option<&str>) -> Result<Self> {
+        Self::create_with(client, table, partition, UpsertOptions::default()).await
+    }
+
+    /// Opens a session with a lifetime, or over more slots. [`Error::Options`] for a lifetime out of range.
+    pub async fn create_with(
+        client: &Client,
+        table: &TableName,
+        partition: Option<&str>,
+        options: UpsertOptions,
+    ) -> Result<Self> {
+        let hours = options.lifetime_hours.unwrap_or(DEFAULT_LIFETIME_HOURS);
+        if !(1..=DEFAULT_LIFETIME_HOURS).contains(&hours) {
+            return Err(Error::Options(format!("an upsert session lives 1 to 24 hours, not {hours}")));
+        }
         let target = Target::new(client, table, partition);
-        let request = target.request(Method::POST, "create upsert session of").query("slotnum", SLOT_WISH);
+        target.limits.session(client.timing()).await;
+        let lifetime = options.lifetime_hours.map(|hours| hours.to_string());
+        let request = target
+            .request(Method::POST, "create upsert session of")
+            .query("slotnum", options.slots.max(1).to_string())
+            .query_if("lifecycle", lifetime.as_deref());
         let document: Document = client.send(&request).await?.json(&request.operation)?;
-        Self::open(client, target, document, &request.operation)
+        Self::open(client, target, document, hours, &request.operation)
     }
 
     /// Opens a handle of a session that exists. Fails with [`Error::SessionGone`] when it does not.
@@ -107,10 +148,16 @@ impl UpsertSession {
         let target = Target::new(client, table, partition);
         let request = target.request(Method::GET, "read upsert session of").query("upsertid", id);
         let document: Document = client.send(&request).await?.json(&request.operation)?;
-        Self::open(client, target, document, &request.operation)
+        Self::open(client, target, document, DEFAULT_LIFETIME_HOURS, &request.operation)
     }
 
-    fn open(client: &Client, target: Target, document: Document, operation: &str) -> Result<Self> {
+    fn open(
+        client: &Client,
+        target: Target,
+        document: Document,
+        hours: u32,
+        operation: &str,
+    ) -> Result<Self> {
         let live = document.live(operation)?;
         let hasher = Hasher::from_name(&document.hasher).ok_or_else(|| {
             Error::malformed(operation, format_args!("unknown hasher `{}`", document.hasher))
@@ -125,6 +172,7 @@ impl UpsertSession {
             hasher,
             partial_update: document.enable_partial_update.as_ref().is_some_and(is_true),
             buckets: buckets.ok_or_else(|| Error::malformed(operation, "a session without buckets"))?,
+            expires: client.timing().now() + Duration::from_secs(u64::from(hours) * 3600),
             live: RwLock::new(live),
         };
         debug!(session = %inner.id, table = %inner.target.table, buckets = inner.buckets, "upsert session open");
@@ -166,6 +214,12 @@ impl UpsertSession {
         self.inner.partial_update
     }
 
+    /// Until when it can be committed, as far as this handle knows: its lifetime after it was created, or, for one that
+    /// was attached, at the latest.
+    pub fn expires(&self) -> SystemTime {
+        self.inner.expires
+    }
+
     /// The state as of the last answer about the session as a whole.
     pub fn last_state(&self) -> SessionState {
         self.inner.live.read().unwrap_or_else(PoisonError::into_inner).state
@@ -187,12 +241,30 @@ impl UpsertSession {
         self.take(&document, &request.operation)
     }
 
+    /// Reads the session every 30 seconds, so that a session with long pauses between its writes knows of moved slots
+    /// and of its own end. Returns the state as soon as it takes no more rows; run it beside the writing and drop it
+    /// when that is done. Readings that fail and may succeed later are made again.
+    pub async fn keep_alive(&self) -> Result<SessionState> {
+        loop {
+            self.inner.client.timing().sleep(RELOAD_PAUSE).await;
+            let state = match self.status().await {
+                Ok(state) => state,
+                Err(Error::Unreachable { .. } | Error::Throttled { .. } | Error::ServerFault(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            if state != SessionState::Normal {
+                return Ok(state);
+            }
+        }
+    }
+
     /// Stores the rows of one bucket. When it returns they are stored, not visible. `bucket` must be below
     /// [`Self::bucket_count`]. See the module for what the caller must not do meanwhile, and after a failure.
     pub async fn put(&self, bucket: u32, body: &Body) -> Result<Stored> {
         let mut slot = self.slot(bucket)?;
         let mut request = self.put_request(bucket, &slot, body);
-        let mut attempts = Attempts::default();
+        let _writing = self.inner.target.limits.block().await;
+        let mut attempts = Attempts::begin(&self.inner.client, &request).await;
         loop {
             let failure = match self.inner.client.attempt(&request).await {
                 Ok(_) if attempts.echo_possible() => return Ok(Stored::EchoPossible),
@@ -217,6 +289,7 @@ impl UpsertSession {
     pub async fn commit(&self) -> Result<()> {
         let mut waits = Poll::new(COMMIT_FIRST_WAIT, COMMIT_LONGEST_WAIT, COMMIT_PATIENCE);
         let mut accepted = false;
+        let _committing = self.inner.target.limits.commit(self.inner.client.timing()).await;
         loop {
             match self.commit_once().await {
                 Ok(SessionState::Committed) => return Ok(()),
@@ -299,13 +372,16 @@ impl UpsertSession {
 
 impl Target {
     fn new(client: &Client, table: &TableName, partition: Option<&str>) -> Self {
-        let path = table.tunnel_path(client.project_name()) + &path_of(&["upserts"]);
-        Self { table: table.clone(), partition: partition.map(str::to_owned), path }
+        let table_path = table.tunnel_path(client.project_name());
+        let limits = client.limits_of(&table_path);
+        let path = table_path + &path_of(&["upserts"]);
+        Self { table: table.clone(), partition: partition.map(str::to_owned), path, limits }
     }
 
     fn request(&self, method: Method, what: &str) -> Request {
         let operation = format!("{what} `{}`", self.table);
         Request::tunnel(method, self.path.clone(), operation, false)
+            .of_table(&self.limits)
             .query_if("partition", self.partition.as_deref())
     }
 }

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::varint::varint;
-use super::writer::tag;
+use super::writer::{MAX_VALUE_BYTES, TooLong, ValueTooLong, tag};
 use super::{CHECKSUM, COUNT, Kind, Row, zigzag};
-use crate::Compression;
+use crate::{Compression, SessionColumn};
 
 /// Checksums of rows that are gathered before the body's own is fed with them: hashing four bytes at a time costs
 /// several times as much.
@@ -42,6 +42,18 @@ impl RecordBody {
             self.hash_gathered();
         }
         self.records += 1;
+    }
+
+    /// Adds a row unless one of its values is longer than the service takes: nothing is added then, and the error names
+    /// the column. `columns` are those of the session that the body is for.
+    pub fn try_push(&mut self, row: Row<'_>, columns: &[SessionColumn]) -> Result<(), ValueTooLong> {
+        let Some(TooLong { column, bytes }) = row.too_long else {
+            self.push(row);
+            return Ok(());
+        };
+        let name = usize::try_from(column).ok().and_then(|index| columns.get(index));
+        let column = name.map_or_else(|| format!("#{column}"), |column| column.name.clone());
+        Err(ValueTooLong { column, bytes, limit: MAX_VALUE_BYTES })
     }
 
     fn hash_gathered(&mut self) {

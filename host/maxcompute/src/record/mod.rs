@@ -25,7 +25,7 @@ mod writer;
 pub use body::{Body, RecordBody};
 pub use reader::read_records;
 pub use value::Value;
-pub use writer::{Record, RecordWriter, Row};
+pub use writer::{MAX_VALUE_BYTES, Record, RecordWriter, Row, ValueTooLong};
 
 /// What an upsert record does with the row of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

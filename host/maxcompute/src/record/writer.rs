@@ -10,6 +10,29 @@ use super::{END, Kind, OPERATION, Operation, VALUE_COLUMNS, Value, zigzag};
 /// From this length on a value is hashed where it lies rather than copied to the gathered bytes.
 const HASHED_IN_PLACE: usize = 256;
 
+/// Bytes of one value that the service takes: 8 MiB, which is also the `MaxFieldSize` of upload sessions.
+pub const MAX_VALUE_BYTES: usize = 8 << 20;
+
+/// A value that is longer than the service takes. [`RecordBody::try_push`](super::RecordBody::try_push) finds it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a value of column `{column}` has {bytes} bytes, and the service takes {limit}")]
+pub struct ValueTooLong {
+    /// The column.
+    pub column: String,
+    /// Bytes of the value.
+    pub bytes: usize,
+    /// Bytes that the service takes.
+    pub limit: usize,
+}
+
+/// The first value of a row that is longer than [`MAX_VALUE_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLong {
+    /// Position of its column.
+    pub(super) column: u32,
+    pub(super) bytes: usize,
+}
+
 /// Buffers of the row that is being encoded; they grow to the widest row and are used again.
 #[derive(Debug, Default)]
 pub struct RecordWriter {
@@ -20,6 +43,7 @@ pub struct RecordWriter {
     crc: u32,
     /// Field number of the last field, to find columns out of order in debug builds.
     last: u32,
+    too_long: Option<TooLong>,
 }
 
 impl RecordWriter {
@@ -34,6 +58,7 @@ impl RecordWriter {
         self.unhashed.clear();
         self.crc = 0;
         self.last = 0;
+        self.too_long = None;
         Record { writer: self }
     }
 
@@ -58,6 +83,9 @@ impl RecordWriter {
         } else {
             self.hash_gathered();
             self.crc = crc32c::crc32c_append(self.crc, bytes);
+            if bytes.len() > MAX_VALUE_BYTES && self.too_long.is_none() {
+                self.too_long = Some(TooLong { column: self.last.saturating_sub(1), bytes: bytes.len() });
+            }
         }
     }
 
@@ -152,7 +180,7 @@ impl<'a> Record<'a> {
     }
 
     /// Writes STRING, CHAR, VARCHAR, JSON (UTF-8), BINARY, and DECIMAL as ASCII text in plain notation, such as
-    /// `-12.30`. The service takes at most 8 MiB; the caller checks that.
+    /// `-12.30`. The service takes at most [`MAX_VALUE_BYTES`]; see [`RecordBody::try_push`](super::RecordBody::try_push).
     #[inline]
     pub fn text(&mut self, column: u32, bytes: &[u8]) {
         let number = self.number(column);
@@ -220,7 +248,7 @@ impl<'a> Record<'a> {
         writer.hash_gathered();
         writer.varint(tag(END, Kind::Varint));
         writer.varint(u64::from(writer.crc));
-        Row { bytes: writer.row.written(), crc: writer.crc }
+        Row { bytes: writer.row.written(), crc: writer.crc, too_long: writer.too_long }
     }
 
     /// Ends the row of a Delta table whose session has `columns` columns.
@@ -290,6 +318,7 @@ pub struct Row<'a> {
     pub bytes: &'a [u8],
     /// The checksum, which also goes into the body's own.
     pub crc: u32,
+    pub(super) too_long: Option<TooLong>,
 }
 
 pub(super) const fn tag(number: u32, kind: Kind) -> u64 {

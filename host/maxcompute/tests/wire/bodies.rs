@@ -147,7 +147,7 @@ fn every_recorded_body_is_built_again_from_its_rows() {
         let requests = list(&case.json, "requests").to_vec();
         let writes: Vec<_> = requests.iter().filter(|request| request.get("body_file").is_some()).collect();
         if case.is_arrow() {
-            // This crate writes no Arrow; of these bodies it can check the compression.
+            // Their rows are compared in `arrow_blocks`.
             arrow_cases += 1;
             for request in writes {
                 inside(request, name);

@@ -21,6 +21,7 @@ async fn with_a_region_requests_are_signed_by_version_four() {
     let server = Server::replaying(vec![Reply::new(200, "<Project><Name>mc_proj</Name></Project>")]).await;
     let (client, _) = server.client(|options| options.region = Some("cn-hangzhou".to_owned()));
     client.project().await.unwrap();
+    assert_eq!(server.seen()[0].header("date"), Some("Sat, 09 Mar 2024 12:00:00 GMT"));
     let sent = server.seen()[0].header("authorization").unwrap().to_owned();
     assert!(sent.contains("/20240309/cn-hangzhou/odps/aliyun_v4_request:"), "{sent}");
 }

@@ -1,8 +1,9 @@
 //! Upsert sessions when the service does not do what it is asked.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use sluicebox_maxcompute::{Error, SessionState, Stored, TableName, UpsertSession};
+use sluicebox_maxcompute::{Error, SessionState, Stored, TableName, Timing, UpsertOptions, UpsertSession};
 
 use crate::server::{Clock, Reply, Seen, Server, body, table, unused_address};
 
@@ -115,7 +116,7 @@ async fn a_pause_in_the_error_document_is_kept() {
 
 #[tokio::test]
 async fn server_faults_are_repeated_seven_times() {
-    let (server, session, clock) = with_session(vec![Reply::fault(503, "ServiceUnavailable")]).await;
+    let (server, session, clock) = with_session(vec![Reply::fault(500, "InternalServerError")]).await;
     let error = session.put(1, &body()).await.unwrap_err();
     let request_id = match &error {
         Error::ServerFault(answer) => answer.request_id.as_deref(),
@@ -126,6 +127,18 @@ async fn server_faults_are_repeated_seven_times() {
     assert_eq!(bodies.len(), 8);
     assert!(bodies.iter().all(|sent| *sent == body().bytes), "the same bytes each time");
     assert_eq!(clock.waits(), [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
+}
+
+/// An overloaded service answers 503: it is waited for as long as one that says 429.
+#[tokio::test]
+async fn an_overloaded_service_is_waited_for() {
+    let mut replies = vec![Reply::fault(503, "ServiceUnavailable"); 10];
+    replies.push(Reply::new(200, ""));
+    let (_server, session, clock) = with_session(replies).await;
+    assert_eq!(session.put(1, &body()).await.unwrap(), Stored::Once);
+    assert_eq!(clock.waits(), [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 64.0, 64.0, 64.0]);
+    let (_server, session, _) = with_session(vec![Reply::fault(503, "ServiceUnavailable")]).await;
+    assert!(matches!(session.put(1, &body()).await, Err(Error::ServerFault(_))), "not for ever");
 }
 
 #[tokio::test]
@@ -284,6 +297,37 @@ async fn the_status_of_a_session_that_is_gone_is_no_error() {
     assert_eq!(session.status().await.unwrap(), SessionState::Committed);
     assert_eq!(session.status().await.unwrap(), SessionState::Gone);
     session.abort().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_is_kept_alive_is_read_until_it_ends() {
+    let replies = vec![ok("normal"), Reply::fault(500, ""), ok("normal"), ok("expired")];
+    let (server, session, clock) = with_session(replies).await;
+    assert_eq!(session.keep_alive().await.unwrap(), SessionState::Expired);
+    assert_eq!(server.seen().len(), 5);
+    assert_eq!(clock.waits(), [30.0, 30.0, 1.0, 30.0], "a reading that failed was made again");
+
+    let gone = Reply::fault(404, "UpsertSessionNotFound");
+    let (_server, session, _) = with_session(vec![ok("normal"), gone]).await;
+    assert_eq!(session.keep_alive().await.unwrap(), SessionState::Gone);
+    let (_server, session, _) = with_session(vec![Reply::fault(403, "NoPermission")]).await;
+    assert!(matches!(session.keep_alive().await, Err(Error::Refused(_))));
+}
+
+#[tokio::test]
+async fn lifetime_and_slots_are_asked_for_at_creation() {
+    let server = Server::replaying(vec![ok("normal")]).await;
+    let (client, clock) = server.client(|_| {});
+    let options = UpsertOptions { slots: 3, lifetime_hours: Some(2) };
+    let session = UpsertSession::create_with(&client, &table(), None, options).await.unwrap();
+    assert_eq!(server.lines(), ["POST /projects/mc_proj/tables/t/upserts?lifecycle=2&slotnum=3"]);
+    assert_eq!(session.expires(), clock.now() + Duration::from_secs(2 * 3600));
+    for hours in [0, 25] {
+        let options = UpsertOptions { lifetime_hours: Some(hours), ..UpsertOptions::default() };
+        let refused = UpsertSession::create_with(&client, &table(), None, options).await;
+        assert!(matches!(refused, Err(Error::Options(_))), "{hours}");
+    }
+    assert_eq!(server.seen().len(), 1);
 }
 
 #[tokio::test]

@@ -7,24 +7,6 @@
 //!
 //! All numbers of the framing are 32-bit big-endian. Compression is around the framing. Upsert sessions take records
 //! only, see [`crate::record`].
-//!
-//! ```no_run
-//! use std::sync::Arc;
-//! use arrow_array::{Int64Array, RecordBatch, StringArray};
-//! use sluicebox_maxcompute::{ArrowBody, Client, Compression, TableName, UploadSession, arrow_schema};
-//!
-//! # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
-//! // Two rows for the ordinary table `visits (at BIGINT, page STRING)`.
-//! let session = UploadSession::create(&client, &TableName::new(None, "visits"), None).await?;
-//! let at = Arc::new(Int64Array::from(vec![1_709_985_600, 1_709_985_601]));
-//! let page = Arc::new(StringArray::from(vec![Some("/"), None]));
-//! let batch = RecordBatch::try_new(arrow_schema(session.columns())?, vec![at, page])?;
-//! let body = ArrowBody::new(session.columns(), &[batch], Compression::Lz4)?;
-//! session.put_arrow_block(session.claim_block().expect("a new session has blocks left"), &body).await?;
-//! session.commit().await?;
-//! # Ok(())
-//! # }
-//! ```
 
 use std::sync::Arc;
 
@@ -49,7 +31,25 @@ const ALIGNMENT: usize = 8;
 /// Digits of Arrow's 128-bit decimals.
 const DECIMAL_DIGITS: u32 = 38;
 
-/// A block of Arrow record batches, ready to be sent, and to be sent again.
+/// A block of Arrow record batches for an ordinary table, ready to be sent, and to be sent again.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use arrow_array::{Int64Array, RecordBatch, StringArray};
+/// use sluicebox_maxcompute::{ArrowBody, Client, Compression, TableName, UploadSession, arrow_schema};
+///
+/// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// // Two rows for the ordinary table `visits (at BIGINT, page STRING)`.
+/// let session = UploadSession::create(&client, &TableName::new(None, "visits"), None).await?;
+/// let at = Arc::new(Int64Array::from(vec![1_709_985_600, 1_709_985_601]));
+/// let page = Arc::new(StringArray::from(vec![Some("/"), None]));
+/// let batch = RecordBatch::try_new(arrow_schema(session.columns())?, vec![at, page])?;
+/// let body = ArrowBody::new(session.columns(), &[batch], Compression::Lz4)?;
+/// session.put_arrow_block(session.claim_block().expect("a new session has blocks left"), &body).await?;
+/// session.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ArrowBody {
     bytes: Bytes,

@@ -27,7 +27,24 @@ const READY_LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// All waits together: the service scans the table's files for its row counts.
 const READY_PATIENCE: Duration = Duration::from_secs(600);
 
-/// An open download session.
+/// An open download session: the rows of a table or of a query, as they were when it was created.
+///
+/// ```no_run
+/// use sluicebox_maxcompute::{Client, DownloadSession, Hints, Result};
+///
+/// # async fn example(client: Client) -> Result<()> {
+/// let instance = client.run("SELECT * FROM orders", &Hints::modern(false), None).await?;
+/// let session = DownloadSession::of_instance(&client, instance.id(), false).await?;
+/// let mut start = 0;
+/// while start < session.record_count() {
+///     for row in session.records(start, 10_000).await? {
+///         println!("{row:?}");
+///     }
+///     start += 10_000;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct DownloadSession {
     client: Client,

@@ -15,8 +15,8 @@ use tracing::debug;
 
 use crate::timing::Timing;
 
-/// Upload and upsert sessions that may be created of one table in [`SESSION_WINDOW`].
-const SESSIONS: usize = 500;
+/// Upload sessions that may be created of one table in [`SESSION_WINDOW`]. Of upsert sessions no such limit is known.
+const UPLOADS: usize = 500;
 /// Download sessions that may be created of one table in [`SESSION_WINDOW`].
 const DOWNLOADS: usize = 200;
 /// The service counts sessions over five minutes. One second more, since requests do not all travel equally long.
@@ -102,7 +102,7 @@ impl Brake {
 /// What is counted of one table.
 #[derive(Debug)]
 pub(crate) struct TableLimits {
-    sessions: Mutex<Window>,
+    uploads: Mutex<Window>,
     downloads: Mutex<Window>,
     commits: Mutex<Window>,
     brake: Mutex<Brake>,
@@ -113,7 +113,7 @@ pub(crate) struct TableLimits {
 impl TableLimits {
     fn new() -> Self {
         Self {
-            sessions: Mutex::new(Window::new(SESSIONS, SESSION_WINDOW)),
+            uploads: Mutex::new(Window::new(UPLOADS, SESSION_WINDOW)),
             downloads: Mutex::new(Window::new(DOWNLOADS, SESSION_WINDOW)),
             commits: Mutex::new(Window::new(COMMITS, COMMIT_WINDOW)),
             brake: Mutex::new(Brake::default()),
@@ -122,9 +122,9 @@ impl TableLimits {
         }
     }
 
-    /// Waits until an upload or upsert session may be created.
-    pub(crate) async fn session(&self, timing: &dyn Timing) {
-        start(&self.sessions, timing, "sessions").await;
+    /// Waits until an upload session may be created.
+    pub(crate) async fn upload(&self, timing: &dyn Timing) {
+        start(&self.uploads, timing, "upload sessions").await;
     }
 
     /// Waits until a download session may be created.
@@ -156,7 +156,7 @@ impl TableLimits {
     }
 
     fn is_idle(&self, now: SystemTime) -> bool {
-        [&self.sessions, &self.downloads, &self.commits]
+        [&self.uploads, &self.downloads, &self.commits]
             .into_iter()
             .all(|window| window.lock().unwrap_or_else(PoisonError::into_inner).is_idle(now))
     }
@@ -261,7 +261,7 @@ mod tests {
     fn tables_with_nothing_to_remember_are_forgotten() {
         let limits = Limits::default();
         let used = limits.of("used", at(0));
-        limits.of("busy", at(0)).sessions.lock().unwrap().book(at(400_000));
+        limits.of("busy", at(0)).uploads.lock().unwrap().book(at(400_000));
         for table in 0..TABLES {
             limits.of(&format!("t{table}"), at(0));
         }

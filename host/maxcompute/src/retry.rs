@@ -14,6 +14,10 @@
 use std::time::Duration;
 
 /// How often, and how soon, a request that got no answer is sent again.
+///
+/// What else is sent again does not depend on it: a throttled request (429, 503, a code that says so) as the service asks
+/// and for ten minutes at most, a fault of the service seven times with doubling waits, a slot that moved at once. A
+/// statement is sent again only when it certainly has not been taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryLimits {
     /// Repetitions after the first attempt. With 0 a fault of the service is not retried either.

@@ -66,7 +66,23 @@ pub struct QueryResult {
     pub text: String,
 }
 
-/// A statement that was handed in.
+/// A statement that was handed in, and that runs on its own.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use sluicebox_maxcompute::{Client, Error, Hints, Result};
+///
+/// # async fn example(client: Client) -> Result<()> {
+/// let instance = client.submit("SELECT COUNT(*) FROM orders", &Hints::modern(false), None).await?;
+/// match instance.wait_at_most(Duration::from_secs(60)).await {
+///     Ok(()) => println!("{:?}", instance.result().await?.rows),
+///     Err(Error::StillRunning { .. }) => instance.terminate().await?,
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Instance {
     client: Client,

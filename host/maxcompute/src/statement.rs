@@ -7,7 +7,22 @@
 use crate::table::{Column, TableName};
 use crate::types::DataType;
 
-/// A table to create.
+/// A table to create: a Delta table when it has a primary key, partitioned when it has partition keys.
+///
+/// ```
+/// use sluicebox_maxcompute::statement::{TableDefinition, create_table};
+/// use sluicebox_maxcompute::{Column, DataType, TableName};
+///
+/// let day = Column { name: "ds".to_owned(), data_type: DataType::String, nullable: true, comment: None };
+/// let page = Column { comment: Some("as it's called".to_owned()), name: "page".to_owned(), ..day.clone() };
+/// let definition =
+///     TableDefinition { columns: vec![page], partition_keys: vec![day], ..TableDefinition::default() };
+/// assert_eq!(
+///     create_table("my_project", &TableName::new(None, "visits"), &definition),
+///     "CREATE TABLE IF NOT EXISTS `my_project`.`visits` (`page` STRING COMMENT 'as it\\'s called') \
+///      PARTITIONED BY (`ds` STRING);"
+/// );
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableDefinition {
     /// Columns without the partition columns.

@@ -102,6 +102,15 @@ const MAX_PAGES: usize = 1000;
 
 impl Client {
     /// Describes a table; `None` when there is none of this name.
+    ///
+    /// ```no_run
+    /// # use sluicebox_maxcompute::{Client, Result, TableName};
+    /// # async fn example(client: Client) -> Result<()> {
+    /// let table = client.describe(&TableName::new(Some("sales"), "orders")).await?;
+    /// let takes_upserts = table.is_some_and(|table| table.is_delta());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn describe(&self, table: &TableName) -> Result<Option<Table>> {
         let request = self.table_request(table, "describe").query("extended", "");
         let Some(document) = self.read_if_there(&request).await? else { return Ok(None) };

@@ -1,32 +1,7 @@
 //! Upload sessions: rows appended to an ordinary table in numbered blocks, visible all at once at the commit.
 //!
-//! Order: [`create`](UploadSession::create), any number of [`put_block`](UploadSession::put_block)s, also at the same time, [`commit`](UploadSession::commit). A block sent
-//! again replaces the one with its number, so a failed `put_block` is simply repeated. Nothing is visible before the
-//! commit, and a session lives for 24 hours.
-//!
-//! A crash around the commit must not append twice: keep the id before committing, and ask for the
-//! [`status`](UploadSession::status) afterwards. [`SessionState::Committed`] is done, [`SessionState::Normal`] was not committed,
-//! [`SessionState::Gone`] cannot be known.
-//!
-//! ```no_run
-//! use sluicebox_maxcompute::record::{RecordBody, RecordWriter};
-//! use sluicebox_maxcompute::{Client, Compression, Result, TableName, UploadSession};
-//!
-//! # async fn example(client: Client) -> Result<()> {
-//! // One row for the ordinary table `visits (at BIGINT, page STRING)`.
-//! let session = UploadSession::create(&client, &TableName::new(None, "visits"), None).await?;
-//! let mut writer = RecordWriter::new();
-//! let mut record = writer.record();
-//! record.bigint(0, 1_709_985_600);
-//! record.text(1, b"/index.html");
-//! let mut body = RecordBody::new();
-//! body.push(record.end());
-//! let block = session.claim_block().expect("a new session has blocks left");
-//! session.put_block(block, &body.seal(Compression::Zlib)).await?;
-//! session.commit().await?;
-//! # Ok(())
-//! # }
-//! ```
+//! Order: create, any number of blocks, commit. Nothing is visible before the commit, and a session lives for 24 hours.
+//! What the caller keeps in mind is in the documentation of [`UploadSession`].
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -72,7 +47,34 @@ pub struct UploadOptions {
     pub create_partition: bool,
 }
 
-/// An open upload session. A handle: clones share what is known of it.
+/// An open upload session: rows appended to an ordinary table in numbered blocks, visible all at once at the commit.
+///
+/// It is a handle: clones share what is known of it. Blocks may be put at the same time and in any order; one that is put
+/// again replaces the one with its number, so a [`put_block`](Self::put_block) that failed is simply repeated.
+///
+/// A crash around the commit must not append twice: keep the [`id`](Self::id) before committing, [`attach`](Self::attach) and
+/// ask for the [`status`](Self::status) afterwards. [`SessionState::Committed`] is done, [`SessionState::Normal`] was not
+/// committed, and of [`SessionState::Gone`] nobody knows.
+///
+/// ```no_run
+/// use sluicebox_maxcompute::record::{RecordBody, RecordWriter};
+/// use sluicebox_maxcompute::{Client, Compression, Result, TableName, UploadSession};
+///
+/// # async fn example(client: Client) -> Result<()> {
+/// // One row for the ordinary table `visits (at BIGINT, page STRING)`.
+/// let session = UploadSession::create(&client, &TableName::new(None, "visits"), None).await?;
+/// let mut writer = RecordWriter::new();
+/// let mut record = writer.record();
+/// record.bigint(0, 1_709_985_600);
+/// record.text(1, b"/index.html");
+/// let mut body = RecordBody::new();
+/// body.push(record.end());
+/// let block = session.claim_block().expect("a new session has blocks left");
+/// session.put_block(block, &body.seal(Compression::Zlib)).await?;
+/// session.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct UploadSession {
     inner: Arc<Inner>,
@@ -114,7 +116,7 @@ impl UploadSession {
         options: UploadOptions,
     ) -> Result<Self> {
         let target = Target::new(client, table, partition);
-        target.limits.session(client.timing()).await;
+        target.limits.upload(client.timing()).await;
         let request = target
             .request(Method::POST, "create upload session of")
             .query("uploads", "")

@@ -1,15 +1,8 @@
 //! Upsert sessions: rows for a Delta table, bucket by bucket, visible all at once at the commit.
 //!
-//! Order: [`create`](UpsertSession::create), any number of [`put`](UpsertSession::put)s, [`commit`](UpsertSession::commit). Nothing is visible before
-//! the commit; what was written is dropped by [`abort`](UpsertSession::abort) or after 24 hours. A crash leaves the session as it is;
-//! who kept its id can [`attach`](UpsertSession::attach) and commit, or ask for its state.
-//!
-//! Rules that the caller keeps:
-//! - one `put` per bucket at a time: the order of requests is the only order that rows of one key have;
-//! - after a `put` that failed, or that returned [`Stored::EchoPossible`], no newer rows of that bucket go into the
-//!   same session: an attempt without an answer may still arrive, and would set them back;
-//! - no two sessions with rows of the same key at the same time: the result is undefined;
-//! - no schema change while a session is open.
+//! Order: create, any number of puts, commit. Nothing is visible before the commit; what was written is dropped by an
+//! abort or at the end of the session's life. A crash leaves the session as it is; who kept its id can attach and
+//! commit, or ask for its state. What the caller keeps in mind is in the documentation of [`UpsertSession`].
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -67,7 +60,32 @@ pub enum Stored {
     EchoPossible,
 }
 
-/// An open upsert session. A handle: clones share what is known of it.
+/// An open upsert session: rows for a Delta table, bucket by bucket, visible all at once at the commit.
+///
+/// It is a handle: clones share what is known of it. Rules that the caller keeps:
+///
+/// - one [`put`](Self::put) per bucket at a time: the order of requests is the only order that rows of one key have;
+/// - after a `put` that failed, or that returned [`Stored::EchoPossible`], no newer rows of that bucket go into the
+///   same session: an attempt without an answer may still arrive, and would set them back;
+/// - no two sessions with rows of the same key at the same time: the result is undefined;
+/// - no schema change while a session is open.
+///
+/// ```no_run
+/// use sluicebox_maxcompute::record::Body;
+/// use sluicebox_maxcompute::{Client, Result, Stored, TableName, UpsertOptions, UpsertSession};
+///
+/// # async fn example(client: Client, buckets: Vec<(u32, Body)>) -> Result<()> {
+/// let options = UpsertOptions { lifetime_hours: Some(1), ..UpsertOptions::default() };
+/// let session = UpsertSession::create_with(&client, &TableName::new(None, "orders"), None, options).await?;
+/// for (bucket, body) in &buckets {
+///     if session.put(*bucket, body).await? == Stored::EchoPossible {
+///         // Older rows may arrive behind newer ones: begin again with a new session.
+///         return session.abort().await;
+///     }
+/// }
+/// session.commit().await
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct UpsertSession {
     inner: Arc<Inner>,
@@ -128,7 +146,6 @@ impl UpsertSession {
             return Err(Error::Options(format!("an upsert session lives 1 to 24 hours, not {hours}")));
         }
         let target = Target::new(client, table, partition);
-        target.limits.session(client.timing()).await;
         let lifetime = options.lifetime_hours.map(|hours| hours.to_string());
         let request = target
             .request(Method::POST, "create upsert session of")
@@ -259,7 +276,7 @@ impl UpsertSession {
     }
 
     /// Stores the rows of one bucket. When it returns they are stored, not visible. `bucket` must be below
-    /// [`Self::bucket_count`]. See the module for what the caller must not do meanwhile, and after a failure.
+    /// [`Self::bucket_count`]. See the type for what the caller must not do meanwhile, and after a failure.
     pub async fn put(&self, bucket: u32, body: &Body) -> Result<Stored> {
         let mut slot = self.slot(bucket)?;
         let mut request = self.put_request(bucket, &slot, body);

@@ -9,18 +9,6 @@
 //!   where there are any.
 //!
 //! Only a request without any valid credentials waits for, and fails with, the loading.
-//!
-//! ```no_run
-//! use std::sync::Arc;
-//! use sluicebox_maxcompute::{Client, ClientOptions, FileCredentials};
-//!
-//! # fn example() -> sluicebox_maxcompute::Result<()> {
-//! let credentials = Arc::new(FileCredentials::new("/run/secrets/maxcompute.json"));
-//! let endpoint = "https://service.cn-hangzhou.maxcompute.aliyun.com/api";
-//! let client = Client::new(ClientOptions::with_credentials(endpoint, "my_project", credentials))?;
-//! # Ok(())
-//! # }
-//! ```
 
 mod document;
 mod keeper;
@@ -57,7 +45,22 @@ impl Credentials {
 /// The future of [`CredentialsProvider::load`].
 pub type Loading<'a> = Pin<Box<dyn Future<Output = Result<Credentials>> + Send + 'a>>;
 
-/// Loads credentials. The client calls it for one request at a time, and gives up after a minute.
+/// Loads credentials. The client keeps what it got and asks again some minutes before it expires, when
+/// [`Credentials::check_after`] has passed, and when the service refuses the account; requests go on meanwhile with what is
+/// still good. It calls `load` for one request at a time, and gives up after a minute.
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use sluicebox_maxcompute::{Client, ClientOptions, FileCredentials};
+///
+/// # fn example() -> sluicebox_maxcompute::Result<()> {
+/// let credentials = Arc::new(FileCredentials::new("/run/secrets/maxcompute.json"));
+/// let endpoint = "https://service.cn-hangzhou.maxcompute.aliyun.com/api";
+/// let client = Client::new(ClientOptions::with_credentials(endpoint, "my_project", credentials))?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait CredentialsProvider: fmt::Debug + Send + Sync + 'static {
     /// Loads the credentials that are good now. [`Error::Unreachable`](crate::Error::Unreachable) when asking again
     /// later may help, [`Error::Options`](crate::Error::Options) when it cannot.

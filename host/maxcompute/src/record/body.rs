@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::varint::varint;
-use super::writer::{MAX_VALUE_BYTES, TooLong, ValueTooLong, tag};
+use super::writer::{TooLong, ValueTooLong, tag};
 use super::{CHECKSUM, COUNT, Kind, Row, zigzag};
 use crate::{Compression, SessionColumn};
 
@@ -47,13 +47,13 @@ impl RecordBody {
     /// Adds a row unless one of its values is longer than the service takes: nothing is added then, and the error names
     /// the column. `columns` are those of the session that the body is for.
     pub fn try_push(&mut self, row: Row<'_>, columns: &[SessionColumn]) -> Result<(), ValueTooLong> {
-        let Some(TooLong { column, bytes }) = row.too_long else {
+        let Some(TooLong { column, bytes, limit }) = row.too_long else {
             self.push(row);
             return Ok(());
         };
         let name = usize::try_from(column).ok().and_then(|index| columns.get(index));
         let column = name.map_or_else(|| format!("#{column}"), |column| column.name.clone());
-        Err(ValueTooLong { column, bytes, limit: MAX_VALUE_BYTES })
+        Err(ValueTooLong { column, bytes, limit })
     }
 
     fn hash_gathered(&mut self) {

@@ -25,16 +25,33 @@ pub struct ValueTooLong {
     pub limit: usize,
 }
 
-/// The first value of a row that is longer than [`MAX_VALUE_BYTES`].
+/// The first value of a row that is longer than its writer's limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooLong {
     /// Position of its column.
     pub(super) column: u32,
     pub(super) bytes: usize,
+    pub(super) limit: usize,
 }
 
-/// Buffers of the row that is being encoded; they grow to the widest row and are used again.
-#[derive(Debug, Default)]
+/// Encodes rows, one at a time. Its buffers grow to the widest row and are used again.
+///
+/// ```
+/// use sluicebox_maxcompute::record::{Operation, RecordBody, RecordWriter, Value};
+///
+/// // One row of the Delta table `t (id BIGINT, name STRING, seen TIMESTAMP, tags ARRAY<STRING>, PRIMARY KEY(id))`.
+/// let mut writer = RecordWriter::new();
+/// let mut record = writer.record();
+/// record.bigint(0, 7);
+/// // Column 1 is left out and so null. A nanosecond before 1970:
+/// record.timestamp(2, -1, 999_999_999);
+/// let tags = [Some(Value::Text(b"new".to_vec())), None];
+/// record.value(3, Some(&Value::Array(tags.to_vec())));
+/// let mut body = RecordBody::new();
+/// body.push(record.end_keyed(4, Operation::Upsert));
+/// assert_eq!(body.records(), 1);
+/// ```
+#[derive(Debug)]
 pub struct RecordWriter {
     row: Buffer,
     /// What the checksum is still to be fed with.
@@ -43,13 +60,35 @@ pub struct RecordWriter {
     crc: u32,
     /// Field number of the last field, to find columns out of order in debug builds.
     last: u32,
+    /// Bytes of a value that [`RecordBody::try_push`](super::RecordBody::try_push) accepts.
+    value_limit: usize,
     too_long: Option<TooLong>,
+}
+
+impl Default for RecordWriter {
+    fn default() -> Self {
+        Self::with_value_limit(MAX_VALUE_BYTES)
+    }
 }
 
 impl RecordWriter {
     /// A writer with empty buffers.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A writer for a session that takes values of so many bytes, as
+    /// [`UploadSession::max_field_size`](crate::UploadSession::max_field_size) says. At least 255.
+    pub fn with_value_limit(value_limit: usize) -> Self {
+        Self {
+            row: Buffer::default(),
+            unhashed: Buffer::default(),
+            crc: 0,
+            last: 0,
+            // Shorter values take the quick way, which does not look at the limit.
+            value_limit: value_limit.max(HASHED_IN_PLACE - 1),
+            too_long: None,
+        }
     }
 
     /// Begins a row. One that was begun before and not ended is forgotten.
@@ -83,8 +122,9 @@ impl RecordWriter {
         } else {
             self.hash_gathered();
             self.crc = crc32c::crc32c_append(self.crc, bytes);
-            if bytes.len() > MAX_VALUE_BYTES && self.too_long.is_none() {
-                self.too_long = Some(TooLong { column: self.last.saturating_sub(1), bytes: bytes.len() });
+            if bytes.len() > self.value_limit && self.too_long.is_none() {
+                let (column, limit) = (self.last.saturating_sub(1), self.value_limit);
+                self.too_long = Some(TooLong { column, bytes: bytes.len(), limit });
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use sluicebox_maxcompute::record::{MAX_VALUE_BYTES, RecordBody, RecordWriter, Value, ValueTooLong};
 use sluicebox_maxcompute::{
-    Client, DataType, MAX_BLOCKS, SessionColumn, TableName, UploadOptions, UploadSession, UpsertSession,
+    Client, DataType, DownloadSession, MAX_BLOCKS, SessionColumn, TableName, UploadOptions, UploadSession,
+    UpsertSession,
 };
 
 use crate::server::{Reply, Server, body, table};
@@ -34,21 +35,24 @@ async fn the_seventy_sixth_commit_of_a_table_waits() {
 }
 
 #[tokio::test]
-async fn sessions_beyond_five_hundred_wait_whatever_they_are_for() {
-    let server =
-        Server::start(
-            |seen| {
-                if seen.path.ends_with("/upserts") { ok("normal") } else { Reply::new(200, DOCUMENT) }
-            },
-        )
-        .await;
+async fn sessions_beyond_the_limit_of_a_table_wait() {
+    let server = Server::replaying(vec![Reply::new(200, DOCUMENT)]).await;
     let (client, clock) = server.client(|_| {});
-    for _ in 0..250 {
+    for _ in 0..500 {
         UploadSession::create(&client, &table(), None).await.unwrap();
-        UpsertSession::create(&client, &table(), None).await.unwrap();
     }
     assert!(clock.waits().is_empty());
     UploadSession::create(&client, &table(), None).await.unwrap();
+    assert_eq!(clock.waits(), [301.0]);
+
+    let document = r#"{"DownloadID":"d1","Status":"NORMAL","RecordCount":0,"Schema":{"columns":[]}}"#;
+    let server = Server::replaying(vec![Reply::new(200, document)]).await;
+    let (client, clock) = server.client(|_| {});
+    for _ in 0..200 {
+        DownloadSession::of_table(&client, &table(), None).await.unwrap();
+    }
+    assert!(clock.waits().is_empty());
+    DownloadSession::of_table(&client, &table(), None).await.unwrap();
     assert_eq!(clock.waits(), [301.0]);
 }
 
@@ -121,4 +125,10 @@ fn a_value_that_is_too_long_names_its_column() {
     assert_eq!(row(5, MAX_VALUE_BYTES + 1), too_long("tags"));
     assert_eq!(row(1, 1), Ok(()), "the next row begins anew");
     assert!(row(MAX_VALUE_BYTES + 1, 0).unwrap_err().to_string().contains("`note` has 8388609 bytes"));
+
+    let mut writer = RecordWriter::with_value_limit(1000);
+    let mut record = writer.record();
+    record.text(1, &[b'x'; 1001]);
+    let error = RecordBody::new().try_push(record.end(), &columns).unwrap_err();
+    assert_eq!((error.bytes, error.limit), (1001, 1000), "the session's own limit");
 }

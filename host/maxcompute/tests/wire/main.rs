@@ -15,6 +15,7 @@ mod failures;
 mod fixture;
 mod limits;
 mod properties;
+mod proxies;
 mod python_answers;
 mod record_encode;
 mod server;

@@ -132,8 +132,11 @@ pub struct EmulatorOptions {
     #[arg(long, value_name = "ADDR")]
     pub listen: SocketAddr,
     /// Folder that keeps the tables; made where it is missing.
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "in_memory", conflicts_with = "in_memory")]
+    pub data: Option<PathBuf>,
+    /// Keep everything in memory; it ends with the process.
+    #[arg(long)]
+    pub in_memory: bool,
     /// Accepted access id and key; may be given several times. Default: sluicebox:sluicebox.
     #[arg(long, value_name = "ID:SECRET", value_parser = credentials)]
     pub credentials: Vec<(String, String)>,
@@ -143,6 +146,10 @@ pub struct EmulatorOptions {
     /// Projects have schemas (project.schema.table).
     #[arg(long)]
     pub schemas: bool,
+    /// Take also what a service might take: dates far from the clock, rows in any bucket, and more sessions and commits
+    /// than the service allows.
+    #[arg(long)]
+    pub lenient: bool,
 }
 
 fn credentials(text: &str) -> Result<(String, String), String> {

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::arguments::EmulatorOptions;
 use crate::failure::Failure;
 use crate::logging;
-use crate::output::line;
+use crate::output::print;
 
 /// Serves until SIGINT or SIGTERM.
 pub fn run(options: &EmulatorOptions) -> Result<(), Failure> {
@@ -19,17 +19,21 @@ pub fn run(options: &EmulatorOptions) -> Result<(), Failure> {
     runtime.block_on(async {
         let emulator = Emulator::start(sluicebox_emulator::EmulatorOptions {
             listen: options.listen,
-            data: options.data.clone(),
+            data: options.data.clone().unwrap_or_default(),
             credentials: options.credentials.clone(),
             discard: options.discard,
             schemas: options.schemas,
+            in_memory: options.in_memory,
+            lenient: options.lenient,
         })
         .await
         .context("starting the emulator")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-        line!("listening on http://{}", emulator.address());
-        // Whoever started us reads this line through a pipe.
+        // Whoever started us reads the first line through a pipe, and may then close it: one write for all, since a later
+        // one would fail.
+        let text = format!("listening on http://{}\n{}", emulator.address(), emulator.instructions());
+        print(format_args!("{text}"));
         std::io::stdout().flush().context("writing the address")?;
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         emulator.stop().await;

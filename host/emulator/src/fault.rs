@@ -26,6 +26,9 @@ pub(crate) enum Fault {
     NoSuchPath(String),
     #[error("{0}")]
     Unauthorized(String),
+    /// Too much at once; later it will be taken.
+    #[error("{0}")]
+    FlowExceeded(String),
     /// The request makes no sense as it stands; sending it again changes nothing.
     #[error("{0}")]
     Invalid(String),
@@ -81,6 +84,7 @@ impl Fault {
             | Self::NoSuchInstance(_)
             | Self::NoSuchPath(_) => 404,
             Self::Unauthorized(_) => 401,
+            Self::FlowExceeded(_) => 429,
             Self::Invalid(_)
             | Self::InvalidBlock(_)
             | Self::InvalidRowRange(_)
@@ -107,6 +111,7 @@ impl Fault {
             Self::NoSuchInstance(_) => "NoSuchInstance",
             Self::NoSuchPath(_) => "NoSuchObject",
             Self::Unauthorized(_) => "Unauthorized",
+            Self::FlowExceeded(_) => "FlowExceeded",
             Self::Invalid(_) | Self::Sql(_) => "InvalidArgument",
             Self::InvalidBlock(_) => "InvalidBlockID",
             Self::InvalidRowRange(_) => "InvalidRowRange",

@@ -34,8 +34,8 @@ fn hidden_fields() -> [Field; 5] {
     ]
 }
 
-/// Takes the body of a bucket apart. Returns the number of records.
-pub(crate) fn upsert(table: &Table, bucket: u32, body: &[u8], sink: Sink<'_>) -> Result<u64, Fault> {
+/// Takes the body of a bucket apart; without a bucket its rows may be of any. Returns the number of records.
+pub(crate) fn upsert(table: &Table, bucket: Option<u32>, body: &[u8], sink: Sink<'_>) -> Result<u64, Fault> {
     // A delete carries its key alone, so which nulls are allowed depends on the operation, and is checked
     // per row below.
     let open = table.columns.iter().map(|c| Field { kind: c.kind.clone(), nullable: true });
@@ -48,7 +48,7 @@ struct UpsertReader<'t, 's> {
     table: &'t Table,
     keys: Vec<usize>,
     required: Vec<usize>,
-    bucket: u32,
+    bucket: Option<u32>,
     bucket_count: u32,
     sink: Sink<'s>,
     key: Vec<u8>,
@@ -56,7 +56,7 @@ struct UpsertReader<'t, 's> {
 }
 
 impl<'t, 's> UpsertReader<'t, 's> {
-    fn new(table: &'t Table, bucket: u32, sink: Sink<'s>) -> Self {
+    fn new(table: &'t Table, bucket: Option<u32>, sink: Sink<'s>) -> Self {
         let required =
             table.columns.iter().enumerate().filter(|(_, c)| !c.nullable).map(|(i, _)| i).collect();
         Self {
@@ -99,13 +99,12 @@ impl<'t, 's> UpsertReader<'t, 's> {
             sum = sum.wrapping_add(hash_key(&column.kind, value)?);
         }
         let bucket = bucket_of(sum, self.bucket_count);
-        if bucket != self.bucket {
-            return Err(Malformed::new(format!(
-                "a row of bucket {bucket} was sent to bucket {}",
-                self.bucket
-            )));
+        match self.bucket {
+            Some(named) if named != bucket => {
+                Err(Malformed::new(format!("a row of bucket {bucket} was sent to bucket {named}")))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn require(&self, record: &Record<'_, '_>, at: usize) -> Result<(), Malformed> {
@@ -269,18 +268,30 @@ fn encode_checked(
     }
 }
 
+/// How a body is to be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Form {
+    pub(crate) arrow: bool,
+    /// Rows of an upsert are taken whatever bucket they belong to.
+    pub(crate) any_bucket: bool,
+}
+
 /// Takes apart whatever kind of body the session takes.
 pub(crate) fn block(
     session: &Session,
     bucket: u32,
-    arrow: bool,
+    form: Form,
     body: &[u8],
     sink: Sink<'_>,
 ) -> Result<u64, Fault> {
     match session.kind {
-        SessionKind::Upsert { .. } if arrow => Err(Fault::Invalid("upserts have no Arrow form".to_owned())),
-        SessionKind::Upsert { .. } => upsert(&session.table, bucket, body, sink),
-        SessionKind::Upload { .. } | SessionKind::Stream { .. } if arrow => {
+        SessionKind::Upsert { .. } if form.arrow => {
+            Err(Fault::Invalid("upserts have no Arrow form".to_owned()))
+        }
+        SessionKind::Upsert { .. } => {
+            upsert(&session.table, (!form.any_bucket).then_some(bucket), body, sink)
+        }
+        SessionKind::Upload { .. } | SessionKind::Stream { .. } if form.arrow => {
             append_arrow(&session.table, body, sink)
         }
         SessionKind::Upload { .. } | SessionKind::Stream { .. } => append(&session.table, body, sink),

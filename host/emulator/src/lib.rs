@@ -17,6 +17,8 @@
 //! set up either way, it is set up the permissive way: schema evolution, the second type and decimal editions
 //! and TIMESTAMP_NTZ need no hints.
 
+mod clock;
+mod connect;
 mod fault;
 mod http;
 mod ingest;
@@ -32,8 +34,8 @@ use std::sync::Arc;
 
 pub use stats::Stats;
 
-use http::{App, Credentials, Server};
-use store::Store;
+use http::{App, Credentials, Rules, Server};
+use store::{Place, Store};
 
 /// How an emulator is started.
 #[derive(Clone)]
@@ -48,6 +50,11 @@ pub struct EmulatorOptions {
     pub discard: bool,
     /// Projects have schemas (`project.schema.table`) instead of two-part names.
     pub schemas: bool,
+    /// Nothing is written to `data`; everything ends with the process.
+    pub in_memory: bool,
+    /// Take what the service might take and what shows a mistake early when it is refused: dates far from the
+    /// clock, rows in any bucket, more sessions and commits than the service allows.
+    pub lenient: bool,
 }
 
 impl std::fmt::Debug for EmulatorOptions {
@@ -58,6 +65,8 @@ impl std::fmt::Debug for EmulatorOptions {
             .field("credentials", &Credentials::new(self.credentials.clone()))
             .field("discard", &self.discard)
             .field("schemas", &self.schemas)
+            .field("in_memory", &self.in_memory)
+            .field("lenient", &self.lenient)
             .finish()
     }
 }
@@ -103,15 +112,16 @@ impl Emulator {
         let listen_error = |source| EmulatorError::Listen { address: options.listen, source };
         let listener = tokio::net::TcpListener::bind(options.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let folder = options.data.clone();
-        let opening = tokio::task::spawn_blocking(move || Store::open(&folder, options.discard));
+        let place = if options.in_memory { Place::memory() } else { Place::Folder(options.data.clone()) };
+        let opening = tokio::task::spawn_blocking(move || Store::open(place, options.discard));
         let data_error = |source| EmulatorError::Data { folder: options.data.clone(), source };
         let store = match opening.await {
             Ok(opened) => opened.map_err(|error| data_error(Box::new(error)))?,
             Err(error) => return Err(data_error(Box::new(error))),
         };
         let credentials = Credentials::new(options.credentials);
-        let app = Arc::new(App::new(store, credentials, options.schemas, address));
+        let rules = Rules { three_tier: options.schemas, lenient: options.lenient };
+        let app = Arc::new(App::new(store, credentials, rules, address));
         let server = Server::start(listener, Arc::clone(&app));
         tracing::info!(%address, folder = %options.data.display(), "emulator started");
         Ok(Self { app, server })
@@ -120,6 +130,12 @@ impl Emulator {
     /// The address being listened on.
     pub fn address(&self) -> SocketAddr {
         self.app.address
+    }
+
+    /// How to connect to it, several lines for a person.
+    pub fn instructions(&self) -> String {
+        let (id, key) = self.app.credentials.shown();
+        connect::instructions(self.app.address, id, key)
     }
 
     /// Counters since the start.

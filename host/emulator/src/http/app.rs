@@ -6,11 +6,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::answer::Answer;
 use super::call::Call;
 use super::faults::Faults;
+use super::limits::{Limits, Use};
 use super::route::{Route, TablePath};
 use super::signature::Credentials;
+use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::stats::Counters;
-use crate::store::{DEFAULT_SCHEMA, Store, TableName};
+use crate::store::{DEFAULT_SCHEMA, Store, Table, TableName};
+
+/// What this server's projects are like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Projects have schemas.
+    pub(crate) three_tier: bool,
+    /// Some checks are left out; see the options.
+    pub(crate) lenient: bool,
+}
 
 /// Everything that requests share.
 pub(crate) struct App {
@@ -18,20 +29,23 @@ pub(crate) struct App {
     pub(crate) credentials: Credentials,
     pub(crate) counters: Counters,
     pub(super) faults: Faults,
-    /// Projects have schemas.
-    pub(crate) three_tier: bool,
+    pub(super) limits: Limits,
+    pub(super) clock: Clock,
+    pub(crate) rules: Rules,
     pub(crate) address: SocketAddr,
     next_id: AtomicU64,
 }
 
 impl App {
-    pub(crate) fn new(store: Store, credentials: Credentials, three_tier: bool, address: SocketAddr) -> Self {
+    pub(crate) fn new(store: Store, credentials: Credentials, rules: Rules, address: SocketAddr) -> Self {
         Self {
             store,
             credentials,
             counters: Counters::default(),
             faults: Faults::default(),
-            three_tier,
+            limits: Limits::default(),
+            clock: Clock::default(),
+            rules,
             address,
             next_id: AtomicU64::new(0),
         }
@@ -49,6 +63,9 @@ impl App {
         let route = Route::of(call);
         let tunnel = route.as_ref().map_or(!call.prefixed, Route::is_tunnel);
         let result = self.credentials.verify(call).and_then(|()| {
+            if !self.rules.lenient {
+                super::date::check(call, now_ms)?;
+            }
             super::service::check_digest(call)?;
             let route = route.clone().ok_or_else(|| Fault::NoSuchPath(call.path.clone()))?;
             self.dispatch(call, route, now_ms)
@@ -83,10 +100,15 @@ impl App {
         }
     }
 
+    /// Counts a use of a table, unless nobody counts here.
+    pub(super) fn admit(&self, table: &Table, what: Use, now_ms: i64) -> Result<(), Fault> {
+        if self.rules.lenient { Ok(()) } else { self.limits.admit(table, what, now_ms) }
+    }
+
     /// The full name of a table in a path. Projects without schemas have one, `default`.
     pub(super) fn table_name(&self, call: &Call, path: &TablePath) -> Result<TableName, Fault> {
         let asked = path.schema.as_deref().or_else(|| call.parameter("curr_schema"));
-        let schema = match (asked, self.three_tier) {
+        let schema = match (asked, self.rules.three_tier) {
             (None | Some(""), _) => DEFAULT_SCHEMA,
             (Some(schema), true) => schema,
             // Metadata calls may name any schema of a project without them; only a path insists on it.

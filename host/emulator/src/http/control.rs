@@ -4,21 +4,25 @@
 use std::net::SocketAddr;
 
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::answer::Answer;
 use super::app::App;
 use super::call::Call;
 use super::faults::Effect;
+use super::state::session_json;
 use crate::fault::Fault;
-use crate::store::{Chosen, DEFAULT_SCHEMA, Session, SessionKind, Status, TableName};
+use crate::store::{Chosen, DEFAULT_SCHEMA, Session, TableName};
+
+/// What tests written for the other emulator call first.
+const INIT: &str = "/init";
 
 /// Where the paths begin.
 const PREFIX: &str = "/emulator/";
 
 /// Whether a call is to one of the emulator's own paths.
 pub(super) fn is_own(call: &Call) -> bool {
-    call.path == "/init" || call.path.starts_with(PREFIX)
+    matches!(call.path.as_str(), "/" | INIT) || call.path.starts_with(PREFIX)
 }
 
 /// Names a session: `{"id":".."}`, or the newest of a table as `{"table":"project.table"}`.
@@ -50,6 +54,23 @@ impl Choice {
     }
 }
 
+/// What the clock is set to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Moment {
+    /// It stops here.
+    now_ms: Option<i64>,
+    /// It goes on from here.
+    advance_ms: Option<i64>,
+}
+
+impl Moment {
+    fn parse(body: &[u8]) -> Result<Self, Fault> {
+        serde_json::from_slice(body)
+            .map_err(|error| Fault::Invalid(format!("the body is not readable: {error}")))
+    }
+}
+
 fn table_name(text: &str) -> Result<TableName, Fault> {
     match text.split('.').collect::<Vec<_>>().as_slice() {
         [project, table] => Ok(TableName::new(project, DEFAULT_SCHEMA, table)),
@@ -61,11 +82,14 @@ fn table_name(text: &str) -> Result<TableName, Fault> {
 impl App {
     /// Answers a call to one of the emulator's own paths.
     pub(super) fn control(&self, call: &Call, peer: SocketAddr, request_id: &str, now_ms: i64) -> Answer {
-        let result = match call.path.strip_prefix(PREFIX) {
-            // What tests written for the other emulator call first.
-            None => Ok(Answer::empty(200)),
-            Some(own) if peer.ip().to_canonical().is_loopback() => self.controlled(call, own, now_ms),
-            Some(_) => Err(Fault::Unauthorized("control paths are open to this machine only".to_owned())),
+        let result = if call.path == INIT {
+            Ok(Answer::empty(200))
+        } else if !peer.ip().to_canonical().is_loopback() {
+            Err(Fault::Unauthorized("control paths are open to this machine only".to_owned()))
+        } else if let Some(own) = call.path.strip_prefix(PREFIX) {
+            self.controlled(call, own, now_ms)
+        } else {
+            self.page(now_ms)
         };
         result.unwrap_or_else(|fault| Answer::refusal(&fault, true, request_id))
     }
@@ -83,7 +107,7 @@ impl App {
             ("POST", "faults") => Ok(Answer::json(&json!({ "added": self.faults.add(&call.body)? }))),
             ("GET", "sessions") => {
                 let all = self.store.all_sessions();
-                Ok(Answer::json(&all.iter().map(|session| described(session, now_ms)).collect()))
+                Ok(Answer::json(&all.iter().map(|session| session_json(session, now_ms)).collect()))
             }
             ("POST", "sessions/expire") => self.on_session(call, Effect::Expire, now_ms),
             ("POST", "sessions/forget") => self.on_session(call, Effect::Forget, now_ms),
@@ -95,8 +119,28 @@ impl App {
                     now_ms,
                 )
             }
+            ("GET", "state") => self.state(now_ms).map(|state| Answer::json(&state)),
+            (method, "clock") => self.set_clock(method, call),
             _ => Err(Fault::NoSuchPath(call.path.clone())),
         }
+    }
+
+    /// Reads, sets (POST) or resets (DELETE) the clock; answers with its moment.
+    fn set_clock(&self, method: &str, call: &Call) -> Result<Answer, Fault> {
+        match method {
+            "POST" => match Moment::parse(&call.body)? {
+                Moment { now_ms: Some(moment), advance_ms: None } => self.clock.stop_at(moment),
+                Moment { now_ms: None, advance_ms: Some(by) } => self.clock.advance(by),
+                _ => {
+                    return Err(Fault::Invalid(
+                        "set the clock by one of `now-ms` and `advance-ms`".to_owned(),
+                    ));
+                }
+            },
+            "DELETE" => self.clock.reset(),
+            _ => {}
+        }
+        Ok(Answer::json(&json!({ "now-ms": self.clock.now_ms() })))
     }
 
     fn on_session(&self, call: &Call, effect: Effect, now_ms: i64) -> Result<Answer, Fault> {
@@ -106,7 +150,7 @@ impl App {
         let session = self.store.chosen(&choice.chosen()?, open_only, now_ms);
         let session = session.ok_or(Fault::NoSuchUpsertSession)?;
         self.affect(&session, choice.slot.unwrap_or(0), effect, now_ms)?;
-        Ok(Answer::json(&described(&session, now_ms)))
+        Ok(Answer::json(&session_json(&session, now_ms)))
     }
 
     /// Carries out what a test or a fault rule wants of a session.
@@ -134,25 +178,4 @@ impl App {
             tracing::warn!(path = %call.path, %error, "a fault rule could not change the session");
         }
     }
-}
-
-fn described(session: &Session, now_ms: i64) -> Json {
-    let kind = match session.kind {
-        SessionKind::Upsert { .. } => "upsert",
-        SessionKind::Upload { .. } => "upload",
-        SessionKind::Stream { .. } => "stream",
-    };
-    let status = match session.status_at(now_ms) {
-        Status::Normal => "normal",
-        Status::Committing => "committing",
-        Status::Committed => "committed",
-        Status::Aborted => "aborted",
-        Status::Expired => "expired",
-    };
-    let name = &session.table.name;
-    json!({
-        "id": session.id, "kind": kind, "status": status, "project": name.project, "schema": name.schema,
-        "table": name.table, "partition": session.partition.as_ref().map(|(_, values)| values),
-        "created-ms": session.created_ms,
-    })
 }

@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::app::App;
 use super::call::Call;
 use super::documents;
+use super::limits::Use;
 use super::route::{Step, TablePath};
 use super::service::column_types;
 use crate::fault::Fault;
@@ -40,6 +41,7 @@ impl App {
             if part.is_none() && !table.partition_columns.is_empty() {
                 return Err(Fault::Invalid(format!("{name} needs a partition")));
             }
+            self.admit(&table, Use::Download, now_ms)?;
             self.store.open_download(self.new_id('d', now_ms), table, part.unwrap_or(0), now_ms)?
         } else {
             let download = self.store.download(call.required("downloadid")?, now_ms)?;

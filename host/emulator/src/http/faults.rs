@@ -6,11 +6,13 @@
 //! A rule may also do something to the session that the struck request is about: before the work, or, when
 //! the rule lets the work be done (`after`, `drop-after`), between the work and the answer.
 
+use std::num::NonZeroU64;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::Answer;
 use super::call::Call;
 use super::route::Route;
 use crate::fault::Fault;
@@ -30,13 +32,53 @@ pub(super) enum Strike {
     /// The work is done, then the connection closes without an answer.
     DropAfter,
     /// This status instead of the work.
-    Status(u16, Vec<(String, String)>),
+    Status(Refusal),
     /// The work is done, the answer says otherwise.
-    StatusAfter(u16, Vec<(String, String)>),
+    StatusAfter(Refusal),
     /// The work begins late.
     Delay(Duration),
+    /// The work begins when the body would have arrived at so many bytes a second.
+    Throttle(NonZeroU64),
     /// Only the rule's effect on the session.
     Nothing,
+}
+
+/// The answer that a rule gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    status: u16,
+    code: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Refusal {
+    pub(super) fn answer(&self, request_id: &str) -> Answer {
+        let document = serde_json::json!({
+            "Code": self.code, "Message": "answered by a fault rule", "RequestId": request_id,
+            "HoldClientMillis": 0,
+        });
+        let answer = match self.status {
+            ..300 => Answer::empty(self.status),
+            status => Answer::json(&document).with_status(status),
+        };
+        self.headers.iter().fold(answer, |answer, (name, value)| answer.with(name, value.clone()))
+    }
+}
+
+/// The service's code for a status, unless a rule names another.
+fn code_of(status: u16) -> &'static str {
+    match status {
+        429 => "FlowExceeded",
+        503 => "ServiceUnavailable",
+        500.. => "InternalServerError",
+        _ => "InvalidArgument",
+    }
+}
+
+/// How long a body takes at a rate, at most as long as the longest delay.
+pub(super) fn throttled(body_bytes: usize, bytes_per_second: NonZeroU64) -> Duration {
+    let bytes = u64::try_from(body_bytes).unwrap_or(u64::MAX);
+    Duration::from_millis((bytes.saturating_mul(1000) / bytes_per_second).min(MAX_DELAY_MS))
 }
 
 /// What a rule does to the session of the struck request.
@@ -62,8 +104,8 @@ pub(super) struct Struck {
     pub(super) effect_after: bool,
 }
 
-/// A rule as it is written. One of `status`, `drop-before`, `drop-after` and `delay-ms` is given, or none of
-/// them beside `session`.
+/// A rule as it is written. One of `status`, `drop-before`, `drop-after`, `delay-ms` and `bytes-per-second` is
+/// given, or none of them beside `session`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawRule {
@@ -90,6 +132,9 @@ struct RawRule {
     #[serde(default)]
     drop_after: bool,
     delay_ms: Option<u64>,
+    bytes_per_second: Option<NonZeroU64>,
+    /// With `status`: the code of the error document.
+    code: Option<String>,
     session: Option<Effect>,
 }
 
@@ -102,29 +147,42 @@ struct Rule {
 }
 
 impl RawRule {
+    fn refusal(&self) -> Option<Refusal> {
+        let status = self.status?;
+        let code = self.code.clone().unwrap_or_else(|| code_of(status).to_owned());
+        Some(Refusal { status, code, headers: self.headers.clone().into_iter().collect() })
+    }
+
     fn check(self) -> Result<Rule, Fault> {
         let refuse = |text: &str| Err(Fault::Invalid(text.to_owned()));
-        let headers: Vec<(String, String)> = self.headers.clone().into_iter().collect();
-        let strike = match (self.status, self.drop_before, self.drop_after, self.delay_ms) {
-            (Some(status), false, false, None) if (200..=599).contains(&status) => {
-                if self.after {
-                    Strike::StatusAfter(status, headers)
-                } else {
-                    Strike::Status(status, headers)
-                }
-            }
-            (None, true, false, None) => Strike::DropBefore,
-            (None, false, true, None) => Strike::DropAfter,
-            (None, false, false, Some(delay)) if delay <= MAX_DELAY_MS => {
-                Strike::Delay(Duration::from_millis(delay))
-            }
-            (None, false, false, None) if self.session.is_some() => Strike::Nothing,
+        let strikes: Vec<Strike> = [
+            self.refusal().map(|refusal| {
+                if self.after { Strike::StatusAfter(refusal) } else { Strike::Status(refusal) }
+            }),
+            self.drop_before.then_some(Strike::DropBefore),
+            self.drop_after.then_some(Strike::DropAfter),
+            self.delay_ms.map(|delay| Strike::Delay(Duration::from_millis(delay))),
+            self.bytes_per_second.map(Strike::Throttle),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let strike = match strikes.as_slice() {
+            [strike] => strike.clone(),
+            [] if self.session.is_some() => Strike::Nothing,
             _ => {
                 return refuse(
-                    "a rule has `session` or one of `status` (200 to 599), `drop-before`, `drop-after`, `delay-ms` (to 600000)",
+                    "a rule has `session`, or one of `status`, `drop-before`, `drop-after`, `delay-ms`, \
+                     `bytes-per-second`, or both",
                 );
             }
         };
+        if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
+            return refuse("`status` must be 200 to 599");
+        }
+        if self.delay_ms.is_some_and(|delay| delay > MAX_DELAY_MS) {
+            return refuse("`delay-ms` must be at most 600000");
+        }
         if self.nth == Some(0) {
             return refuse("`nth` counts from 1");
         }
@@ -251,6 +309,13 @@ mod tests {
             struck,
             Struck { strike: Strike::Nothing, effect: Some(Effect::Expire), effect_after: true }
         );
+    }
+
+    #[test]
+    fn a_throttled_body_takes_as_long_as_its_bytes() {
+        let rate = NonZeroU64::new(1000).unwrap();
+        assert_eq!(throttled(250, rate), Duration::from_millis(250));
+        assert_eq!(throttled(usize::MAX, rate), Duration::from_millis(MAX_DELAY_MS));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::documents::{self, OWNER, http_date};
 use super::xml::texts;
 use crate::fault::Fault;
 use crate::run::{Context, Outcome, run};
-use crate::store::{Instance, now_ms};
+use crate::store::Instance;
 
 /// Rows of a result read as CSV, the service's limit.
 const MAX_CSV_ROWS: usize = 10_000;
@@ -80,7 +80,7 @@ impl App {
             project: project.clone(),
             schema: call.parameter("curr_schema").filter(|schema| !schema.is_empty()).map(str::to_owned),
             hints: job.hints,
-            three_tier: self.three_tier,
+            three_tier: self.rules.three_tier,
             now_ms: started_ms,
         };
         self.counters.statement();
@@ -101,7 +101,7 @@ impl App {
             error,
             has_rows: result.is_some(),
             started_ms,
-            ended_ms: now_ms(),
+            ended_ms: self.clock.now_ms(),
         };
         self.store.add_instance(instance, result)?;
         let prefix = if call.prefixed { "/api" } else { "" };

@@ -7,15 +7,18 @@ mod answer;
 mod app;
 mod call;
 mod control;
+mod date;
 mod documents;
 mod downloads;
 mod faults;
 mod instances;
+mod limits;
 mod listener;
 mod route;
 mod service;
 mod sessions;
 mod signature;
+mod state;
 mod xml;
 
 use std::sync::Arc;
@@ -29,16 +32,15 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-pub(crate) use app::App;
+pub(crate) use app::{App, Rules};
 pub(crate) use signature::Credentials;
 
 use answer::Answer;
 use call::Call;
-use faults::{Strike, Struck};
+use faults::{Strike, Struck, throttled};
 use listener::{CuttableListener, Peer};
 
 use crate::fault::Fault;
-use crate::store::now_ms;
 
 /// Largest body of a data request: four times the block that the official writers buffer.
 const MAX_DATA_BYTES: usize = 256 << 20;
@@ -99,7 +101,7 @@ async fn handle(
     request: Request<Body>,
 ) -> Response<Body> {
     let app = &shared.app;
-    let request_id = app.new_id('r', now_ms());
+    let request_id = app.new_id('r', app.clock.now_ms());
     let (head, body) = request.into_parts();
     let is_data = head.method == Method::PUT;
     let permit = if is_data { shared.data_requests.acquire().await.ok() } else { None };
@@ -127,7 +129,7 @@ async fn controlled(app: &Arc<App>, call: &Call, peer: &Peer, request_id: &str) 
         return None;
     }
     let (app, call, address, id) = (Arc::clone(app), call.clone(), peer.address, request_id.to_owned());
-    Some(blocking(request_id, move || app.control(&call, address, &id, now_ms())).await)
+    Some(blocking(request_id, move || app.control(&call, address, &id, app.clock.now_ms())).await)
 }
 
 /// Does the work of a call, unless a fault rule says otherwise.
@@ -149,9 +151,12 @@ async fn struck_or_worked(
             peer.cut();
             return Answer::empty(500);
         }
-        Strike::Status(status, headers) => return struck_answer(*status, headers, request_id),
+        Strike::Status(refusal) => return refusal.answer(request_id),
         Strike::Delay(delay) => tokio::time::sleep(*delay).await,
-        Strike::DropAfter | Strike::StatusAfter(..) | Strike::Nothing => {}
+        Strike::Throttle(bytes_per_second) => {
+            tokio::time::sleep(throttled(call.body.len(), *bytes_per_second)).await;
+        }
+        Strike::DropAfter | Strike::StatusAfter(_) | Strike::Nothing => {}
     }
     let answer = work(shared, call.clone(), is_data, request_id).await;
     if struck.effect_after {
@@ -162,8 +167,10 @@ async fn struck_or_worked(
             peer.cut();
             answer
         }
-        Strike::StatusAfter(status, headers) => struck_answer(*status, headers, request_id),
-        Strike::DropBefore | Strike::Status(..) | Strike::Delay(_) | Strike::Nothing => answer,
+        Strike::StatusAfter(refusal) => refusal.answer(request_id),
+        Strike::DropBefore | Strike::Status(_) | Strike::Delay(_) | Strike::Throttle(_) | Strike::Nothing => {
+            answer
+        }
     }
 }
 
@@ -172,7 +179,7 @@ async fn take_effect(app: &Arc<App>, call: &Call, struck: &Struck, request_id: &
     let Some(effect) = struck.effect else { return };
     let (app, call) = (Arc::clone(app), call.clone());
     let taken = move || {
-        app.affect_session_of(&call, effect, now_ms());
+        app.affect_session_of(&call, effect, app.clock.now_ms());
         Answer::empty(200)
     };
     blocking(request_id, taken).await;
@@ -183,7 +190,7 @@ async fn work(shared: &Shared, call: Call, is_data: bool, request_id: &str) -> A
     let _decoder = if is_data { shared.decoders.acquire().await.ok() } else { None };
     let app = Arc::clone(&shared.app);
     let id = request_id.to_owned();
-    blocking(request_id, move || app.answer(&call, &id, now_ms())).await
+    blocking(request_id, move || app.answer(&call, &id, app.clock.now_ms())).await
 }
 
 async fn blocking(request_id: &str, work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
@@ -191,20 +198,4 @@ async fn blocking(request_id: &str, work: impl FnOnce() -> Answer + Send + 'stat
         tracing::error!(%error, "a request ended in a panic");
         Answer::refusal(&Fault::Internal("the request ended in a panic".to_owned()), true, request_id)
     })
-}
-
-/// The answer that a fault rule gives.
-fn struck_answer(status: u16, headers: &[(String, String)], request_id: &str) -> Answer {
-    let code = match status {
-        429 => "FlowExceeded",
-        503 => "ServiceUnavailable",
-        500.. => "InternalServerError",
-        _ => "InvalidArgument",
-    };
-    let document = serde_json::json!({
-        "Code": code, "Message": "answered by a fault rule", "RequestId": request_id, "HoldClientMillis": 0,
-    });
-    let answer =
-        if status < 300 { Answer::empty(status) } else { Answer::json(&document).with_status(status) };
-    headers.iter().fold(answer, |answer, (name, value)| answer.with(name, value.clone()))
 }

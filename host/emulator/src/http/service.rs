@@ -33,8 +33,10 @@ pub(super) fn check_digest(call: &Call) -> Result<(), Fault> {
 impl App {
     pub(super) fn service(&self, call: &Call, route: Route, now_ms: i64) -> Result<Answer, Fault> {
         match route {
-            Route::Project(project) => Ok(described(documents::project(&project, self.three_tier), now_ms)),
-            Route::Tenants => Ok(Answer::json(&documents::tenant(self.three_tier))),
+            Route::Project(project) => {
+                Ok(described(documents::project(&project, self.rules.three_tier), now_ms))
+            }
+            Route::Tenants => Ok(Answer::json(&documents::tenant(self.rules.three_tier))),
             Route::LogviewHost => {
                 Ok(Answer::bytes("text/plain", format!("http://{}", call.host).into_bytes()))
             }
@@ -58,7 +60,8 @@ impl App {
     }
 
     fn list_tables(&self, call: &Call, project: &str) -> Result<Answer, Fault> {
-        let schema = call.parameter("curr_schema").filter(|_| self.three_tier).unwrap_or(DEFAULT_SCHEMA);
+        let schema =
+            call.parameter("curr_schema").filter(|_| self.rules.three_tier).unwrap_or(DEFAULT_SCHEMA);
         let prefix = call.parameter("name").unwrap_or_default().to_ascii_lowercase();
         let tables = self.store.catalog().list(project, schema);
         let items = tables.iter().filter(|table| table.name.table.starts_with(&prefix));
@@ -73,7 +76,7 @@ impl App {
     }
 
     fn create_schema(&self, call: &Call, project: &str, now_ms: i64) -> Result<Answer, Fault> {
-        if !self.three_tier {
+        if !self.rules.three_tier {
             return Err(Fault::Invalid(format!("project {project} has no schemas")));
         }
         let texts = texts(&call.body)?;

@@ -7,10 +7,13 @@ use super::answer::Answer;
 use super::app::App;
 use super::call::Call;
 use super::documents;
+use super::limits::Use;
 use super::route::{Step, TablePath};
 use crate::fault::Fault;
-use crate::ingest;
-use crate::store::{MAX_LIFETIME_HOURS, NewSession, Partition, Session, SessionKind, Table, parse_partition};
+use crate::ingest::{self, Form};
+use crate::store::{
+    MAX_LIFETIME_HOURS, NewSession, Partition, Session, SessionKind, Status, Table, parse_partition,
+};
 use crate::wire::compression::Encoding;
 
 /// Slots of an upsert session at most; more would only make its document longer.
@@ -76,6 +79,7 @@ impl App {
         if !table.is_delta() {
             return Err(Fault::Invalid(format!("{} has no primary key and takes no upserts", table.name)));
         }
+        self.admit(&table, Use::Upload, now_ms)?;
         let partition = self.partition(call, &table, now_ms)?;
         let wish: u32 = call.number("slotnum")?.unwrap_or(1);
         let slots = wish.clamp(1, table.bucket_count().min(MAX_SLOTS));
@@ -192,6 +196,7 @@ impl App {
                 table.name
             )));
         }
+        self.admit(&table, Use::Upload, now_ms)?;
         let partition = self.partition(call, &table, now_ms)?;
         let letter = if matches!(kind, SessionKind::Stream { .. }) { 's' } else { 'b' };
         let new = NewSession { kind, table, partition, lifetime_hours: MAX_LIFETIME_HOURS };
@@ -246,7 +251,8 @@ impl App {
             block.clear();
             encoding.decode(&call.body, decoded)?;
             let sink = (!self.store.discard).then_some(&mut *block);
-            let rows = ingest::block(session, slot, call.has("arrow"), decoded, sink)?;
+            let form = Form { arrow: call.has("arrow"), any_bucket: self.rules.lenient };
+            let rows = ingest::block(session, slot, form, decoded, sink)?;
             require_count(call, rows)?;
             if matches!(session.kind, SessionKind::Stream { .. }) {
                 self.store.append(session, block, now_ms)?;
@@ -263,6 +269,10 @@ impl App {
     }
 
     fn commit(&self, session: &Session, now_ms: i64) -> Result<(), Fault> {
+        // Asking again what became of a commit is none.
+        if session.status() == Status::Normal {
+            self.admit(&session.table, Use::Commit, now_ms)?;
+        }
         self.store.commit(session, now_ms)?;
         self.counters.commit();
         Ok(())

@@ -35,6 +35,12 @@ impl Credentials {
         Self(pairs)
     }
 
+    /// An id to connect with, and its key where that is no secret.
+    pub(crate) fn shown(&self) -> (&str, Option<&str>) {
+        let (id, key) = self.0.first().map_or(DEFAULT_PAIR, |(id, key)| (id, key));
+        (id, ((id, key) == DEFAULT_PAIR).then_some(key))
+    }
+
     /// Accepts a call signed with one of the keys. A temporary token beside it is not looked at.
     pub(super) fn verify(&self, call: &Call) -> Result<(), Fault> {
         let refuse = |text: &str| Err(Fault::Unauthorized(text.to_owned()));

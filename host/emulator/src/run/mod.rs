@@ -3,6 +3,7 @@
 //! Everything runs to its end inside the request that submits it; the answer still has the asynchronous
 //! form, so clients see an instance that has already terminated.
 
+mod aggregate;
 mod condition;
 mod ddl;
 mod result;

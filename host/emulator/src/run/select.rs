@@ -1,15 +1,17 @@
 //! SELECT over one table.
 //!
 //! Rows come from the database in key order (Delta) or order of arrival. Without ORDER BY a query streams
-//! through them and stops at its limit; with it the rows that pass the filter are sorted in memory.
+//! through them and stops at its limit; with it the rows that pass the filter are sorted in memory. A query
+//! with groups holds those in memory and sorts them by columns of the result.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::aggregate::{Grouping, is_grouped};
 use super::condition::{Condition, sort_order};
 use super::{Context, ResultSet};
 use crate::fault::Fault;
-use crate::sql::ast::{Item, Select};
+use crate::sql::ast::{Function, Item, Order, Select};
 use crate::store::{Store, Table};
 use crate::wire::cursor::{Cursor, Malformed};
 use crate::wire::row::{columns, put_column};
@@ -25,12 +27,15 @@ pub(super) fn run(store: &Store, context: &Context, select: &Select) -> Result<R
         Some(expr) => Some(Condition::resolve(expr, &|name: &str| source.find(name))?),
         None => None,
     };
-    if let Some(alias) = counts(&select.items)? {
-        return count(store, &source, filter.as_ref(), alias);
+    if let Some(alias) = counts_all(select) {
+        return count_all(store, &source, alias);
+    }
+    if is_grouped(select) {
+        return grouped(store, &source, filter.as_ref(), select);
     }
     let outputs = outputs(&select.items, &source)?;
     let mut result = ResultSet::new(outputs.iter().map(|o| (o.name.clone(), o.kind.clone())).collect());
-    let limit = usize::try_from(select.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let limit = limit_of(select);
     if select.order.is_empty() {
         let mut encoder = Encoder::new(&outputs);
         source.scan(store, filter.as_ref(), |row| {
@@ -48,13 +53,7 @@ pub(super) fn run(store: &Store, context: &Context, select: &Select) -> Result<R
         rows.push(row.to_vec());
         Ok(true)
     })?;
-    rows.sort_by(|a, b| {
-        let by = |&(at, descending): &(usize, bool)| {
-            let order = sort_order(a[at].as_ref(), b[at].as_ref(), &source.columns[at].1);
-            if descending { order.reverse() } else { order }
-        };
-        keys.iter().map(by).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
-    });
+    sort(&mut rows, &keys, &source.columns);
     let mut encoder = Encoder::new(&outputs);
     for row in rows.iter().take(limit) {
         result.push(encoder.encode(row)?)?;
@@ -126,41 +125,72 @@ struct Output {
     kind: Type,
 }
 
-/// The alias of `count(*)` when the query counts; it then selects nothing else.
+/// The alias of a lone `count(*)` over the whole table, which the store knows without reading the rows.
 #[expect(clippy::option_option, reason = "counting without alias differs from not counting")]
-fn counts(items: &[Item]) -> Result<Option<Option<&str>>, Fault> {
-    match items {
-        [Item::CountStar { alias }] => Ok(Some(alias.as_deref())),
-        items if items.iter().any(|item| matches!(item, Item::CountStar { .. })) => {
-            Err(Fault::semantic("count(*) beside other columns needs GROUP BY, which is not supported"))
+fn counts_all(select: &Select) -> Option<Option<&str>> {
+    match select.items.as_slice() {
+        [Item::Aggregate { function: Function::Count, argument: None, alias, .. }]
+            if select.filter.is_none() && select.group.is_empty() && select.limit != Some(0) =>
+        {
+            Some(alias.as_deref())
         }
-        _ => Ok(None),
+        _ => None,
     }
 }
 
-fn count(
+fn count_all(store: &Store, source: &Source, alias: Option<&str>) -> Result<ResultSet, Fault> {
+    let rows = i64::try_from(store.count_rows(&source.table)?).unwrap_or(i64::MAX);
+    let columns = vec![(alias.unwrap_or("_c0").to_owned(), Type::BigInt)];
+    result_of(&columns, &[vec![Some(Value::Int(rows))]])
+}
+
+/// A query that is answered with groups.
+fn grouped(
     store: &Store,
     source: &Source,
     filter: Option<&Condition>,
-    alias: Option<&str>,
+    select: &Select,
 ) -> Result<ResultSet, Fault> {
-    let rows = if filter.is_none() {
-        store.count_rows(&source.table)?
-    } else {
-        let mut rows = 0u64;
-        source.scan(store, filter, |_| {
-            rows += 1;
-            Ok(true)
-        })?;
-        rows
+    let mut grouping = Grouping::resolve(select, &source.columns, &|name: &str| source.find(name))?;
+    source.scan(store, filter, |row| grouping.take(row).map(|()| true))?;
+    let columns = std::mem::take(&mut grouping.columns);
+    let position = |order: &Order| {
+        let at = columns.iter().position(|(name, _)| *name == order.column);
+        at.map(|at| (at, order.descending))
+            .ok_or_else(|| Fault::semantic(format!("column {} is not in the result", order.column)))
     };
-    let mut result = ResultSet::new(vec![(alias.unwrap_or("_c0").to_owned(), Type::BigInt)]);
-    let mut bytes = Vec::new();
-    Value::Int(i64::try_from(rows).unwrap_or(i64::MAX)).encode(&Type::BigInt, &mut bytes)?;
-    let mut row = Vec::new();
-    put_column(&mut row, 1, &bytes);
-    result.push(&row)?;
+    let keys = select.order.iter().map(position).collect::<Result<Vec<_>, _>>()?;
+    let mut rows = grouping.finish()?;
+    sort(&mut rows, &keys, &columns);
+    rows.truncate(limit_of(select));
+    result_of(&columns, &rows)
+}
+
+fn result_of(columns: &[(String, Type)], rows: &[Vec<Option<Value>>]) -> Result<ResultSet, Fault> {
+    let output =
+        |(at, (name, kind)): (usize, &(String, Type))| Output { at, name: name.clone(), kind: kind.clone() };
+    let outputs: Vec<Output> = columns.iter().enumerate().map(output).collect();
+    let mut result = ResultSet::new(columns.to_vec());
+    let mut encoder = Encoder::new(&outputs);
+    for row in rows {
+        result.push(encoder.encode(row)?)?;
+    }
     Ok(result)
+}
+
+fn limit_of(select: &Select) -> usize {
+    usize::try_from(select.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX)
+}
+
+/// Sorts by positions, each up or down; rows that are alike keep their order.
+fn sort(rows: &mut [Vec<Option<Value>>], keys: &[(usize, bool)], columns: &[(String, Type)]) {
+    rows.sort_by(|a, b| {
+        let by = |&(at, descending): &(usize, bool)| {
+            let order = sort_order(a[at].as_ref(), b[at].as_ref(), &columns[at].1);
+            if descending { order.reverse() } else { order }
+        };
+        keys.iter().map(by).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+    });
 }
 
 fn outputs(items: &[Item], source: &Source) -> Result<Vec<Output>, Fault> {
@@ -178,7 +208,7 @@ fn outputs(items: &[Item], source: &Source) -> Result<Vec<Output>, Fault> {
                 let (at, kind) = source.find(name)?;
                 outputs.push(Output { at, name: alias.as_ref().unwrap_or(name).clone(), kind });
             }
-            Item::CountStar { .. } => {}
+            Item::Aggregate { .. } => {}
         }
     }
     Ok(outputs)

@@ -82,9 +82,13 @@ pub(crate) enum Change {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Select {
+    /// Equal rows are shown once.
+    pub(crate) distinct: bool,
     pub(crate) items: Vec<Item>,
     pub(crate) table: NameParts,
     pub(crate) filter: Option<Expr>,
+    /// Column names of the key; empty without GROUP BY.
+    pub(crate) group: Vec<String>,
     pub(crate) order: Vec<Order>,
     pub(crate) limit: Option<u64>,
 }
@@ -92,8 +96,26 @@ pub(crate) struct Select {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Item {
     Star,
-    Column { name: String, alias: Option<String> },
-    CountStar { alias: Option<String> },
+    Column {
+        name: String,
+        alias: Option<String>,
+    },
+    Aggregate {
+        function: Function,
+        /// Absent for `count(*)` and `count(1)`.
+        argument: Option<String>,
+        distinct: bool,
+        alias: Option<String>,
+    },
+}
+
+/// A function over the rows of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    Count,
+    Sum,
+    Min,
+    Max,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

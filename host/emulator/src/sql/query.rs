@@ -1,6 +1,6 @@
 //! Reads SELECT.
 
-use super::ast::{Comparison, Expr, Item, Operand, Order, Select};
+use super::ast::{Comparison, Expr, Function, Item, Operand, Order, Select};
 use super::parser::Parser;
 use crate::wire::types::Type;
 
@@ -10,6 +10,7 @@ const MAX_CONDITION_DEPTH: usize = 64;
 impl Parser {
     /// The rest of a statement after `SELECT`.
     pub(super) fn select(&mut self) -> Result<Select, String> {
+        let distinct = self.take_word("distinct");
         let mut items = vec![self.item()?];
         while self.take_sign(",") {
             items.push(self.item()?);
@@ -17,6 +18,13 @@ impl Parser {
         self.expect_word("from")?;
         let table = self.name_parts()?;
         let filter = if self.take_word("where") { Some(self.disjunction(0)?) } else { None };
+        let mut group = Vec::new();
+        if self.take_words(&["group", "by"]) {
+            group.push(self.name()?);
+            while self.take_sign(",") {
+                group.push(self.name()?);
+            }
+        }
         let mut order = Vec::new();
         if self.take_words(&["order", "by"]) {
             order.push(self.order()?);
@@ -25,7 +33,7 @@ impl Parser {
             }
         }
         let limit = if self.take_word("limit") { Some(self.whole_number()?) } else { None };
-        Ok(Select { items, table, filter, order, limit })
+        Ok(Select { distinct, items, table, filter, group, order, limit })
     }
 
     fn item(&mut self) -> Result<Item, String> {
@@ -33,14 +41,27 @@ impl Parser {
             return Ok(Item::Star);
         }
         let name = self.name()?;
-        if name == "count" && self.take_sign("(") {
-            if !self.take_sign("*") {
-                self.whole_number::<u64>()?;
-            }
-            self.expect_sign(")")?;
-            return Ok(Item::CountStar { alias: self.alias()? });
+        let function = match name.as_str() {
+            "count" => Some(Function::Count),
+            "sum" => Some(Function::Sum),
+            "min" => Some(Function::Min),
+            "max" => Some(Function::Max),
+            _ => None,
+        };
+        match function {
+            Some(function) if self.take_sign("(") => self.aggregate(function),
+            _ => Ok(Item::Column { name, alias: self.alias()? }),
         }
-        Ok(Item::Column { name, alias: self.alias()? })
+    }
+
+    /// The rest of a function after its parenthesis.
+    fn aggregate(&mut self, function: Function) -> Result<Item, String> {
+        let counts_rows =
+            function == Function::Count && (self.take_sign("*") || self.take_number().is_some());
+        let distinct = !counts_rows && function == Function::Count && self.take_word("distinct");
+        let argument = if counts_rows { None } else { Some(self.name()?) };
+        self.expect_sign(")")?;
+        Ok(Item::Aggregate { function, argument, distinct, alias: self.alias()? })
     }
 
     fn alias(&mut self) -> Result<Option<String>, String> {

@@ -1,6 +1,6 @@
 //! Statements in the forms their senders use.
 
-use super::ast::{Change, Expr, Item, Statement};
+use super::ast::{Change, Expr, Function, Item, Statement};
 use super::parse;
 
 fn create(text: &str) -> super::ast::CreateTable {
@@ -90,7 +90,13 @@ fn queries_are_read() {
         panic!("not a query")
     };
     assert_eq!(select.items.len(), 3);
-    assert_eq!(select.items[2], Item::CountStar { alias: Some("n".into()) });
+    let count = Item::Aggregate {
+        function: Function::Count,
+        argument: None,
+        distinct: false,
+        alias: Some("n".into()),
+    };
+    assert_eq!(select.items[2], count);
     assert!(matches!(select.filter, Some(Expr::And(..))));
     assert_eq!((select.order.len(), select.limit), (2, Some(10)));
 }
@@ -101,6 +107,8 @@ fn what_is_not_a_statement_is_refused_with_its_place() {
         ("not a statement;", "ODPS-0130161:[1,1]"),
         ("create table t (id bigint", "ODPS-0130161:[1,26]"),
         ("select * from t where", "ODPS-0130161:[1,22]"),
+        ("select sum(*) from t", "ODPS-0130161:[1,12]"),
+        ("select a from t group a", "ODPS-0130161:[1,17]"),
         ("create table t (id nosuchtype)", "ODPS-0130161:[1,20]"),
         ("drop table t; drop table u", "ODPS-0130161:[1,15]"),
         ("create table t (d decimal(39,2))", "ODPS-0130161:"),

@@ -28,8 +28,8 @@ mod table;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use rusqlite::Connection;
@@ -39,9 +39,10 @@ pub(crate) use catalog::Catalog;
 pub(crate) use control::Chosen;
 pub(crate) use instance::Instance;
 pub(crate) use rows::{Download, RowRange};
-pub(crate) use session::{MAX_LIFETIME_HOURS, NewSession, Session, SessionKind, Status, now_ms};
+pub(crate) use session::{MAX_LIFETIME_HOURS, NewSession, Session, SessionKind, Status};
 pub(crate) use table::{Column, DEFAULT_SCHEMA, Partition, Table, TableName, parse_partition};
 
+use crate::clock::system_ms;
 use crate::fault::Fault;
 use instance::Instances;
 
@@ -63,11 +64,47 @@ pub(crate) enum OpenError {
     Document(#[from] serde_json::Error),
 }
 
+/// Where the two databases are.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Folder(PathBuf),
+    /// Memory of this process under a name of its own; at most a gigabyte each, SQLite's limit.
+    Memory(String),
+}
+
+impl Place {
+    pub(crate) fn memory() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        Self::Memory(format!("emulator-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn connect(&self, file: &str) -> Result<Connection, rusqlite::Error> {
+        let connection = match self {
+            Self::Folder(folder) => Connection::open(folder.join(file))?,
+            Self::Memory(name) => Connection::open(format!("file:/{name}/{file}?vfs=memdb"))?,
+        };
+        prepare(&connection)?;
+        Ok(connection)
+    }
+
+    /// Makes the folder and keeps other processes out of it.
+    fn claim(&self) -> Result<Option<File>, OpenError> {
+        let Self::Folder(folder) = self else { return Ok(None) };
+        std::fs::create_dir_all(folder)?;
+        let lock = File::create(folder.join("lock"))?;
+        lock.try_lock().map_err(|error| match error {
+            std::fs::TryLockError::WouldBlock => OpenError::InUse,
+            std::fs::TryLockError::Error(error) => error.into(),
+        })?;
+        Ok(Some(lock))
+    }
+}
+
 /// All durable state, and the sessions and catalog in memory.
 pub(crate) struct Store {
-    folder: PathBuf,
+    place: Place,
     /// Held as long as the store lives, so that two processes never share the folder.
-    _lock: File,
+    _lock: Option<File>,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     blocks: Mutex<Connection>,
@@ -84,22 +121,17 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens or creates the files in `folder`.
-    pub(crate) fn open(folder: &Path, discard: bool) -> Result<Self, OpenError> {
-        std::fs::create_dir_all(folder)?;
-        let lock = File::create(folder.join("lock"))?;
-        lock.try_lock().map_err(|error| match error {
-            std::fs::TryLockError::WouldBlock => OpenError::InUse,
-            std::fs::TryLockError::Error(error) => error.into(),
-        })?;
-        let writer = connect(&folder.join("tables.db"))?;
-        let blocks = connect(&folder.join("blocks.db"))?;
+    /// Opens or creates the databases.
+    pub(crate) fn open(place: Place, discard: bool) -> Result<Self, OpenError> {
+        let lock = place.claim()?;
+        let writer = place.connect("tables.db")?;
+        let blocks = place.connect("blocks.db")?;
         create_layout(&writer, &blocks)?;
         let catalog = Catalog::load(&writer)?;
         let sessions = session::load(&writer)?;
-        let instances = Instances::load(&writer, now_ms())?;
+        let instances = Instances::load(&writer, system_ms())?;
         let store = Self {
-            folder: folder.to_owned(),
+            place,
             _lock: lock,
             writer: Mutex::new(writer),
             readers: Mutex::default(),
@@ -119,7 +151,7 @@ impl Store {
 
     /// Removes blocks of sessions that take no more, and rows kept only for readers of the last run.
     fn remove_leftovers(&self) -> Result<(), rusqlite::Error> {
-        self.forget_old_sessions(now_ms())?;
+        self.forget_old_sessions(system_ms())?;
         let open: Vec<String> = {
             let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
             sessions.values().filter(|s| s.status() == Status::Normal).map(|s| s.id.clone()).collect()
@@ -162,7 +194,7 @@ impl Store {
         let idle = lock(pool).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => connect(&self.folder.join(file))?,
+            None => self.place.connect(file)?,
         };
         let result = work(&connection);
         lock(pool).push(connection);
@@ -176,8 +208,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let connection = Connection::open(path)?;
+fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     // The page size counts only before the first table. Rows are blobs of about a hundred bytes, blocks of
     // megabytes; 16 KiB serves both.
     connection.execute_batch(
@@ -191,7 +222,7 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     // Another connection of this process may hold the log for a moment while it is being checkpointed.
     connection.busy_timeout(std::time::Duration::from_secs(30))?;
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
+    Ok(())
 }
 
 fn create_layout(writer: &Connection, blocks: &Connection) -> Result<(), OpenError> {

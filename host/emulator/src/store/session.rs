@@ -168,12 +168,6 @@ impl Session {
     }
 }
 
-/// Milliseconds since the epoch: the clock at the edge; everything below takes the moment as an argument.
-pub(crate) fn now_ms() -> i64 {
-    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// The sessions on disk. One that was being committed when the process died was not: the commit's
 /// transaction also holds the status.
 pub(super) fn load(connection: &Connection) -> Result<HashMap<String, Arc<Session>>, OpenError> {

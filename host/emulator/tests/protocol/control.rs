@@ -163,3 +163,140 @@ fn a_rule_moves_the_slot_of_the_request_it_strikes() {
     let new = server_of(client, &session, 1);
     send_routed(client, &session, key, &new).ok();
 }
+
+#[test]
+fn the_clock_stops_goes_on_and_comes_back() {
+    let emulator = Running::start();
+    let client = &emulator.client;
+    delta(client, "t");
+    let session = Upsert::open(client, "t");
+    let now = || client.call("GET", "/emulator/clock", &[], &[]).ok().json()["now-ms"].as_i64().unwrap();
+    let started = now();
+    post(client, "clock", &json!({"advance-ms": 3_600_000})).ok();
+    assert!(now() >= started + 3_600_000);
+    // The client's own date is now far from the server's, as is that of a machine with a wrong clock.
+    assert_eq!(client.get(&session.target).refused(401), "Unauthorized");
+    client.call("DELETE", "/emulator/clock", &[], &[]).ok();
+    assert_eq!(session.status(), "normal");
+    let both = json!({"now-ms": 1, "advance-ms": 1});
+    assert_eq!(post(client, "clock", &both).refused(400), "InvalidArgument");
+    assert_eq!(post(client, "clock", &json!({"now-ms": 5})).ok().json()["now-ms"], 5);
+    assert_eq!(post(client, "clock", &json!({"advance-ms": 2})).ok().json()["now-ms"], 7);
+}
+
+#[test]
+fn a_session_expires_when_the_clock_passes_its_lifetime() {
+    let emulator = Running::with(|options| options.lenient = true);
+    let client = &emulator.client;
+    delta(client, "t");
+    let target = format!("/projects/{PROJECT}/tables/t/upserts");
+    let id = client.post(&format!("{target}?lifecycle=1")).ok().json()["id"].as_str().unwrap().to_owned();
+    let status = || client.get(&format!("{target}?upsertid={id}")).ok().json()["status"].clone();
+    post(client, "clock", &json!({"advance-ms": 3_599_000})).ok();
+    assert_eq!(status(), "normal");
+    post(client, "clock", &json!({"advance-ms": 2_000})).ok();
+    assert_eq!(status(), "expired");
+    assert_eq!(client.post(&format!("{target}?upsertid={id}")).refused(409), "StatusConflict");
+    assert_eq!(client.post(&format!("{target}?lifecycle=25")).refused(400), "InvalidArgument");
+}
+
+#[test]
+fn a_lenient_server_takes_other_dates_buckets_and_numbers_of_commits() {
+    let emulator = Running::with(|options| options.lenient = true);
+    let client = &emulator.client;
+    delta(client, "t");
+    let session = Upsert::open(client, "t");
+    let wrong = (bucket_of(1, BUCKETS) + 1) % BUCKETS;
+    client.put(&format!("{}&bucketid={wrong}", session.target), &body(&[row(1, "a", UPSERT)])).ok();
+    session.commit().ok();
+    assert_eq!(names(client, "t"), ["1a"]);
+    for _ in 0..80 {
+        Upsert::open(client, "t").commit().ok();
+    }
+}
+
+#[test]
+fn more_commits_than_the_service_allows_are_put_off() {
+    let emulator = Running::start();
+    let client = &emulator.client;
+    delta(client, "t");
+    for _ in 0..75 {
+        let session = Upsert::open(client, "t");
+        session.commit().ok();
+        session.commit().ok();
+    }
+    let one_more = Upsert::open(client, "t");
+    assert_eq!(one_more.commit().refused(429), "FlowExceeded");
+    assert_eq!(one_more.status(), "normal");
+    post(client, "clock", &json!({"advance-ms": 15_000})).ok();
+    one_more.commit().ok();
+}
+
+#[test]
+fn the_state_and_the_page_show_tables_rows_and_sessions() {
+    let emulator = Running::start();
+    let client = &emulator.client;
+    delta(client, "t");
+    client.run("create table part (a bigint, st struct<x:bigint>) partitioned by (ds string)");
+    client.run("alter table part add partition (ds='<b>&')");
+    let session = Upsert::open(client, "t");
+    session.send(1, &[row(1, "a", UPSERT)]).ok();
+    session.commit().ok();
+    let state = client.call("GET", "/emulator/state", &[], &[]).ok().json();
+    let tables = state["tables"].as_array().unwrap();
+    let seen: Vec<_> = tables.iter().map(|t| (t["table"].as_str().unwrap(), t["rows"].clone())).collect();
+    assert_eq!(seen, [("part", json!(0)), ("t", json!(1))]);
+    assert_eq!(tables[0]["partitions"], json!([{"values": ["<b>&"], "rows": 0}]));
+    assert_eq!(
+        (&tables[1]["primary-key"], &state["sessions"][0]["status"]),
+        (&json!(["k"]), &"committed".into())
+    );
+    let page = client.get("/").ok();
+    assert!(page.headers["content-type"].starts_with("text/html"));
+    let text = page.text();
+    assert!(text.contains("<td>mc_proj.t</td><td>k</td><td>4</td>"), "{text}");
+    assert!(text.contains("ds=&apos;&lt;b&gt;&amp;&apos;") && !text.contains("<b>&"), "{text}");
+    assert!(text.contains(&session.id), "{text}");
+}
+
+#[test]
+fn a_rule_names_its_error_code_and_holds_a_body_back() {
+    let emulator = Running::start();
+    let client = &emulator.client;
+    delta(client, "t");
+    let session = Upsert::open(client, "t");
+    let rules = json!([
+        {"kind": "upsert-get", "status": 404, "code": "UpsertSessionNotFound"},
+        {"kind": "upsert-put", "bytes-per-second": 1_000_000_000},
+    ]);
+    post(client, "faults", &rules).ok();
+    assert_eq!(client.get(&session.target).refused(404), "UpsertSessionNotFound");
+    session.send(1, &[row(1, "a", UPSERT)]).ok();
+    let list = client.call("GET", "/emulator/faults", &[], &[]).ok().json();
+    assert_eq!((&list[0]["struck"], &list[1]["struck"]), (&1.into(), &1.into()));
+    let two = json!({"status": 500, "bytes-per-second": 1});
+    assert_eq!(post(client, "faults", &two).refused(400), "InvalidArgument");
+}
+
+#[test]
+fn an_emulator_in_memory_does_all_of_it_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    for _ in 0..2 {
+        let emulator = Running::with(|options| {
+            options.in_memory = true;
+            options.data.clone_from(&path);
+        });
+        let client = &emulator.client;
+        delta(client, "t");
+        assert!(names(client, "t").is_empty());
+        let session = Upsert::open(client, "t");
+        session.send(1, &[row(1, "a", UPSERT)]).ok();
+        session.commit().ok();
+        assert_eq!(names(client, "t"), ["1a"]);
+        // Another one beside it has tables of its own.
+        let other = Running::with(|options| options.in_memory = true);
+        assert!(other.client.sql("select * from t").is_err());
+    }
+    assert!(!path.exists());
+}

@@ -50,6 +50,8 @@ fn emulator_process() {
         credentials: Vec::new(),
         discard: false,
         schemas: false,
+        in_memory: false,
+        lenient: false,
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -167,6 +169,8 @@ fn two_emulators_never_share_a_folder() {
         credentials: Vec::new(),
         discard: false,
         schemas: false,
+        in_memory: false,
+        lenient: false,
     };
     let second = runtime.block_on(Emulator::start(options));
     assert!(matches!(second, Err(EmulatorError::Data { .. })), "{second:?}");

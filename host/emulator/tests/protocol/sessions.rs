@@ -476,7 +476,12 @@ fn fault_rules_fail_requests_before_or_after_their_work() {
 
 #[test]
 fn many_connections_write_at_once() {
-    let emulator = Running::start();
+    for in_memory in [false, true] {
+        write_from_many_connections(&Running::with(|options| options.in_memory = in_memory));
+    }
+}
+
+fn write_from_many_connections(emulator: &Running) {
     let client = &emulator.client;
     client.run(
         "create table t (k bigint primary key not null) \

@@ -187,3 +187,69 @@ fn a_body_whose_md5_does_not_match_is_refused() {
     assert_eq!(reply.status, 400);
     assert!(reply.text().contains("Content-MD5"), "{}", reply.text());
 }
+
+/// Rows of an ordinary table, each a record of the cells.
+fn append(client: &super::support::Client, table: &str, rows: &[Vec<super::records::Cell<'_>>]) {
+    let id = client.open(&format!("{table}?uploads"))["UploadID"].as_str().unwrap().to_owned();
+    let target = format!("/projects/{PROJECT}/tables/{table}?uploadid={id}");
+    client.put(&format!("{target}&blockid=0"), &super::records::body(rows)).ok();
+    client.post(&target).ok();
+}
+
+#[test]
+fn groups_are_counted_summed_and_compared() {
+    use super::records::Cell;
+    let emulator = Running::start();
+    let client = &emulator.client;
+    client.run("create table g (a bigint, b string)");
+    let row = |a, b: &'static str| vec![a, Cell::Text(b)];
+    let rows = [
+        row(Cell::Int(5), "x"),
+        row(Cell::Int(-7), "y"),
+        row(Cell::Null, "x"),
+        row(Cell::Int(5), "x"),
+        vec![Cell::Int(1), Cell::Null],
+    ];
+    append(client, "g", &rows);
+    let by_group = "select b, count(*) n, count(a), count(distinct a), sum(a) total, min(a), max(a) from g";
+    assert_eq!(
+        client.run(&format!("{by_group} where a is null or a <> 1 group by b order by total desc limit 5")),
+        [cells(&["x", "3", "2", "1", "10", "5", "5"]), cells(&["y", "1", "1", "1", "-7", "-7", "-7"])]
+    );
+    assert_eq!(client.run("select b from g group by b order by b").len(), 3, "nulls are a group");
+    assert_eq!(client.run("select distinct a, b from g").len(), 4);
+    assert_eq!(client.run("select max(b), min(b) from g"), [cells(&["y", "x"])]);
+    let none = vec![Some("0".to_owned()), None, None];
+    assert_eq!(client.run("select count(*), sum(a), max(b) from g where a > 100"), [none]);
+    assert!(client.run("select sum(a) from g where a > 100 group by b").is_empty());
+    for wrong in
+        ["select a, count(*) from g", "select sum(b) from g", "select b from g group by b order by a"]
+    {
+        assert!(client.sql(wrong).expect_err(wrong).starts_with("ODPS-0130071"), "{wrong}");
+    }
+}
+
+#[test]
+fn sums_are_exact_and_too_large_ones_are_errors() {
+    use super::records::Cell;
+    let emulator = Running::start();
+    let client = &emulator.client;
+    client.run("create table s (n bigint, d decimal(38,18), f double)");
+    let large = "99999999999999999999.999999999999999999";
+    let row = |n, d| vec![Cell::Int(n), Cell::Text(d), Cell::Null];
+    append(client, "s", &[row(i64::MAX, "0.000000000000000001"), row(-1, "1.5"), row(0, "1.500")]);
+    assert_eq!(
+        client.run("select sum(n), sum(d), count(distinct d), sum(f) from s"),
+        [vec![
+            Some((i64::MAX - 1).to_string()),
+            Some("3.000000000000000001".to_owned()),
+            Some("2".to_owned()),
+            None
+        ]]
+    );
+    append(client, "s", &[row(2, large), row(0, large)]);
+    for sum in ["sum(n)", "sum(d)"] {
+        let error = client.sql(&format!("select {sum} from s")).expect_err(sum);
+        assert!(error.contains("larger than its type"), "{error}");
+    }
+}

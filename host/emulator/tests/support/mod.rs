@@ -15,7 +15,13 @@ use serde_json::Value as Json;
 use sluicebox_emulator::{Emulator, EmulatorOptions, Stats};
 
 pub const PROJECT: &str = "mc_proj";
-const DATE: &str = "Sat, 09 Mar 2024 12:00:00 GMT";
+
+/// The date of a request that is sent now.
+pub fn date_of(moment: std::time::SystemTime) -> String {
+    let seconds = moment.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let time = chrono::DateTime::from_timestamp(seconds.try_into().unwrap(), 0).unwrap();
+    time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
 
 /// Folder of the recorded exchanges and bodies.
 pub fn fixtures() -> PathBuf {
@@ -49,6 +55,8 @@ impl Running {
             credentials: Vec::new(),
             discard: false,
             schemas: false,
+            in_memory: false,
+            lenient: false,
         };
         change(&mut options);
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -144,7 +152,7 @@ impl Client {
     ) -> std::io::Result<Reply> {
         let mut all: Vec<(String, String)> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        all.push(("Date".to_owned(), DATE.to_owned()));
+        all.push(("Date".to_owned(), date_of(std::time::SystemTime::now())));
         let signature = sign(&self.key, &string_to_sign(method, target, &all));
         all.push(("Authorization".to_owned(), format!("ODPS {}:{signature}", self.id)));
         self.send(method, target, &all, body)

@@ -199,8 +199,8 @@ impl Client {
         values: &[(&str, &str)],
         hints: &Hints,
     ) -> Result<bool> {
-        let listed: Vec<_> =
-            values.iter().map(|(name, value)| format!("{name}={}", statement::literal(value))).collect();
+        // Quotes inside have no escaped form here; the official clients send them as they are.
+        let listed: Vec<_> = values.iter().map(|(name, value)| format!("{name}='{value}'")).collect();
         if self.partition_exists(table, &listed.join(",")).await? {
             return Ok(false);
         }

@@ -146,7 +146,7 @@ impl Client {
     }
 
     /// Replaces the account of this client and its clones, as when a temporary token was renewed. The provider in the
-    /// options is asked again only when the service refuses this account.
+    /// options is not asked any more.
     pub fn replace_account(&self, account: Account) {
         self.inner.credentials.replace(account);
     }

@@ -162,6 +162,9 @@ fn check(columns: &[SessionColumn], batch: &RecordBatch) -> Result<()> {
             let found = field.data_type();
             return Err(Error::Options(format!("column `{name}` is {found} and has to be {wanted}")));
         }
+        if !column.nullable && array.null_count() > 0 {
+            return Err(Error::Options(format!("column `{name}` takes no nulls and has some")));
+        }
         let bytes = longest_value(array);
         if bytes > MAX_VALUE_BYTES {
             let fault = ValueTooLong { column: name.clone(), bytes, limit: MAX_VALUE_BYTES };

@@ -41,17 +41,19 @@ impl std::fmt::Display for Answer {
 /// Why a call of this crate failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The options cannot make a client; nothing was sent.
+    /// What the caller asked for makes no sense, such as an endpoint without a host or a bucket that the session does
+    /// not have; nothing was sent.
     #[error("{0}")]
     Options(String),
-    /// The service cannot be reached, or did not answer, and the retries are used up. Asking again later may help.
-    #[error("{operation}: no answer from the service")]
+    /// The service cannot be reached, or did not answer, and the retries are used up; or the account could not be loaded,
+    /// see [`CredentialsProvider`](crate::CredentialsProvider). Asking again later may help.
+    #[error("{operation}: failed without an answer")]
     Unreachable {
         /// What was asked for.
         operation: String,
         /// Whether the request may have arrived and taken effect.
         maybe_arrived: bool,
-        /// What the connection reported.
+        /// What the connection, or who was to load the account, reported.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },

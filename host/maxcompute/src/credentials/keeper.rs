@@ -1,6 +1,6 @@
 //! Keeps the credentials of a client, and asks its provider again when [`decide`] says so.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use tracing::{debug, warn};
@@ -25,6 +25,8 @@ struct Held {
     renew_at: Option<SystemTime>,
     /// When they were loaded after a refusal and found unchanged.
     refused_at: Option<SystemTime>,
+    /// Whether they were given in place of the provider's.
+    replaced: bool,
 }
 
 /// What a request does before it is signed.
@@ -60,6 +62,9 @@ fn renew_at(credentials: &Credentials, now: SystemTime) -> Option<SystemTime> {
 
 /// Whether a refusal at `now` is a reason to load again.
 fn refusal_counts(held: &Held, now: SystemTime) -> bool {
+    if held.replaced {
+        return false;
+    }
     // A clock that was set back must not keep a refused account in use.
     held.refused_at.is_none_or(|at| now.duration_since(at).map_or(true, |since| since >= PAUSE))
 }
@@ -72,16 +77,26 @@ pub(crate) struct Keeper {
     /// Held while loading, also across its waits: that one request loads and others that must have the result wait for
     /// it is what it is for.
     loading: tokio::sync::Mutex<()>,
+    /// How loading has failed so far.
+    failed: Mutex<Failed>,
+}
+
+/// Failed loads, so that requests that waited for one of them fail with it rather than try again one after another.
+#[derive(Debug, Default)]
+struct Failed {
+    times: u64,
+    last: String,
 }
 
 impl Keeper {
     pub(crate) fn new(provider: Arc<dyn CredentialsProvider>) -> Self {
-        Self { provider, held: RwLock::new(None), loading: tokio::sync::Mutex::new(()) }
+        let (held, loading) = (RwLock::new(None), tokio::sync::Mutex::new(()));
+        Self { provider, held, loading, failed: Mutex::default() }
     }
 
-    /// Uses this account from now on; the provider is asked only when the service refuses it.
+    /// Uses this account from now on; the provider is not asked any more.
     pub(crate) fn replace(&self, account: Account) {
-        self.hold(Held { account, expires: None, renew_at: None, refused_at: None });
+        self.hold(Held { account, expires: None, renew_at: None, refused_at: None, replaced: true });
     }
 
     /// The account to sign with at `now`.
@@ -90,15 +105,35 @@ impl Keeper {
         match (decide(held.as_ref(), now), held) {
             (Step::Sign, Some(held)) => Ok(held.account),
             (Step::Renew, Some(held)) => Ok(self.renew(held, now).await),
-            (Step::Load | Step::Sign | Step::Renew, _) => {
-                let _loading = self.loading.lock().await;
-                // Whoever was first may have loaded them meanwhile.
-                match self.held() {
-                    Some(held) if decide(Some(&held), now) != Step::Load => Ok(held.account),
-                    _ => self.load(now).await,
-                }
+            (Step::Load | Step::Sign | Step::Renew, _) => self.first_account(now).await,
+        }
+    }
+
+    /// Loads, or waits for the one who does.
+    async fn first_account(&self, now: SystemTime) -> Result<Account> {
+        let failed_before = self.failed().times;
+        let _loading = self.loading.lock().await;
+        if let Some(held) = self.held().filter(|held| decide(Some(held), now) != Step::Load) {
+            return Ok(held.account);
+        }
+        {
+            let failed = self.failed();
+            if failed.times > failed_before {
+                return Err(unavailable(failed.last.clone().into()));
             }
         }
+        let loaded = self.load(now).await;
+        if let Err(error) = &loaded {
+            let cause =
+                std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+            let mut failed = self.failed();
+            *failed = Failed { times: failed.times + 1, last: cause };
+        }
+        loaded
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Failed> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Renews credentials that are still good; goes on with them when that fails or is being done.
@@ -137,15 +172,13 @@ impl Keeper {
 
     async fn load(&self, now: SystemTime) -> Result<Account> {
         let loaded = tokio::time::timeout(DEADLINE, self.provider.load()).await;
-        let credentials = loaded.unwrap_or_else(|elapsed| {
-            let operation = "load credentials".to_owned();
-            Err(Error::Unreachable { operation, maybe_arrived: false, source: elapsed.into() })
-        })?;
+        let credentials = loaded.unwrap_or_else(|elapsed| Err(unavailable(elapsed.into())))?;
         let held = Held {
             renew_at: renew_at(&credentials, now),
             account: credentials.account,
             expires: credentials.expires,
             refused_at: None,
+            replaced: false,
         };
         let account = held.account.clone();
         debug!(expires = ?held.expires, "credentials loaded");
@@ -162,10 +195,13 @@ impl Keeper {
     }
 }
 
+/// Nothing was sent, and asking again later may help.
+fn unavailable(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::Unreachable { operation: "load credentials".to_owned(), maybe_arrived: false, source }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::Secret;
     use crate::credentials::Loading;
@@ -182,8 +218,8 @@ mod tests {
         Ok(Credentials { expires: Some(at(end)), ..Credentials::lasting(account(id)) })
     }
 
-    fn unavailable() -> Result<Credentials> {
-        Err(Error::Unreachable { operation: "x".to_owned(), maybe_arrived: false, source: "down".into() })
+    fn down() -> Result<Credentials> {
+        Err(unavailable("down".into()))
     }
 
     /// Gives what it was told, in order, and counts.
@@ -226,8 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn credentials_are_renewed_before_they_expire_and_old_ones_last_to_their_end() {
-        let (keeper, provider) =
-            keeper(vec![until("a", 3_600), unavailable(), unavailable(), unavailable(), until("b", 9_000)]);
+        let (keeper, provider) = keeper(vec![until("a", 3_600), down(), down(), down(), until("b", 9_000)]);
         let id = async |now| keeper.account(at(now)).await.map(|account| account.access_id().to_owned()).ok();
         let left = || provider.0.lock().unwrap().len();
         assert_eq!((id(0).await.as_deref(), left()), (Some("a"), 4));
@@ -242,7 +277,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_account_is_loaded_again_and_not_at_every_refusal() {
         let (keeper, provider) =
-            keeper(vec![until("a", 9_000), until("b", 9_000), until("b", 9_000), unavailable()]);
+            keeper(vec![until("a", 9_000), until("b", 9_000), until("b", 9_000), down()]);
         let left = || provider.0.lock().unwrap().len();
         let a = keeper.account(at(0)).await.unwrap();
         assert!(keeper.refused(&a, at(1)).await, "rotated");
@@ -257,10 +292,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_replaced_account_counts_at_once() {
+    async fn a_replaced_account_counts_at_once_and_for_good() {
         let (keeper, _) = keeper(vec![until("a", 100)]);
         keeper.account(at(0)).await.unwrap();
         keeper.replace(account("z"));
         assert_eq!(keeper.account(at(1_000)).await.unwrap(), account("z"));
+        assert!(!keeper.refused(&account("z"), at(1_001)).await, "the provider has an older one at best");
+        assert_eq!(keeper.account(at(1_002)).await.unwrap(), account("z"));
+    }
+
+    /// Loads when it is told to, so that requests can be seen to wait for it.
+    #[derive(Debug)]
+    struct Waiting(tokio::sync::Semaphore, Mutex<Vec<Result<Credentials>>>);
+
+    impl CredentialsProvider for Waiting {
+        fn load(&self) -> Loading<'_> {
+            Box::pin(async {
+                self.0.acquire().await.unwrap().forget();
+                self.1.lock().unwrap().pop().expect("no more loads than scripted")
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_share_one_load_and_its_failure() {
+        let script = vec![until("b", 9_000), down()];
+        let provider = Arc::new(Waiting(tokio::sync::Semaphore::new(0), Mutex::new(script)));
+        let keeper = Keeper::new(Arc::clone(&provider) as Arc<dyn CredentialsProvider>);
+        let ask = || keeper.account(at(0));
+        let (first, second, third, ()) =
+            tokio::join!(ask(), ask(), ask(), async { provider.0.add_permits(1) });
+        for failed in [first, second, third] {
+            let error = failed.unwrap_err();
+            assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "down");
+        }
+        let (first, second, ()) = tokio::join!(ask(), ask(), async { provider.0.add_permits(1) });
+        assert_eq!((first.unwrap(), second.unwrap()), (account("b"), account("b")));
     }
 }

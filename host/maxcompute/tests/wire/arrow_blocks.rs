@@ -247,11 +247,13 @@ fn a_datetime_may_be_given_in_either_form() {
 fn what_does_not_fit_the_session_is_refused_by_name() {
     let long = "x".repeat(MAX_VALUE_BYTES + 1);
     let fine = || strings("s", vec![Some("a")]);
+    let null = strings("s", vec![Some("a"), None]);
     let cases = [
         ("another type", column("s", "bigint"), fine(), "`s` is Utf8 and has to be Int64"),
         ("another name", column("t", "string"), fine(), "`s` where the session has `t`"),
         ("no form", column("s", "interval_day_time"), fine(), "`s` has no form in Arrow"),
         ("no form", column("s", "array<decimal(54,18)>"), fine(), "for DECIMAL(54,18)"),
+        ("a null", SessionColumn { nullable: false, ..column("s", "string") }, null, "`s` takes no nulls"),
         ("too long", column("s", "string"), strings("s", vec![None, Some(&long)]), "`s` has 8388609 bytes"),
     ];
     for (name, column, batch, says) in cases {

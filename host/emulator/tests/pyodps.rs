@@ -45,3 +45,8 @@ fn the_python_client_works_with_two_part_names() {
 fn the_python_client_works_with_schemas() {
     assert!(run("test_three_tier.py", true) >= 3);
 }
+
+#[test]
+fn the_python_client_reads_every_type_as_it_wrote_it() {
+    assert!(run("test_types.py", false) >= 11);
+}

@@ -9,6 +9,7 @@ mod support;
 
 mod control;
 mod crash;
+mod documents;
 mod exchanges;
 mod fixtures;
 mod sessions;

@@ -6,7 +6,8 @@ import importlib.util
 import unittest
 
 import pyarrow as pa
-from odps import errors
+from odps import ODPS, errors
+from odps.accounts import BearerTokenAccount
 from odps.tunnel import TableTunnel
 
 from support import PROJECT, EmulatorTest, connect, pandas, rows
@@ -294,6 +295,24 @@ class Statements(EmulatorTest):
         self.assertTrue(again.is_terminated() and again.is_successful())
         self.assertIn(self.name, again.get_sql_query())
         self.assertTrue(instance.get_logview_address())
+
+    def test_a_bearer_token_is_issued_and_accepted_and_a_wrong_one_refused(self):
+        token = self.odps.get_project().generate_auth_token({}, "bearer", 1)
+        self.ordinary()
+        holder = ODPS(
+            account=BearerTokenAccount(token, get_bearer_token_fun=lambda: token),
+            project=PROJECT,
+            endpoint=self.odps.endpoint,
+        )
+        holder.write_table(self.name, ROWS)
+        self.assertEqual(rows(holder.read_table(self.name)), ROWS)
+        other = ODPS(
+            account=BearerTokenAccount("none", get_bearer_token_fun=lambda: "none"),
+            project=PROJECT,
+            endpoint=self.odps.endpoint,
+        )
+        with self.assertRaises(errors.Unauthorized):
+            other.get_table(self.name).reload()
 
     def test_a_v4_signature_is_accepted(self):
         odps = connect(region_name="cn-hangzhou")

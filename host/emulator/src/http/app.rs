@@ -62,7 +62,11 @@ impl App {
     pub(super) fn answer(&self, call: &Call, request_id: &str, now_ms: i64) -> Answer {
         let route = Route::of(call);
         let tunnel = route.as_ref().map_or(!call.prefixed, Route::is_tunnel);
-        let result = self.credentials.verify(call).and_then(|()| {
+        let verified = match call.header("x-odps-bearer-token") {
+            Some(token) => super::token::verify(token, &self.credentials, now_ms),
+            None => self.credentials.verify(call),
+        };
+        let result = verified.and_then(|()| {
             if !self.rules.lenient {
                 super::date::check(call, now_ms)?;
             }

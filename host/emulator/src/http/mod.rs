@@ -19,6 +19,7 @@ mod service;
 mod sessions;
 mod signature;
 mod state;
+mod token;
 mod xml;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use super::app::App;
 use super::call::Call;
 use super::documents::{self, OWNER, TableFacts, http_date};
 use super::route::{Route, TablePath};
-use super::xml::texts;
+use super::xml::{element, texts};
 use crate::fault::Fault;
 use crate::run::Rows;
 use crate::store::{DEFAULT_SCHEMA, Table, parse_partition};
@@ -42,9 +42,7 @@ impl App {
             }
             Route::TunnelEndpoint => Ok(Answer::bytes("text/plain", call.host.clone().into_bytes())),
             Route::Logs => Ok(Answer::empty(200)),
-            Route::Authorization => {
-                Ok(Answer::xml("<Authorization><Result>{}</Result></Authorization>".to_owned()))
-            }
+            Route::Authorization => self.authorization(call, now_ms),
             Route::TableList(project) => self.list_tables(call, &project),
             Route::SchemaList(project) => self.list_schemas(call, &project),
             Route::SchemaCreate(project) => self.create_schema(call, &project, now_ms),
@@ -57,6 +55,16 @@ impl App {
             Route::Table(path) => self.table(call, &path),
             other => Err(Fault::Internal(format!("`{}` is not of the service API", other.kind()))),
         }
+    }
+
+    /// Issues tokens. Other security statements are taken and do nothing, since there are no users here.
+    fn authorization(&self, call: &Call, now_ms: i64) -> Result<Answer, Fault> {
+        let result = if call.has("sign_bearer_token") {
+            super::token::issue(call, &self.credentials, now_ms)?
+        } else {
+            "{}".to_owned()
+        };
+        Ok(Answer::xml(format!("<Authorization>{}</Authorization>", element("Result", &result))))
     }
 
     fn list_tables(&self, call: &Call, project: &str) -> Result<Answer, Fault> {

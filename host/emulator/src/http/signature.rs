@@ -41,7 +41,20 @@ impl Credentials {
         (id, ((id, key) == DEFAULT_PAIR).then_some(key))
     }
 
-    /// Accepts a call signed with one of the keys. A temporary token beside it is not looked at.
+    /// The key of an account.
+    pub(super) fn key_of(&self, id: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == id).map(|(_, key)| key.as_str())
+    }
+
+    /// The account that a call says it is signed by.
+    pub(super) fn signer<'c>(&self, call: &'c Call) -> Option<(&'c str, &str)> {
+        let (credential, _) = call.header("authorization")?.strip_prefix("ODPS ")?.rsplit_once(':')?;
+        let id = Scope::parse(credential.trim())?.id;
+        Some((id, self.key_of(id)?))
+    }
+
+    /// Accepts a call signed with one of the keys, and, where an application signed beside the user, with the
+    /// application's key, which is another of the accounts. A temporary token beside it is not looked at.
     pub(super) fn verify(&self, call: &Call) -> Result<(), Fault> {
         let refuse = |text: &str| Err(Fault::Unauthorized(text.to_owned()));
         let Some(header) = call.header("authorization") else {
@@ -58,18 +71,42 @@ impl Credentials {
         let Some(scope) = Scope::parse(credential) else {
             return refuse("the credential is neither `id` nor `id/date/region/odps/aliyun_v4_request`");
         };
-        let Some((_, key)) = self.0.iter().find(|(id, _)| id == scope.id) else {
+        let Some(key) = self.key_of(scope.id) else {
             return refuse("the access id is not known");
         };
         let key = scope.signing_key(key);
         let matches =
             |text: String| mac::<Hmac<Sha1>>(&key, text.as_bytes()).verify_slice(&signature).is_ok();
-        if strings_to_sign(call).into_iter().any(matches) {
-            Ok(())
-        } else {
-            refuse("the request signature does not match; check the access key")
+        if !strings_to_sign(call).into_iter().any(matches) {
+            return refuse("the request signature does not match; check the access key");
+        }
+        match call.header("application-authentication") {
+            Some(application) => self.verify_application(application, header),
+            None => Ok(()),
         }
     }
+
+    /// `account_provider:aliyun,signature_method:hmac-sha1,access_id:..,signature:..`; what is signed is the
+    /// user's whole Authorization.
+    fn verify_application(&self, application: &str, authorization: &str) -> Result<(), Fault> {
+        let part = |name: &str| {
+            let mut parts = application.split(',').filter_map(|part| part.split_once(':'));
+            parts.find(|(found, _)| found.trim() == name).map(|(_, value)| value.trim())
+        };
+        let key = part("access_id").and_then(|id| self.key_of(id));
+        let signature = part("signature").and_then(|text| STANDARD.decode(text).ok());
+        match (key, signature) {
+            (Some(key), Some(signature)) if keyed(key, authorization).verify_slice(&signature).is_ok() => {
+                Ok(())
+            }
+            _ => Err(Fault::Unauthorized("the application's signature does not match".to_owned())),
+        }
+    }
+}
+
+/// HMAC-SHA1 of a text, with which requests, applications and tokens are signed.
+pub(super) fn keyed(key: &str, text: &str) -> Hmac<Sha1> {
+    mac(key.as_bytes(), text.as_bytes())
 }
 
 /// What stands before the signature.
@@ -179,28 +216,61 @@ mod tests {
         Call::new(method, &uri.parse::<Uri>().unwrap(), map, Bytes::new(), "localhost:1")
     }
 
+    fn recorded() -> Vec<serde_json::Value> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/maxcompute/auth.json");
+        let document: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        document["vectors"].as_array().unwrap().clone()
+    }
+
+    /// The call of a recorded vector, with one of its signatures, and the accounts it needs.
+    fn recorded_call(vector: &serde_json::Value, authorization: &str) -> (Call, Credentials) {
+        let text = |name: &str| vector[name].as_str().unwrap_or_default();
+        let path = text("endpoint").splitn(4, '/').nth(3).map_or(String::new(), |path| format!("/{path}"));
+        let mut headers: Vec<(&str, &str)> = vec![("authorization", authorization)];
+        for name in ["headers", "extra_headers"] {
+            let listed = vector[name].as_object().into_iter().flatten();
+            headers.extend(listed.map(|(name, value)| (name.as_str(), value.as_str().unwrap())));
+        }
+        let target = format!("{path}{}", text("request_target_after_endpoint"));
+        let call = call(text("method").parse().unwrap(), &target, &headers);
+        let pair = |id: &str, key: &str| (text(id).to_owned(), text(key).to_owned());
+        let pairs = vec![pair("access_id", "access_key"), pair("app_access_id", "app_access_key")];
+        (call, Credentials::new(pairs))
+    }
+
     #[test]
-    fn recorded_signatures_of_both_versions_are_accepted() {
-        let upsert = "/projects/mc_proj/schemas/sc1/tables/orders/upserts?slotnum=1&quotaName=q1";
-        let agent = ("x-odps-user-agent", "example-writer/1.0");
-        let v2 = call(
-            Method::POST,
-            upsert,
-            &[
-                ("date", DATE),
-                agent,
-                ("x-odps-tunnel-version", "6"),
-                ("authorization", "ODPS LTAIexampleKeyId:HCbTp7reSjWYhDsi9VbQIXj8+RY="),
-            ],
-        );
-        credentials().verify(&v2).unwrap();
-        let scope = "ODPS LTAIexampleKeyId/20240309/cn-hangzhou/odps/aliyun_v4_request";
-        let v4 = call(
-            Method::GET,
-            "/api/projects/mc_proj?curr_project=mc_proj",
-            &[("date", DATE), agent, ("authorization", &format!("{scope}:zEfUjjC3Xqd/GHnVI6HszmpWyLM="))],
-        );
-        credentials().verify(&v4).unwrap();
+    fn every_recorded_signature_is_accepted_and_no_changed_one() {
+        let vectors = recorded();
+        assert_eq!(vectors.len(), 17);
+        for vector in &vectors {
+            for name in ["authorization", "pyodps_authorization"] {
+                let Some(authorization) = vector[name].as_str() else { continue };
+                let (good, credentials) = recorded_call(vector, authorization);
+                credentials.verify(&good).unwrap_or_else(|error| panic!("{vector}: {error}"));
+                let mut longer = good.clone();
+                longer.query.push_str("&x=1");
+                longer.parameters.push(("x".to_owned(), "1".to_owned()));
+                assert!(credentials.verify(&longer).is_err(), "{vector}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_application_must_sign_what_the_user_signed() {
+        let vectors = recorded();
+        let with_application = vectors.iter().filter(|vector| vector["app_access_id"].is_string());
+        let mut checked = 0;
+        for vector in with_application {
+            let (good, credentials) = recorded_call(vector, vector["authorization"].as_str().unwrap());
+            credentials.verify(&good).unwrap();
+            let user_alone = Credentials::new(vec![credentials.0[0].clone()]);
+            assert!(user_alone.verify(&good).is_err(), "{vector}");
+            let mut other = credentials.clone();
+            other.0[1].1.push('x');
+            assert!(other.verify(&good).is_err(), "{vector}");
+            checked += 1;
+        }
+        assert_eq!(checked, 2);
     }
 
     #[test]

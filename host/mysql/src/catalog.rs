@@ -210,12 +210,24 @@ async fn read_columns(
             name: name.into(),
             column_type,
             nullable: nullable.eq_ignore_ascii_case("YES"),
-            source_type: declared.into(),
+            source_type: without_display_width(&declared).into(),
             charset: charset.map(|c| charset::canonical(&c)),
             comment: comment.filter(|c| !c.is_empty()).map(Arc::from),
         });
     }
     Ok(())
+}
+
+/// The declared type without what says nothing about values: MariaDB and older MySQL show a width behind every integer, a
+/// statement seldom has one, and a column is not another for that. Only `tinyint(1)` means something by it.
+fn without_display_width(declared: &str) -> String {
+    let (word, rest) = declared.split_once('(').unwrap_or((declared, ""));
+    let is_integer = matches!(word, "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year");
+    match rest.split_once(')') {
+        Some((_, attributes)) if is_integer && declared != "tinyint(1)" => format!("{word}{attributes}"),
+        _ if word == "geomcollection" => "geometrycollection".to_owned(),
+        _ => declared.to_owned(),
+    }
 }
 
 /// database, table, index, column, nullable
@@ -272,4 +284,30 @@ async fn first_index(client: &mut Client, id: &TableId, several: &[&Key]) -> Res
     let names = rows.iter().filter_map(|row| row.get_opt::<String, _>("Key_name")?.ok());
     let first = names.into_iter().find(|name| several.iter().any(|key| key.name == *name));
     Ok(first.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declared_type_is_the_same_with_and_without_a_display_width() {
+        for (declared, kept) in [
+            ("int(11)", "int"),
+            ("int(5) unsigned zerofill", "int unsigned zerofill"),
+            ("bigint(20) unsigned", "bigint unsigned"),
+            ("year(4)", "year"),
+            ("tinyint(1)", "tinyint(1)"),
+            ("tinyint(1) unsigned", "tinyint unsigned"),
+            ("tinyint(4)", "tinyint"),
+            ("bit(1)", "bit(1)"),
+            ("decimal(10,2)", "decimal(10,2)"),
+            ("enum('int(11)')", "enum('int(11)')"),
+            ("geomcollection", "geometrycollection"),
+            ("varchar(10)", "varchar(10)"),
+            ("int", "int"),
+        ] {
+            assert_eq!(without_display_width(declared), kept, "{declared}");
+        }
+    }
 }

@@ -14,7 +14,30 @@ pub(super) fn actions(cursor: &mut Cursor<'_>) -> Result<Vec<AlterAction>, DdlEr
         action(cursor, &mut actions)?;
         while cursor.take_symbol(',') {}
     }
+    resolve_periods(&mut actions);
     Ok(actions)
+}
+
+/// Tells new keys and columns of the periods that the same statement adds.
+fn resolve_periods(actions: &mut [AlterAction]) {
+    let periods: Vec<_> = actions
+        .iter()
+        .filter_map(|action| match action {
+            AlterAction::AddPeriod(period) => Some(period.clone()),
+            _ => None,
+        })
+        .collect();
+    for period in &periods {
+        for action in actions.iter_mut() {
+            match action {
+                AlterAction::AddKey(key) => key.resolve(period),
+                AlterAction::AddColumns { columns, .. } => {
+                    columns.iter_mut().for_each(|(column, _)| column.resolve(period));
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 fn action(cursor: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Result<(), DdlError> {
@@ -88,6 +111,7 @@ fn add(cursor: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Result<(), Dd
 fn action_of(clause: Clause) -> Option<AlterAction> {
     match clause {
         Clause::Key(key) => Some(AlterAction::AddKey(key)),
+        Clause::Period(period) => Some(AlterAction::AddPeriod(period)),
         Clause::Skipped => Some(AlterAction::Other),
         Clause::None => None,
     }

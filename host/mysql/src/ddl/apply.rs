@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use sluicebox_model::{Column, ColumnPlace, SchemaChange, TableId, TableSchema};
 
-use super::column::{convert_text, is_text, resolve_text};
+use super::column::convert_text;
 use super::statement::{
     AlterAction, CharsetClause, ColumnDefinition, CreateTable, DdlError, DdlStatement, KeyDefinition,
-    KeyKind, Place,
+    KeyKind, Place, same,
 };
+use super::table::{Table, Working};
 use crate::options::TypeOptions;
 use crate::types::DeclaredType;
 
@@ -95,109 +96,6 @@ pub fn apply_like(pattern: &TableSchema, table: &TableId, context: &ApplyContext
     (Some(made), vec![SchemaChange::CreateTable])
 }
 
-/// A column on its way through a statement.
-#[derive(Clone)]
-struct Working {
-    column: Column,
-    /// Its place in the key.
-    key: Option<usize>,
-}
-
-/// A table on its way through a statement.
-struct Table<'a> {
-    id: TableId,
-    columns: Vec<Working>,
-    context: &'a ApplyContext,
-    /// What a column without a character set gets.
-    charset: Arc<str>,
-}
-
-impl Table<'_> {
-    fn fail<T>(&self, reason: impl Into<String>) -> Result<T, DdlError> {
-        Err(DdlError { reason: reason.into(), tables: vec![self.id.clone()] })
-    }
-
-    fn index_of(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|w| same(&w.column.name, name))
-    }
-
-    fn column(&self, definition: &ColumnDefinition) -> Result<Column, DdlError> {
-        let charset = match &definition.charset {
-            CharsetClause::Named(name) => name,
-            CharsetClause::Unsaid | CharsetClause::Default => &self.charset,
-        };
-        let (declared, charset) = match is_text(&definition.declared) {
-            true => resolve_text(&definition.declared, charset),
-            false => (definition.declared.clone(), None),
-        };
-        let meaning = DeclaredType::parse(&declared).and_then(|t| t.column_type(&self.context.types));
-        let Some(column_type) = meaning else {
-            return self.fail(format!(
-                "column `{}` has the type `{declared}`, which is not supported",
-                definition.name
-            ));
-        };
-        Ok(Column {
-            name: Arc::clone(&definition.name),
-            column_type,
-            nullable: definition.nullable.unwrap_or(true) && definition.key != Some(KeyKind::Primary),
-            source_type: declared.into(),
-            charset,
-            comment: definition.comment.clone(),
-        })
-    }
-
-    fn has_key(&self) -> bool {
-        self.columns.iter().any(|w| w.key.is_some())
-    }
-
-    fn drop_key(&mut self) {
-        self.columns.iter_mut().for_each(|w| w.key = None);
-    }
-
-    /// Makes the primary key, or a unique key without nullable columns where there is no key.
-    fn add_key(&mut self, key: &KeyDefinition) -> Result<(), DdlError> {
-        if key.kind == KeyKind::Unique && (self.has_key() || key.columns.is_empty()) {
-            return Ok(());
-        }
-        let mut places = Vec::with_capacity(key.columns.len());
-        for name in &key.columns {
-            match self.index_of(name) {
-                Some(at) => places.push(at),
-                None => return self.fail(format!("the key names the column `{name}`, which is not there")),
-            }
-        }
-        if key.kind == KeyKind::Unique && places.iter().any(|&at| self.columns[at].column.nullable) {
-            return Ok(());
-        }
-        self.drop_key();
-        for (order, at) in places.into_iter().enumerate() {
-            self.columns[at].key = Some(order);
-            // Columns of a primary key are NOT NULL, said or unsaid.
-            self.columns[at].column.nullable = false;
-        }
-        Ok(())
-    }
-
-    fn key_names(&self) -> Vec<Arc<str>> {
-        let mut parts: Vec<_> =
-            self.columns.iter().filter_map(|w| Some((w.key?, Arc::clone(&w.column.name)))).collect();
-        parts.sort_by_key(|(order, _)| *order);
-        parts.into_iter().map(|(_, name)| name).collect()
-    }
-
-    fn key(&self) -> Vec<usize> {
-        let mut parts: Vec<_> =
-            self.columns.iter().enumerate().filter_map(|(at, w)| Some((w.key?, at))).collect();
-        parts.sort_unstable();
-        parts.into_iter().map(|(_, at)| at).collect()
-    }
-}
-
-fn same(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
-}
-
 fn created(create: &CreateTable, context: &ApplyContext) -> Result<TableSchema, DdlError> {
     let database = || context.database_charset.clone().unwrap_or_else(|| LAST_CHARSET.into());
     let charset = match &create.charset {
@@ -212,10 +110,8 @@ fn created(create: &CreateTable, context: &ApplyContext) -> Result<TableSchema, 
         let column = table.column(definition)?;
         table.columns.push(Working { column, key: None });
     }
-    let inline = create.columns.iter().filter_map(|c| Some(key_of(c.key?, &c.name)));
-    let all: Vec<KeyDefinition> = create.keys.iter().cloned().chain(inline.collect::<Vec<_>>()).collect();
     for kind in [KeyKind::Primary, KeyKind::Unique] {
-        for key in all.iter().filter(|k| k.kind == kind) {
+        for key in create.keys.iter().filter(|k| k.kind == kind) {
             table.add_key(key)?;
         }
     }
@@ -233,10 +129,6 @@ fn created(create: &CreateTable, context: &ApplyContext) -> Result<TableSchema, 
         charset: Some(table.charset),
         ddl: context.ddl.clone(),
     })
-}
-
-fn key_of(kind: KeyKind, column: &Arc<str>) -> KeyDefinition {
-    KeyDefinition { kind, columns: vec![Arc::clone(column)] }
 }
 
 fn renamed(schema: &TableSchema, pairs: &[(TableId, TableId)], context: &ApplyContext) -> Applied {
@@ -324,7 +216,8 @@ struct Kept {
     old_columns: Vec<Working>,
 }
 
-/// Walks the old columns: each is dropped, replaced, renamed or kept. Columns that get a new place are taken out.
+/// Walks the old columns: each is dropped, replaced, renamed or kept. Columns that get a new place stay where they are until
+/// their clause's turn comes, for a clause before it may put others behind them.
 fn walk_old_columns(table: &mut Table<'_>, actions: &[AlterAction]) -> Result<Kept, DdlError> {
     let old_columns = table.columns.clone();
     let kept =
@@ -341,11 +234,13 @@ fn walk_old_columns(table: &mut Table<'_>, actions: &[AlterAction]) -> Result<Ke
                         working.column.name = Arc::clone(new);
                     }
                 }
-                AlterAction::ChangeColumn { old: changed, definition, place, .. } if same(changed, name) => {
-                    next = match place {
-                        Some(_) => None,
-                        None => Some(changed_column(table, old, definition)?),
-                    };
+                AlterAction::ChangeColumn { old: changed, definition, .. } if same(changed, name) => {
+                    next = Some(changed_column(table, old, definition, actions)?);
+                }
+                AlterAction::AddPeriod(period) if period.has(name) => {
+                    if let Some(working) = &mut next {
+                        working.column.nullable = false;
+                    }
                 }
                 AlterAction::ConvertCharset(_) => {
                     if let Some(working) = &mut next {
@@ -361,14 +256,17 @@ fn walk_old_columns(table: &mut Table<'_>, actions: &[AlterAction]) -> Result<Ke
     Ok(kept)
 }
 
-/// The column under its new definition. A column of the key stays NOT NULL unless the statement says otherwise.
+/// The column under its new definition. A column of the key stays NOT NULL unless the statement says otherwise, or drops
+/// the key.
 fn changed_column(
     table: &Table<'_>,
     old: &Working,
     definition: &ColumnDefinition,
+    actions: &[AlterAction],
 ) -> Result<Working, DdlError> {
     let mut column = table.column(definition)?;
-    if old.key.is_some() && definition.nullable.is_none() {
+    let keeps_key = old.key.is_some() && !actions.contains(&AlterAction::DropPrimaryKey);
+    if keeps_key && definition.nullable.is_none() {
         column.nullable = false;
     }
     Ok(Working { column, key: old.key })
@@ -402,7 +300,14 @@ fn walk_actions(
                 changes.extend((!added.is_empty()).then_some(SchemaChange::AddColumns(added)));
             }
             AlterAction::ChangeColumn { old, definition, place, if_exists } => {
-                change_column(table, &kept, old, definition, place.as_ref(), *if_exists, changes)?;
+                let Some(found) = kept.find(old) else {
+                    if *if_exists {
+                        continue;
+                    }
+                    return table.fail(format!("column `{old}` is not there to be changed"));
+                };
+                let changed = changed_column(table, found, definition, actions)?;
+                change_column(table, found, changed, place.as_ref(), changes)?;
             }
             AlterAction::RenameColumn { old, new, if_exists } => match kept.find(old) {
                 Some(found) => {
@@ -419,13 +324,20 @@ fn walk_actions(
                 None if *if_exists => {}
                 None => return table.fail(format!("column `{name}` is not there to be dropped")),
             },
-            AlterAction::ConvertCharset(_) => report_converted(table, &kept, changes),
+            AlterAction::ConvertCharset(_) => report_changed(table, &kept.old_columns, changes),
             AlterAction::Comment(text) => {
-                *comment = (!text.is_empty()).then(|| Arc::clone(text));
-                changes.push(SchemaChange::AlterComment);
+                let text = (!text.is_empty()).then(|| Arc::clone(text));
+                if *comment != text {
+                    *comment = text;
+                    changes.push(SchemaChange::AlterComment);
+                }
             }
             AlterAction::RenameTable(new) if *new != table.id => {
                 later.push(SchemaChange::RenameTable { new: new.clone() });
+            }
+            AlterAction::AddPeriod(period) => {
+                let ends = [&period.start, &period.end].into_iter().filter_map(|name| kept.find(name));
+                report_changed(table, ends, changes);
             }
             AlterAction::AddKey(_)
             | AlterAction::DropPrimaryKey
@@ -487,41 +399,38 @@ fn insert(table: &mut Table<'_>, working: Working, place: Option<&Place>) -> Res
     }
 }
 
+/// Puts a changed column in its new place, where it has one, and reports it.
 fn change_column(
     table: &mut Table<'_>,
-    kept: &Kept,
-    old: &Arc<str>,
-    definition: &ColumnDefinition,
+    found: &Working,
+    changed: Working,
     place: Option<&Place>,
-    if_exists: bool,
     changes: &mut Vec<SchemaChange>,
 ) -> Result<(), DdlError> {
-    let Some(found) = kept.find(old) else {
-        return match if_exists {
-            true => Ok(()),
-            false => table.fail(format!("column `{old}` is not there to be changed")),
-        };
-    };
-    let changed = changed_column(table, found, definition)?;
-    let renames = !same(&found.column.name, &definition.name);
+    let (old_name, new_name) = (Arc::clone(&found.column.name), Arc::clone(&changed.column.name));
+    let renames = !same(&old_name, &new_name);
     let mut new = changed.column.clone();
     if renames {
-        new.name = Arc::clone(&found.column.name);
+        new.name = Arc::clone(&old_name);
     }
     if place.is_some() {
+        table.columns.retain(|w| !same(&w.column.name, &new_name));
         insert(table, changed, place)?;
     }
     changes.push(SchemaChange::AlterColumn { old: found.column.clone(), new });
     if renames {
-        let (old, new) = (Arc::clone(&found.column.name), Arc::clone(&definition.name));
-        changes.push(SchemaChange::RenameColumn { old, new });
+        changes.push(SchemaChange::RenameColumn { old: old_name, new: new_name });
     }
     Ok(())
 }
 
-/// Reports the columns that `CONVERT TO CHARACTER SET` changed.
-fn report_converted(table: &Table<'_>, kept: &Kept, changes: &mut Vec<SchemaChange>) {
-    for old in &kept.old_columns {
+/// Reports those of the old columns that `CONVERT TO CHARACTER SET`, or a period, changed.
+fn report_changed<'a>(
+    table: &Table<'_>,
+    old: impl IntoIterator<Item = &'a Working>,
+    changes: &mut Vec<SchemaChange>,
+) {
+    for old in old {
         let Some(at) = table.index_of(&old.column.name) else { continue };
         let new = &table.columns[at].column;
         if *new != old.column {
@@ -544,10 +453,12 @@ fn change_keys(table: &mut Table<'_>, actions: &[AlterAction]) -> Result<(), Ddl
         match action {
             AlterAction::AddKey(key) => keys.push(key.clone()),
             AlterAction::AddColumns { columns, .. } => {
-                keys.extend(columns.iter().filter_map(|(c, _)| Some(key_of(c.key?, &c.name))));
+                keys.extend(
+                    columns.iter().filter_map(|(c, _)| Some(KeyDefinition::of_column(c.key?, &c.name))),
+                );
             }
             AlterAction::ChangeColumn { definition, .. } => {
-                keys.extend(definition.key.map(|kind| key_of(kind, &definition.name)));
+                keys.extend(definition.key.map(|kind| KeyDefinition::of_column(kind, &definition.name)));
             }
             _ => {}
         }

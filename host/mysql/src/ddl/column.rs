@@ -66,7 +66,7 @@ fn attribute(
         cursor.take("key");
         column.key = column.key.or(Some(KeyKind::Unique));
     } else if cursor.take("comment") {
-        let comment = cursor.text()?;
+        let comment = cursor.comment()?;
         column.comment = (!comment.is_empty()).then(|| comment.into());
     } else if cursor.take("first") {
         *place = Some(Place::First);
@@ -77,6 +77,9 @@ fn attribute(
     } else if cursor.take("as row end") {
         column.nullable = Some(false);
         column.row_end = true;
+    } else if cursor.take_any("column_format storage") {
+        // Their DEFAULT is a word and not a value's beginning.
+        cursor.name()?;
     } else if cursor.take("default") {
         skip_default(cursor)?;
     } else if cursor.take("on update") {

@@ -157,6 +157,12 @@ impl<'a> Cursor<'a> {
         Ok(whole)
     }
 
+    /// A comment as the servers keep it: in three-byte characters, with `?` for the others.
+    pub(super) fn comment(&mut self) -> Result<String, DdlError> {
+        let text = self.text()?;
+        Ok(text.chars().map(|c| if u32::from(c) > 0xffff { '?' } else { c }).collect())
+    }
+
     /// Skips one token, or a whole group in parentheses.
     pub(super) fn skip(&mut self) -> Result<(), DdlError> {
         let mut depth = 0_usize;

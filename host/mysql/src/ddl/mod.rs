@@ -12,12 +12,13 @@ mod cursor;
 mod lexer;
 mod parse;
 mod statement;
+mod table;
 
 pub use apply::{ApplyContext, apply, apply_like};
 pub use parse::parse;
 pub use statement::{
     AlterAction, CharsetClause, ColumnDefinition, CreateTable, DdlContext, DdlError, DdlStatement,
-    KeyDefinition, KeyKind, Place,
+    KeyDefinition, KeyKind, PeriodDefinition, Place,
 };
 
 #[cfg(test)]

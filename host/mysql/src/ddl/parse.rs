@@ -13,6 +13,7 @@ use super::cursor::Cursor;
 use super::lexer::Token;
 use super::statement::{
     AlterAction, CharsetClause, CreateTable, DdlContext, DdlError, DdlStatement, KeyDefinition, KeyKind,
+    PeriodDefinition,
 };
 
 /// Of a statement that cannot be cut into tokens so much is looked at; its first words and its table stand there.
@@ -119,14 +120,14 @@ fn create(cursor: &mut Cursor<'_>) -> Result<Vec<DdlStatement>, DdlError> {
 }
 
 fn create_index(cursor: &mut Cursor<'_>, unique: bool) -> Result<DdlStatement, DdlError> {
-    cursor.take("if not exists");
+    let if_not_exists = cursor.take("if not exists");
     while !cursor.is_done() && !cursor.take("on") {
         cursor.skip()?;
     }
     let table = cursor.table()?;
-    let columns = key_parts(cursor)?;
+    let (columns, period) = key_parts(cursor)?;
     let action = match unique {
-        true => AlterAction::AddKey(KeyDefinition { kind: KeyKind::Unique, columns }),
+        true => AlterAction::AddKey(KeyDefinition { kind: KeyKind::Unique, columns, period, if_not_exists }),
         false => AlterAction::Other,
     };
     Ok(DdlStatement::AlterTable { table, actions: vec![action] })
@@ -171,16 +172,27 @@ fn create_table(cursor: &mut Cursor<'_>, replaces: bool) -> Result<Vec<DdlStatem
 
 /// Columns and keys, up to and with the closing parenthesis.
 fn elements(cursor: &mut Cursor<'_>, create: &mut CreateTable) -> Result<(), DdlError> {
+    let mut periods = Vec::new();
     loop {
         match key_clause(cursor)? {
             Clause::Key(key) => create.keys.push(key),
+            Clause::Period(period) => periods.push(period),
             Clause::Skipped => {}
-            Clause::None => create.columns.push(column::definition(cursor)?.0),
+            Clause::None => {
+                let column = column::definition(cursor)?.0;
+                create.keys.extend(column.key.map(|kind| KeyDefinition::of_column(kind, &column.name)));
+                create.columns.push(column);
+            }
         }
         if !cursor.take_symbol(',') {
-            return cursor.expect_symbol(')');
+            break;
         }
     }
+    for period in &periods {
+        create.keys.iter_mut().for_each(|key| key.resolve(period));
+        create.columns.iter_mut().for_each(|column| column.resolve(period));
+    }
+    cursor.expect_symbol(')')
 }
 
 /// Table options, partitions, and the query whose rows the table begins with.
@@ -234,7 +246,7 @@ pub(super) fn table_option(
     }
     if cursor.take("comment") {
         cursor.take_symbol('=');
-        *comment = Some(cursor.text()?.into());
+        *comment = Some(cursor.comment()?.into());
         return Ok(true);
     }
     Ok(false)
@@ -244,6 +256,8 @@ pub(super) fn table_option(
 pub(super) enum Clause {
     /// A key that can tell rows apart.
     Key(KeyDefinition),
+    /// A period of an application.
+    Period(PeriodDefinition),
     /// An index, a constraint: nothing for us.
     Skipped,
     /// A column's definition; nothing was taken.
@@ -253,6 +267,7 @@ pub(super) enum Clause {
 /// Reads `PRIMARY KEY`, `UNIQUE`, `KEY`, `CONSTRAINT`, `CHECK`, `PERIOD FOR`, ... up to the clause's end.
 pub(super) fn key_clause(cursor: &mut Cursor<'_>) -> Result<Clause, DdlError> {
     let named = cursor.take("constraint");
+    let if_not_exists = named && cursor.take("if not exists");
     if named && !cursor.is_any("primary unique foreign check") {
         cursor.name()?;
     }
@@ -262,6 +277,9 @@ pub(super) fn key_clause(cursor: &mut Cursor<'_>) -> Result<Clause, DdlError> {
         cursor.take_any("key index");
         KeyKind::Unique
     } else {
+        if let Some(period) = period(cursor)? {
+            return Ok(Clause::Period(period));
+        }
         let skipped = named
             || cursor.is_any("key index fulltext spatial foreign check")
             || cursor.is("period for")
@@ -273,35 +291,59 @@ pub(super) fn key_clause(cursor: &mut Cursor<'_>) -> Result<Clause, DdlError> {
         cursor.skip_clause()?;
         return Ok(Clause::Skipped);
     };
-    cursor.take("if not exists");
+    let if_not_exists = if_not_exists || cursor.take("if not exists");
     // A name, and `USING BTREE`.
     while !cursor.is_symbol('(') {
         cursor.name()?;
     }
-    let columns = key_parts(cursor)?;
+    let (columns, period) = key_parts(cursor)?;
     cursor.skip_clause()?;
-    Ok(Clause::Key(KeyDefinition { kind, columns }))
+    Ok(Clause::Key(KeyDefinition { kind, columns, period, if_not_exists }))
 }
 
-/// `(a, b(10) DESC)`; empty when a part is an expression, or MariaDB's `period WITHOUT OVERLAPS`.
-fn key_parts(cursor: &mut Cursor<'_>) -> Result<Vec<Arc<str>>, DdlError> {
+/// MariaDB's `PERIOD FOR name (start, end)`; none, and nothing taken, where it is the system's or something else stands here.
+fn period(cursor: &mut Cursor<'_>) -> Result<Option<PeriodDefinition>, DdlError> {
+    let place = cursor.place();
+    if !cursor.take("period for") || cursor.is("system_time") {
+        cursor.go_to(place);
+        return Ok(None);
+    }
+    let name = cursor.name()?;
+    cursor.expect_symbol('(')?;
+    let start = cursor.column()?;
+    cursor.expect_symbol(',')?;
+    let end = cursor.column()?;
+    cursor.expect_symbol(')')?;
+    Ok(Some(PeriodDefinition { name, start, end }))
+}
+
+/// `(a, b(10) DESC)`, with the period of MariaDB's `period WITHOUT OVERLAPS`. No columns when a part is an expression or a
+/// period.
+fn key_parts(cursor: &mut Cursor<'_>) -> Result<KeyParts, DdlError> {
     cursor.expect_symbol('(')?;
     let mut columns = Vec::new();
-    let mut plain = true;
+    let mut is_plain = true;
+    let mut period = None;
     loop {
         if cursor.is_symbol('(') {
-            plain = false;
+            is_plain = false;
         } else {
-            columns.push(cursor.column()?);
+            let part = cursor.column()?;
+            match cursor.is("without overlaps") {
+                true => period = Some(part),
+                false => columns.push(part),
+            }
         }
-        plain &= !cursor.is("without overlaps");
         cursor.skip_clause()?;
         if !cursor.take_symbol(',') {
             cursor.expect_symbol(')')?;
-            return Ok(if plain { columns } else { Vec::new() });
+            return Ok((if is_plain { columns } else { Vec::new() }, period));
         }
     }
 }
+
+/// Columns, and the period behind them.
+type KeyParts = (Vec<Arc<str>>, Option<Arc<str>>);
 
 fn alter_statement(cursor: &mut Cursor<'_>) -> Result<DdlStatement, DdlError> {
     if cursor.take_any("database schema") {
@@ -406,7 +448,7 @@ fn dml(cursor: &mut Cursor<'_>) -> DdlStatement {
     } else if cursor.take("delete") {
         while cursor.take_any("low_priority quick ignore") {}
         deleted(cursor)
-    } else if cursor.take("load") {
+    } else if cursor.take("load data") || cursor.take("load xml") {
         while !cursor.is_done() && !cursor.take("into table") {
             cursor.advance();
         }

@@ -121,7 +121,7 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     /// In order.
     pub columns: Vec<ColumnDefinition>,
-    /// Primary and unique keys of the table's own clauses, in order; those of columns are with the columns.
+    /// Primary and unique keys, of columns and of the table's own clauses, in order.
     pub keys: Vec<KeyDefinition>,
     /// The table's default character set.
     pub charset: CharsetClause,
@@ -178,6 +178,21 @@ pub struct KeyDefinition {
     pub kind: KeyKind,
     /// Its columns; empty when a part is an expression.
     pub columns: Vec<Arc<str>>,
+    /// MariaDB's `period WITHOUT OVERLAPS`, where the statement does not tell the period's columns.
+    pub period: Option<Arc<str>>,
+    /// Nothing happens where there is such a key.
+    pub if_not_exists: bool,
+}
+
+/// MariaDB's `PERIOD FOR name (start, end)` of an application; that of the system is told by its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeriodDefinition {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The column where it starts; NOT NULL from here on.
+    pub start: Arc<str>,
+    /// The column where it ends; NOT NULL from here on.
+    pub end: Arc<str>,
 }
 
 /// Where a column goes.
@@ -228,6 +243,8 @@ pub enum AlterAction {
     },
     /// `ADD PRIMARY KEY`, `ADD UNIQUE`.
     AddKey(KeyDefinition),
+    /// `ADD PERIOD FOR`.
+    AddPeriod(PeriodDefinition),
     /// `DROP PRIMARY KEY`.
     DropPrimaryKey,
     /// `CONVERT TO CHARACTER SET`: of every text column.
@@ -242,4 +259,40 @@ pub enum AlterAction {
     RowsChangeUnseen(&'static str),
     /// Nothing about columns, keys, names and rows.
     Other,
+}
+
+impl KeyDefinition {
+    /// The key that a column carries by itself.
+    pub(super) fn of_column(kind: KeyKind, column: &Arc<str>) -> Self {
+        Self { kind, columns: vec![Arc::clone(column)], period: None, if_not_exists: false }
+    }
+
+    /// A key over a period goes on with the period's end and start, as the server stores it.
+    pub(super) fn resolve(&mut self, period: &PeriodDefinition) {
+        if self.period.as_ref().is_some_and(|name| same(name, &period.name)) {
+            self.columns.extend([Arc::clone(&period.end), Arc::clone(&period.start)]);
+            self.period = None;
+        }
+    }
+}
+
+impl ColumnDefinition {
+    /// A period's columns are NOT NULL.
+    pub(super) fn resolve(&mut self, period: &PeriodDefinition) {
+        if period.has(&self.name) {
+            self.nullable = Some(false);
+        }
+    }
+}
+
+impl PeriodDefinition {
+    /// Whether the column is its start or its end.
+    pub(super) fn has(&self, column: &str) -> bool {
+        same(&self.start, column) || same(&self.end, column)
+    }
+}
+
+/// Whether two names mean one thing; letter case does not count.
+pub(super) fn same(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
 }

@@ -197,10 +197,10 @@ async fn follow(flavour: Flavour) {
             continue;
         }
         ran += 1;
-        if let Err(reason) = follow_one(statement, &control, &mut ours) {
+        if let Err(reason) = follow_one(statement, DATABASE, Modes::default(), &control, &mut ours) {
             differences.push(format!("{statement}\n    {reason}"));
         }
-        let theirs = server_tables(&mut control).await;
+        let theirs = server_tables(&mut control, &[DATABASE]).await;
         // Columns that a SELECT gives are not in the text; the server's binlog has them written out.
         let unwritten = statement.contains(" SELECT * ");
         for (id, theirs) in theirs.iter().filter(|(id, _)| !unwritten || ours.contains_key(*id)) {
@@ -226,24 +226,36 @@ async fn follow(flavour: Flavour) {
     assert!(ran >= 80, "only {ran} statements ran");
 }
 
-async fn server_tables(control: &mut Control) -> BTreeMap<TableId, TableSchema> {
-    let tables: Vec<_> =
-        control.tables().await.expect("tables").into_iter().filter(|id| &*id.database == DATABASE).collect();
+/// The tables of these databases, as the catalog has them.
+pub async fn server_tables(control: &mut Control, databases: &[&str]) -> BTreeMap<TableId, TableSchema> {
+    let tables = control.tables().await.expect("tables");
+    let tables: Vec<_> = tables.into_iter().filter(|id| databases.contains(&&*id.database)).collect();
     let schemas = control.schemas(&tables, &TypeOptions::default()).await.expect("schemas");
     schemas.into_iter().map(|schema| (schema.id.clone(), schema)).collect()
 }
 
-/// Parses and applies a statement as the stream does.
-fn follow_one(
+/// The `sql_mode` of a statement, as far as it matters.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Modes {
+    pub ansi_quotes: bool,
+    pub no_backslash_escapes: bool,
+}
+
+/// Parses and applies a statement as the stream does. Gives the tables whose columns come from a query: the text does not
+/// tell them.
+pub fn follow_one(
     text: &str,
+    database: &str,
+    modes: Modes,
     control: &Control,
     tables: &mut BTreeMap<TableId, TableSchema>,
-) -> Result<(), String> {
+) -> Result<Vec<TableId>, String> {
     let server = control.server();
+    let mut from_query = Vec::new();
     let context = DdlContext {
-        database: DATABASE,
-        ansi_quotes: false,
-        no_backslash_escapes: false,
+        database,
+        ansi_quotes: modes.ansi_quotes,
+        no_backslash_escapes: modes.no_backslash_escapes,
         flavour: server.flavour,
         version: server.version,
     };
@@ -251,10 +263,16 @@ fn follow_one(
     for statement in ddl::parse(text, &context).map_err(|e| e.reason)? {
         match &statement {
             DdlStatement::CreateTable(create) if create.as_select => {
+                if create.if_not_exists && tables.contains_key(&create.table) {
+                    continue;
+                }
+                from_query.push(create.table.clone());
                 let error = ddl::apply(None, &statement, &apply_context)
                     .expect_err("columns of a SELECT are not known");
                 assert_eq!(error.tables, vec![create.table.clone()]);
             }
+            DdlStatement::CreateTableLike { table, if_not_exists: true, .. }
+                if tables.contains_key(table) => {}
             DdlStatement::CreateTableLike { table, like, .. } => {
                 let (made, _) = ddl::apply_like(&tables[like], table, &apply_context);
                 tables.insert(table.clone(), made.expect("a table"));
@@ -269,7 +287,7 @@ fn follow_one(
             }
         }
     }
-    Ok(())
+    Ok(from_query)
 }
 
 fn apply_to_all(
@@ -297,13 +315,13 @@ fn apply_to_all(
 }
 
 /// All that must agree, in one text.
-fn describe(schema: &TableSchema) -> String {
+pub fn describe(schema: &TableSchema) -> String {
     let key: Vec<&str> = schema.key_columns().map(|c| &*c.name).collect();
     format!("key={key:?} {:?} {}", schema.charset, describe_columns(schema))
 }
 
-/// All but the key. Display widths of integers are the servers' own affair.
-fn describe_columns(schema: &TableSchema) -> String {
+/// All but the key. Display widths of integers are the servers' own affair, and whether labels in bytes have a character set.
+pub fn describe_columns(schema: &TableSchema) -> String {
     let column = |column: &sluicebox_model::Column| {
         let mut declared = DeclaredType::parse(&column.source_type).expect("a known type");
         let integer = matches!(
@@ -325,9 +343,10 @@ fn describe_columns(schema: &TableSchema) -> String {
             .unwrap_or_default()
             .replace("geomcollection", "geometrycollection");
         let DeclaredType { unsigned, length, decimals, labels, .. } = declared;
+        let charset = column.charset.as_deref().filter(|charset| *charset != "binary");
         format!(
             "{} {} {text} {unsigned} {length:?} {decimals:?} {labels:?} null={} {:?} {:?}",
-            column.name, column.column_type, column.nullable, column.charset, column.comment
+            column.name, column.column_type, column.nullable, charset, column.comment
         )
     };
     let columns: Vec<String> = schema.columns.iter().map(column).collect();

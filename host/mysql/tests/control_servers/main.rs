@@ -4,6 +4,7 @@
 //! that finds no server fails.
 
 mod chunks;
+mod corpus;
 mod ddl;
 mod marks;
 mod preflight;

@@ -11,4 +11,5 @@ mod large;
 mod refuse;
 mod resume;
 mod support;
+mod swaps;
 mod types;

@@ -52,6 +52,21 @@ pub struct Session {
 
 impl Session {
     pub fn new(flavour: Flavour, database: &str) -> Self {
+        let mut session = Self::connect(flavour, database);
+        session.sql(&format!("DROP DATABASE IF EXISTS {database}"));
+        session.sql(&format!("CREATE DATABASE {database} CHARACTER SET utf8mb4"));
+        session.sql(&format!("USE {database}"));
+        session
+    }
+
+    /// A second connection to the same database.
+    pub fn another(&self) -> Self {
+        let mut session = Self::connect(self.flavour, &self.database);
+        session.sql(&format!("USE {}", self.database));
+        session
+    }
+
+    fn connect(flavour: Flavour, database: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let options = options(flavour);
         let opts = OptsBuilder::default()
@@ -62,11 +77,7 @@ impl Session {
             .max_allowed_packet(Some(256 << 20))
             .init(vec!["SET NAMES utf8mb4", "SET SESSION sql_mode=''", "SET SESSION time_zone='+00:00'"]);
         let conn = runtime.block_on(Conn::new(opts)).expect("a connection");
-        let mut session = Self { flavour, database: database.to_owned(), runtime, conn: Some(conn) };
-        session.sql(&format!("DROP DATABASE IF EXISTS {database}"));
-        session.sql(&format!("CREATE DATABASE {database} CHARACTER SET utf8mb4"));
-        session.sql(&format!("USE {database}"));
-        session
+        Self { flavour, database: database.to_owned(), runtime, conn: Some(conn) }
     }
 
     fn conn(&mut self) -> (&Runtime, &mut Conn) {

@@ -1,0 +1,64 @@
+//! Exchanges of names, and the difference of two tables.
+
+use sluicebox_model::{Column, ColumnType};
+
+use super::*;
+
+fn id(table: &str) -> TableId {
+    TableId::new("d", table)
+}
+
+fn pairs(names: &[(&str, &str)]) -> Vec<(TableId, TableId)> {
+    names.iter().map(|(old, new)| (id(old), id(new))).collect()
+}
+
+#[test]
+fn names_can_be_exchanged_through_a_third() {
+    let swap = pairs(&[("a", "x"), ("b", "a"), ("x", "b")]);
+    assert_eq!(originals(&swap), [id("a"), id("b")]);
+    assert_eq!((last_name(&id("a"), &swap), last_name(&id("b"), &swap)), (id("b"), id("a")));
+}
+
+fn schema(columns: &[(&str, ColumnType)], key: &[usize]) -> TableSchema {
+    let column = |(name, column_type): &(&str, ColumnType)| Column {
+        name: (*name).into(),
+        column_type: *column_type,
+        nullable: true,
+        source_type: "".into(),
+        charset: None,
+        comment: None,
+    };
+    TableSchema {
+        id: id("t"),
+        version: 1,
+        columns: columns.iter().map(column).collect(),
+        key: key.to_vec(),
+        comment: None,
+        charset: None,
+        ddl: None,
+    }
+}
+
+#[test]
+fn a_difference_is_told_by_column_names() {
+    use ColumnType as T;
+    let old = schema(&[("id", T::Int), ("a", T::Int), ("b", T::Text)], &[0]);
+    let new =
+        schema(&[("first", T::Int), ("ID", T::Int), ("mid", T::Int), ("b", T::Json), ("end", T::Int)], &[1]);
+    let changes = difference(&old, &new);
+    let [
+        SchemaChange::AlterColumn { .. },
+        SchemaChange::AlterColumn { new: b, .. },
+        SchemaChange::AddColumns(added),
+        SchemaChange::DropColumns(gone),
+    ] = &changes[..]
+    else {
+        panic!("{changes:?}")
+    };
+    assert_eq!((b.column_type, &*gone[0]), (T::Json, "a"));
+    let places: Vec<&ColumnPlace> = added.iter().map(|(_, place)| place).collect();
+    assert_eq!(places, [&ColumnPlace::First, &ColumnPlace::After("ID".into()), &ColumnPlace::Last]);
+    assert_eq!(difference(&old, &old), []);
+    let rekeyed = TableSchema { key: vec![1], ..old.clone() };
+    assert_eq!(difference(&old, &rekeyed), [SchemaChange::AlterKey]);
+}

@@ -214,6 +214,9 @@ impl UploadSession {
 
     /// Stores a block. When it returns the block is stored, not visible; a block with this number is replaced.
     /// `block` must be below [`MAX_BLOCKS`].
+    ///
+    /// After a failure the same rows go in again under the same number only: a request without an answer may still
+    /// arrive, and under another number the rows would be there twice.
     pub async fn put_block(&self, block: u32, body: &Body) -> Result<()> {
         let request = self.block_request(block, &body.bytes, body.compression.content_encoding())?;
         self.write(&request).await

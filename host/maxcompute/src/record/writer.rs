@@ -220,7 +220,7 @@ impl<'a> Record<'a> {
     }
 
     /// Writes STRING, CHAR, VARCHAR, JSON (UTF-8), BINARY, and DECIMAL as ASCII text in plain notation, such as
-    /// `-12.30`. The service takes at most [`MAX_VALUE_BYTES`]; see [`RecordBody::try_push`](super::RecordBody::try_push).
+    /// `-12.30`; see also [`Self::decimal`]. The service takes at most [`MAX_VALUE_BYTES`]; see [`RecordBody::try_push`](super::RecordBody::try_push).
     #[inline]
     pub fn text(&mut self, column: u32, bytes: &[u8]) {
         let number = self.number(column);
@@ -228,6 +228,14 @@ impl<'a> Record<'a> {
         self.tagged(number, Kind::Bytes, size, length);
         self.feed(number, 0, 0);
         self.writer.bytes(bytes);
+    }
+
+    /// Writes DECIMAL given as its unscaled number: `-1230` with scale 2 is `-12.30`. `scale` is at most 38.
+    pub fn decimal(&mut self, column: u32, unscaled: i128, scale: u32) {
+        // A sign, 39 digits, a point.
+        let mut text = [0; 41];
+        let begin = decimal_text(unscaled, scale.min(38), &mut text);
+        self.text(column, &text[begin..]);
     }
 
     /// Writes DATE in days since 1970-01-01.
@@ -349,6 +357,31 @@ impl<'a> Record<'a> {
     fn feed(&mut self, number: u32, bytes: u128, length: usize) {
         self.writer.unhashed.block(u128::from(number) | (bytes << 32), 4 + length);
     }
+}
+
+/// Writes a number in plain notation to the end of `text`, and returns where it begins.
+fn decimal_text(unscaled: i128, scale: u32, text: &mut [u8; 41]) -> usize {
+    let mut begin = text.len();
+    let mut put = |byte| {
+        begin -= 1;
+        text[begin] = byte;
+    };
+    let mut rest = unscaled.unsigned_abs();
+    for place in 0.. {
+        if place == scale && place > 0 {
+            put(b'.');
+        }
+        put(b'0' + u8::try_from(rest % 10).unwrap_or(0));
+        rest /= 10;
+        // A digit in front of the point at least.
+        if rest == 0 && place >= scale {
+            break;
+        }
+    }
+    if unscaled < 0 {
+        put(b'-');
+    }
+    begin
 }
 
 /// An encoded row, with the end mark and its checksum.

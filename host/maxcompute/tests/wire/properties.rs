@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sluicebox_maxcompute::bucket::{self, Hasher};
 use sluicebox_maxcompute::record::{RecordBody, RecordWriter, Value, read_records};
-use sluicebox_maxcompute::{Compression, DataType, StructField};
+use sluicebox_maxcompute::{Compression, DataType, StructField, statement};
 
 const COMPRESSIONS: [Compression; 5] =
     [Compression::Raw, Compression::Zlib, Compression::Snappy, Compression::Lz4, Compression::Zstd];
@@ -155,6 +155,37 @@ fn any_rows_of_any_schema_are_read_back_as_they_were_written() {
         let bytes = sealed.compression.decompress(&sealed.bytes, 1 << 26).unwrap();
         let read = read_records(&bytes, &types).unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
         assert_eq!(shown(&read), shown(&rows), "seed {seed}");
+    }
+}
+
+/// The text is the shortest plain one with all digits of the scale, as the bucket hash reads it back.
+#[test]
+fn any_decimal_is_written_in_plain_notation() {
+    let mut writer = RecordWriter::new();
+    let mut check = |unscaled: i128, scale: u32, name: &str| {
+        let kind = DataType::Decimal { precision: 38, scale };
+        let mut record = writer.record();
+        record.decimal(0, unscaled, scale);
+        let mut body = RecordBody::new();
+        body.push(record.end());
+        let rows = read_records(&body.finish(), &[kind]).unwrap();
+        let text = rows[0][0].as_ref().and_then(Value::as_text).unwrap().to_owned();
+        assert_eq!(bucket::unscaled(&text, scale), Some(unscaled), "{name}: {text}");
+        let behind = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+        assert_eq!(behind, usize::try_from(scale).unwrap(), "{name}: {text}");
+        assert!(text.len() < 42 && !text.trim_start_matches('-').starts_with("00"), "{name}: {text}");
+        text
+    };
+    for (unscaled, scale, want) in
+        [(-1230, 2, "-12.30"), (0, 0, "0"), (0, 2, "0.00"), (-5, 3, "-0.005"), (7, 0, "7")]
+    {
+        assert_eq!(check(unscaled, scale, "by hand"), want);
+    }
+    for seed in 0..4000 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let unscaled = random.random::<i128>() >> random.random_range(0..128);
+        let limit = 10_i128.pow(38) - 1;
+        check(unscaled.clamp(-limit, limit), random.random_range(0..=38), &format!("seed {seed}"));
     }
 }
 
@@ -352,5 +383,31 @@ fn any_decimal_text_is_rounded_to_its_scale() {
             }
         };
         assert_eq!(bucket::unscaled(&text, scale), Some(wanted), "seed {seed}: {text} at {scale}");
+    }
+}
+
+/// What stands between the quotes of a statement reads back as what went in, and nothing ends the quotes early.
+#[test]
+fn any_text_stays_inside_of_its_quotes() {
+    for seed in 0..4000 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let alphabet = ['\'', '\\', '`', '"', ';', '-', '\n', '\u{7}', 'a', '中'];
+        let text: String = (0..random.random_range(0..12))
+            .map(|_| alphabet[random.random_range(0..alphabet.len())])
+            .collect();
+
+        let literal = statement::literal(&text);
+        let inside = literal.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap();
+        let (mut read, mut characters) = (String::new(), inside.chars());
+        while let Some(character) = characters.next() {
+            assert_ne!(character, '\'', "seed {seed}: {literal}");
+            read.push(if character == '\\' { characters.next().expect("an escaped one") } else { character });
+        }
+        assert_eq!(read, text.replace('\u{7}', ""), "seed {seed}: {literal}");
+
+        let name = statement::quoted(&text);
+        let inside = name.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap();
+        assert!(!inside.replace("``", "").contains('`'), "seed {seed}: {name}");
+        assert_eq!(inside.replace("``", "`"), text, "seed {seed}");
     }
 }

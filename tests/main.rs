@@ -9,6 +9,7 @@ mod support;
 mod architecture;
 mod bad_input;
 mod configs;
+mod crash_points;
 mod documents;
 mod harness;
 mod kill;

@@ -33,6 +33,12 @@ pub enum Command {
     /// Run an SQL statement in the sink's project with the pipeline's credentials and print the result.
     #[command(after_help = "Example: sluicebox query pipeline.yaml 'SELECT * FROM orders LIMIT 10'")]
     Query(QueryOptions),
+    /// Tell a stopped pipeline what became of an append session that the service has forgotten.
+    ///
+    /// Needed only when `run` stopped because nobody can tell whether a session has committed. Compare the sink table with
+    /// the source first: the wrong answer leaves rows out, or writes them twice.
+    #[command(after_help = "Example: sluicebox settle pipeline.yaml 2026112512345678abcdef lost")]
+    Settle(SettleOptions),
     /// Look at WebAssembly plugins.
     Plugin {
         /// What to do.
@@ -63,6 +69,26 @@ pub struct RunOptions {
     /// Least severe log level: error, warn, info, debug, trace; or a filter such as `sluicebox_engine=debug`.
     #[arg(long, env = "SLUICEBOX_LOG", default_value = "info")]
     pub log: String,
+}
+
+/// `settle`.
+#[derive(Debug, Args)]
+pub struct SettleOptions {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// The session's id, as the message and `status` say it.
+    pub session: String,
+    /// `committed`: its rows are in the table; `lost`: they are not, and are read again.
+    pub fate: SessionFate,
+}
+
+/// What became of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SessionFate {
+    /// Its rows are in the table.
+    Committed,
+    /// Its rows are not in the table.
+    Lost,
 }
 
 /// `options`.

@@ -116,6 +116,13 @@ impl Pipeline {
         Sluicebox::start(self.folder(), &["run", FILE])
     }
 
+    /// The same, and it aborts at a transaction of its state: `before:N` or `after:N` (see the engine's `state/crash.rs`).
+    #[track_caller]
+    pub fn start_to_crash(&self, at: &str) -> Sluicebox {
+        self.write();
+        Sluicebox::start_with(self.folder(), &["run", FILE], &[("SLUICEBOX_CRASH_AT", at)])
+    }
+
     /// Runs the pipeline and waits for `running`: both ends were reached and the start's position is taken.
     #[track_caller]
     pub fn start_and_wait(&self) -> Sluicebox {

@@ -64,7 +64,14 @@ impl Sluicebox {
     /// Starts the program in `folder`.
     #[track_caller]
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(folder, arguments, &[])
+    }
+
+    /// The same with more environment variables.
+    #[track_caller]
+    pub fn start_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = command(folder, arguments)
+            .envs(environment.iter().copied())
             .env("NO_COLOR", "1")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -168,8 +168,8 @@ impl EngineError {
             Self::Source(error) => hint_for_source(error),
             Self::Sink { source, .. } => hint_for_sink(source),
             Self::UnknownFate { .. } => Some(
-                "compare the sink table with the source, then delete the state directory to begin anew with an empty table, \
-                 or remove the session's row from the table `sessions` of the state database to go on",
+                "look whether the rows of the session are in the sink table, then say so: `sluicebox settle FILE SESSION committed` \
+                 counts them as delivered, `sluicebox settle FILE SESSION lost` reads them again",
             ),
             Self::State(StateError::Sqlite(_)) => {
                 Some("is the disk of the state directory full or read-only?")

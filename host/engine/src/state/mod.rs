@@ -17,6 +17,7 @@
 //! SQLite, since `status` reads it while the pipeline runs and anyone has a tool to look inside. One thread owns the
 //! connection; everybody else sends it closures, so no async task ever waits on a disk.
 
+mod crash;
 mod records;
 mod tables;
 
@@ -176,9 +177,17 @@ fn in_transaction<T>(
     connection: &mut Connection,
     work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, StateError>,
 ) -> Result<T, StateError> {
+    let changes = connection.total_changes();
     let transaction = connection.transaction()?;
     let result = work(&transaction)?;
+    let writes = transaction.total_changes() > changes;
+    if writes {
+        crash::before_commit();
+    }
     transaction.commit()?;
+    if writes {
+        crash::after_commit();
+    }
     Ok(result)
 }
 
@@ -217,6 +226,10 @@ impl Reader {
         }
         let connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(BUSY)?;
+        // A pipeline that is just being started for the first time has made the file and nothing in it.
+        if !tables::exist(&connection)? {
+            return Ok(None);
+        }
         let found: Option<i64> = tables::meta(&connection, "format")?;
         match found {
             Some(found) if found > FORMAT => Err(StateError::Format { path: directory.into(), found }),

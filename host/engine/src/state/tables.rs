@@ -35,6 +35,12 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 CREATE TABLE IF NOT EXISTS errors (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, message TEXT NOT NULL);
 ";
 
+/// Whether the tables have been made: all in one transaction, so the first tells for all.
+pub(super) fn exist(connection: &Connection) -> Result<bool, StateError> {
+    let found = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta')";
+    Ok(connection.query_row(found, [], |row| row.get(0))?)
+}
+
 pub(super) fn meta<T: DeserializeOwned>(connection: &Connection, key: &str) -> Result<Option<T>, StateError> {
     let text: Option<String> = connection
         .query_row("SELECT value_json FROM meta WHERE key = ?1", [key], |row| row.get(0))

@@ -1,0 +1,146 @@
+//! The program is crashed before and after every record of its state, one after another, and goes on each time as if
+//! nothing had happened: each row of the source is once in the sink, in its last version, in a Delta table and in an ordinary one.
+//!
+//! Records are not listed here. A run is made to crash at its first transaction, the next at its second, and so on until a run gets
+//! to its end: a new kind of record is in the test on the day it is in the program.
+
+use crate::support::{
+    Database, Emulator, Kind, Pipeline, Server, Sluicebox, eventually, on_both_servers, same_rows,
+    wait_for_same_rows,
+};
+
+on_both_servers!(no_record_of_the_stream_is_a_bad_moment, no_record_of_the_snapshot_is_a_bad_moment);
+
+const TABLES: [&str; 2] = ["accounts", "events"];
+/// More records than any run writes before it has caught up; reaching it is a failure.
+const MOST_RECORDS: usize = 120;
+
+fn no_record_of_the_stream_is_a_bad_moment(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    make_tables(&source);
+    let pipeline = pipeline(&source, &emulator);
+    let mut program = pipeline.start_and_wait();
+    for table in TABLES {
+        wait_for_same_rows(&source, table, &emulator.sink(), table);
+    }
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    for side in ["before", "after"] {
+        let mut step = 0;
+        let crashes = crash_until_it_ends(side, |at| {
+            step += 1;
+            let round = if side == "before" { step } else { 1000 + step };
+            write(&source, round);
+            run_at(&pipeline, &source, &emulator, at)
+        });
+        assert!(
+            crashes >= 8,
+            "{side}: only {crashes} records: checkpoint, schemas and sessions of two targets are more"
+        );
+    }
+}
+
+fn no_record_of_the_snapshot_is_a_bad_moment(kind: Kind) {
+    let server = Server::shared(kind);
+    let source = server.database();
+    make_tables(&source);
+    for side in ["before", "after"] {
+        let crashes = crash_until_it_ends(side, |at| {
+            // A state of its own for each crash: that of the last one has the snapshot behind it.
+            let emulator = Emulator::start();
+            run_at(&pipeline(&source, &emulator), &source, &emulator, at)
+        });
+        assert!(
+            crashes >= 8,
+            "{side}: only {crashes} records: chunks, schemas and sessions of two targets are more"
+        );
+    }
+}
+
+/// Crashes at each record until a run has none left; gives the number of crashes.
+fn crash_until_it_ends(side: &str, mut run: impl FnMut(&str) -> bool) -> usize {
+    let crashes = (1..=MOST_RECORDS).take_while(|number| run(&format!("{side}:{number}"))).count();
+    assert!(crashes < MOST_RECORDS, "a run writes more than {MOST_RECORDS} records");
+    crashes
+}
+
+/// Runs the program to its crash, and again without one until the sink holds the source's rows. False when the first run got to
+/// the end without a crash.
+fn run_at(pipeline: &Pipeline, source: &Database<'_>, emulator: &Emulator, at: &str) -> bool {
+    let mut program = pipeline.start_to_crash(at);
+    let crashed = eventually(&format!("a crash {at}, or the end"), || match program.ended() {
+        Some(status) if status.code().is_none() => Ok(true),
+        Some(status) => panic!("{at}: ended with {status}\n{}", program.printed()),
+        None if caught_up(pipeline, source, emulator, &program) => Ok(false),
+        None => Err(program.printed()),
+    });
+    if !crashed {
+        match program.stop() {
+            Some(0) => return false,
+            // The record was one of the orderly end.
+            None => {}
+            Some(code) => panic!("{at}: ended with {code}\n{}", program.printed()),
+        }
+    }
+    let mut program = pipeline.start();
+    for table in TABLES {
+        let what = format!("after a crash {at}: the rows of `{table}`");
+        eventually(&what, || {
+            program.assert_running();
+            same_rows(source, table, &emulator.sink(), table)
+        });
+    }
+    // Nothing may come after that.
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    for table in TABLES {
+        same_rows(source, table, &emulator.sink(), table)
+            .unwrap_or_else(|difference| panic!("{at}: {difference}"));
+    }
+    true
+}
+
+/// Whether the sink holds all rows and a checkpoint says so.
+fn caught_up(pipeline: &Pipeline, source: &Database<'_>, emulator: &Emulator, program: &Sluicebox) -> bool {
+    let status = pipeline.status();
+    let is_settled = status["sessions"].as_array().is_some_and(Vec::is_empty)
+        && status["tables"]
+            .as_array()
+            .is_some_and(|tables| tables.iter().all(|table| table["snapshot"] == "done"));
+    is_settled
+        && program.printed().contains("pipeline running")
+        && TABLES.iter().all(|table| same_rows(source, table, &emulator.sink(), table).is_ok())
+}
+
+fn pipeline(source: &Database<'_>, emulator: &Emulator) -> Pipeline {
+    // Few buckets and a large chunk keep the number of records small; each kind of record still comes several times.
+    Pipeline::new(source, emulator)
+        .source("scan.incremental.snapshot.chunk.size", "40")
+        .sink("buckets-num", "2")
+        .option("checkpoint.interval", "200ms")
+}
+
+fn make_tables(source: &Database<'_>) {
+    source.sql(
+        "CREATE TABLE accounts (id INT NOT NULL PRIMARY KEY, balance INT NOT NULL, note VARCHAR(40));
+         CREATE TABLE events (at INT NOT NULL, kind INT NOT NULL)",
+    );
+    let rows: Vec<String> = (0..100).map(|id| format!("({id}, {id}, 'first')")).collect();
+    source.sql(&format!("INSERT INTO accounts VALUES {}", rows.join(", ")));
+    source.sql("INSERT INTO events VALUES (1, 1), (1, 1), (2, 1)");
+}
+
+/// Every kind of change, with a new column between them.
+fn write(source: &Database<'_>, round: usize) {
+    let id = 1000 + round;
+    source.sql(&format!(
+        "INSERT INTO accounts (id, balance, note) VALUES ({id}, 0, 'round {round}');
+         UPDATE accounts SET balance = balance + {round} WHERE id < 20;
+         INSERT INTO events (at, kind) VALUES ({round}, 2), ({round}, 2);
+         ALTER TABLE accounts ADD COLUMN c{round} INT NULL;
+         UPDATE accounts SET c{round} = {round} WHERE id IN (1, {id});
+         UPDATE accounts SET id = id + 100000 WHERE id = {id};
+         DELETE FROM accounts WHERE id = {};
+         INSERT INTO events (at, kind) VALUES ({round}, 3)",
+        100_999 + round
+    ));
+}

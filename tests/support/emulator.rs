@@ -58,6 +58,25 @@ impl Emulator {
         assert!(answer.starts_with("HTTP/1.1 200"), "{rule}: {answer}");
     }
 
+    /// How many requests the rules in force have struck.
+    #[track_caller]
+    pub fn struck(&self) -> u64 {
+        let answer = http::ask(&self.address, "GET", "/emulator/faults", "").expect("the emulator answers");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("an answer has a body");
+        let rules: serde_json::Value =
+            serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
+        let rules = rules.as_array().expect("a list of rules");
+        rules.iter().filter_map(|rule| rule["struck"].as_u64()).sum()
+    }
+
+    /// Removes all rules.
+    #[track_caller]
+    pub fn clear_faults(&self) {
+        let answer =
+            http::ask(&self.address, "DELETE", "/emulator/faults", "").expect("the emulator answers");
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    }
+
     /// The service endpoint. The tunnel is at the root of the same port; the service names it to those who ask.
     pub fn endpoint(&self) -> String {
         format!("http://{}/api", self.address)

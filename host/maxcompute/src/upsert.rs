@@ -13,10 +13,10 @@ use serde::Deserialize;
 use tracing::debug;
 
 use crate::bucket::Hasher;
-use crate::client::{Attempts, Client};
+use crate::client::{Again, Attempts, Client};
 use crate::limits::TableLimits;
 use crate::record::Body;
-use crate::request::{Request, path_of};
+use crate::request::{Answered, Request, path_of};
 use crate::retry::Poll;
 use crate::session::{RawSchema, SessionColumn, SessionState, is_true};
 use crate::table::TableName;
@@ -289,12 +289,7 @@ impl UpsertSession {
                 Err(failure) => failure,
             };
             let again = attempts.again(&self.inner.client, &request, failure).await?;
-            match (again.status, again.routed_server) {
-                (Some(308), Some(server)) => self.moved(&slot.id, &server),
-                // The new place was not named, or the gateway lost the worker: the session knows where it is.
-                (Some(308 | 502 | 504), _) => self.reload().await?,
-                _ => {}
-            }
+            self.follow(&slot, &again).await?;
             slot = self.slot(bucket)?;
             request = self.put_request(bucket, &slot, body);
         }
@@ -323,16 +318,16 @@ impl UpsertSession {
     }
 
     async fn commit_once(&self) -> Result<SessionState> {
-        let request = self.routed(Method::POST, "commit upsert session of")?;
-        let document: Document = self.inner.client.send(&request).await?.json(&request.operation)?;
-        self.take(&document, &request.operation)?;
+        let what = "commit upsert session of";
+        let operation = self.request(Method::POST, what).operation;
+        let document: Document = self.send_routed(&Method::POST, what).await?.json(&operation)?;
+        self.take(&document, &operation)?;
         Ok(self.last_state())
     }
 
     /// Drops all rows. A session that is gone counts as aborted.
     pub async fn abort(&self) -> Result<()> {
-        let request = self.routed(Method::DELETE, "abort upsert session of")?;
-        match self.inner.client.send(&request).await {
+        match self.send_routed(&Method::DELETE, "abort upsert session of").await {
             Ok(_) | Err(Error::SessionGone(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -342,9 +337,35 @@ impl UpsertSession {
         self.inner.target.request(method, what).query("upsertid", self.inner.id.as_str())
     }
 
-    /// A call that goes to the worker of bucket 0.
-    fn routed(&self, method: Method, what: &str) -> Result<Request> {
-        Ok(self.request(method, what).header("odps-tunnel-routed-server", self.slot(0)?.server))
+    /// Sends a call that goes to the worker of bucket 0, wherever that is by now.
+    async fn send_routed(&self, method: &Method, what: &str) -> Result<Answered> {
+        let routed = |slot: &Slot| {
+            self.request(method.clone(), what).header("odps-tunnel-routed-server", slot.server.as_str())
+        };
+        let mut slot = self.slot(0)?;
+        let mut request = routed(&slot);
+        let mut attempts = Attempts::begin(&self.inner.client, &request).await;
+        loop {
+            let failure = match self.inner.client.attempt(&request).await {
+                Ok(answered) => return Ok(answered),
+                Err(failure) => failure,
+            };
+            let again = attempts.again(&self.inner.client, &request, failure).await?;
+            self.follow(&slot, &again).await?;
+            slot = self.slot(0)?;
+            request = routed(&slot);
+        }
+    }
+
+    /// Takes over where a slot is now, as far as a failed request said so.
+    async fn follow(&self, slot: &Slot, again: &Again) -> Result<()> {
+        match (again.status, &again.routed_server) {
+            (Some(308), Some(server)) => self.moved(&slot.id, server),
+            // The new place was not named, or the gateway lost the worker: the session knows where it is.
+            (Some(308 | 502 | 504), _) => self.reload().await?,
+            _ => {}
+        }
+        Ok(())
     }
 
     fn put_request(&self, bucket: u32, slot: &Slot, body: &Body) -> Request {

@@ -105,19 +105,37 @@ impl SinkSession {
 
     /// Sends a request's rows and waits until they are stored.
     pub async fn put(&self, place: u32, body: &Body) -> Result<Stored, Error> {
-        match self {
+        let stored = match self {
             Self::Upsert(session) => session.put(place, body).await,
             // A block that arrives again replaces itself.
             Self::Upload { session, .. } => session.put_block(place, body).await.map(|()| Stored::Once),
-        }
+        };
+        self.explained(stored).await
     }
 
     /// Makes the rows visible.
     pub async fn commit(&self) -> Result<(), Error> {
-        match self {
+        let committed = match self {
             Self::Upsert(session) => session.commit().await,
             Self::Upload { session, .. } => session.commit().await,
+        };
+        self.explained(committed).await
+    }
+
+    /// A refusal whose reason is that the session has ended is told as that: its rows can be read again into a new one,
+    /// while any other refusal would come again.
+    async fn explained<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::Rejected(_)) = &result
+            && let Ok(
+                state @ (SessionState::Expired
+                | SessionState::Aborted
+                | SessionState::Critical
+                | SessionState::Gone),
+            ) = self.status().await
+        {
+            return Err(Error::SessionLost { id: self.id().to_owned(), state });
         }
+        result
     }
 
     /// What became of it.

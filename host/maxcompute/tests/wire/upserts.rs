@@ -48,6 +48,26 @@ async fn a_moved_slot_is_written_at_its_new_place_at_once() {
 }
 
 #[tokio::test]
+async fn a_commit_and_an_abort_follow_the_slot_of_bucket_0() {
+    let moved = Reply::new(308, "").with("odps-tunnel-routed-server", "10.0.0.9:1");
+    let places = |server: &Server| -> Vec<String> {
+        let seen = server.seen().into_iter().skip(1);
+        seen.filter_map(|seen| seen.header("odps-tunnel-routed-server").map(str::to_owned)).collect()
+    };
+    let (server, session, clock) = with_session(vec![moved.clone(), ok("committed")]).await;
+    session.commit().await.unwrap();
+    assert_eq!(places(&server), ["10.0.0.1:1", "10.0.0.9:1"]);
+    assert_eq!(clock.waits(), [0.0]);
+    let (server, session, _) = with_session(vec![moved, Reply::new(200, "")]).await;
+    session.abort().await.unwrap();
+    assert_eq!(places(&server), ["10.0.0.1:1", "10.0.0.9:1"]);
+    // Not said where: the session is read again.
+    let (server, session, _) = with_session(vec![Reply::new(308, ""), ok("normal"), ok("committed")]).await;
+    session.commit().await.unwrap();
+    assert_eq!(server.lines()[2], "GET /projects/mc_proj/tables/t/upserts?upsertid=u1");
+}
+
+#[tokio::test]
 async fn a_slot_that_moved_to_an_unnamed_place_is_looked_up() {
     let reloaded = Reply::new(200, session_document("normal", "10.0.0.7:1"));
     for status in [308, 502, 504] {

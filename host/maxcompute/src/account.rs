@@ -39,6 +39,13 @@ impl fmt::Debug for Secret {
 }
 
 /// An account of the service.
+///
+/// ```
+/// use sluicebox_maxcompute::{Account, Secret};
+///
+/// let account = Account::new("my-access-id", Secret::new("my-access-key")).with_sts_token(Secret::new("token"));
+/// assert!(!format!("{account:?}").contains("my-access-key"), "secrets do not show");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     access_id: String,

@@ -24,6 +24,22 @@ use crate::timing::{SystemTiming, Timing};
 use crate::{Error, Result};
 
 /// What a client is made of.
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use sluicebox_maxcompute::{Client, ClientOptions, EnvironmentCredentials};
+///
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let endpoint = "https://service.cn-hangzhou.maxcompute.aliyun.com/api";
+/// let mut options = ClientOptions::with_credentials(endpoint, "my_project", Arc::new(EnvironmentCredentials));
+/// options.region = Some("cn-hangzhou".to_owned());
+/// options.quota = Some("my_tunnel_quota".to_owned());
+/// options.ca_certificates = Some(std::fs::read("/etc/ssl/company.pem")?);
+/// let client = Client::new(options)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
     /// The service, such as `https://service.cn-hangzhou.maxcompute.aliyun.com/api`.

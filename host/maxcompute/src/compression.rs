@@ -9,6 +9,15 @@ use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInf
 use crate::{Error, Result};
 
 /// Compression of a whole body. Checksums are over what is inside.
+///
+/// ```
+/// use sluicebox_maxcompute::Compression;
+///
+/// let small = Compression::Zstd.compress(vec![b'x'; 10_000]);
+/// assert!(small.len() < 100);
+/// let read = Compression::from_content_encoding(Some("zstd")).expect("a known encoding");
+/// assert_eq!(read.decompress(&small, 10_000).expect("within the limit").len(), 10_000);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Compression {
     /// None: no time spent, the most bytes sent.

@@ -3,6 +3,7 @@
 //! A session sees the rows as they are when it is created. Delta tables are read by a query: run `SELECT` and open the
 //! session [`of_instance`](DownloadSession::of_instance).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 
 use crate::client::Client;
 use crate::compression::Compression;
+use crate::limits::TableLimits;
 use crate::record::{Value, read_records};
 use crate::request::{Request, path_of};
 use crate::retry::Poll;
@@ -48,40 +50,56 @@ const READY_PATIENCE: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone)]
 pub struct DownloadSession {
     client: Client,
-    path: String,
-    partition: Option<String>,
+    source: Source,
     what: String,
     id: String,
     columns: Vec<SessionColumn>,
     record_count: u64,
 }
 
+/// What is read.
+#[derive(Debug, Clone)]
+struct Source {
+    path: String,
+    partition: Option<String>,
+    /// Those of the table; the results of a query have none.
+    limits: Option<Arc<TableLimits>>,
+}
+
+impl Source {
+    fn request(&self, method: Method, operation: String, records: bool) -> Request {
+        let request = Request::tunnel(method, self.path.clone(), operation, records)
+            .query_if("partition", self.partition.as_deref());
+        match &self.limits {
+            Some(limits) => request.of_table(limits),
+            None => request,
+        }
+    }
+}
+
 impl DownloadSession {
     /// Opens a session on an ordinary table, or on one partition of it.
     pub async fn of_table(client: &Client, table: &TableName, partition: Option<&str>) -> Result<Self> {
         let path = table.tunnel_path(client.project_name());
-        client.limits_of(&path).download(client.timing()).await;
-        Self::open(client, path, partition, format!("table `{table}`"), false).await
+        let limits = client.limits_of(&path);
+        limits.download(client.timing()).await;
+        let source = Source { path, partition: partition.map(str::to_owned), limits: Some(limits) };
+        Self::open(client, source, format!("table `{table}`"), false).await
     }
 
     /// Opens a session on the rows of a query that has ended. With `limited` the service gives at most 10000 rows and
     /// asks for fewer permissions. Fails with [`Error::Rejected`] for statements that have no rows.
     pub async fn of_instance(client: &Client, instance: &str, limited: bool) -> Result<Self> {
         let path = path_of(&["projects", client.project_name(), "instances", instance]);
-        Self::open(client, path, None, format!("instance `{instance}`"), limited).await
+        let source = Source { path, partition: None, limits: None };
+        Self::open(client, source, format!("instance `{instance}`"), limited).await
     }
 
-    async fn open(
-        client: &Client,
-        path: String,
-        partition: Option<&str>,
-        what: String,
-        limited: bool,
-    ) -> Result<Self> {
+    async fn open(client: &Client, source: Source, what: String, limited: bool) -> Result<Self> {
         let operation = format!("create download session of {what}");
-        let create = Request::tunnel(Method::POST, path.clone(), operation.clone(), false)
+        let create = source
+            .request(Method::POST, operation.clone(), false)
             .query("downloads", "")
-            .query_if("partition", partition)
             .query_if("instance_tunnel_limit_enabled", limited.then_some(""));
         let mut document: Document = client.send(&create).await?.json(&operation)?;
         let mut waits = Poll::new(READY_FIRST_WAIT, READY_LONGEST_WAIT, READY_PATIENCE);
@@ -89,15 +107,14 @@ impl DownloadSession {
             let wait =
                 waits.next().ok_or_else(|| Error::malformed(&operation, "it does not become ready"))?;
             client.timing().sleep(wait).await;
-            let reload = Request::tunnel(Method::GET, path.clone(), operation.clone(), false)
-                .query("downloadid", document.download_id.as_str())
-                .query_if("partition", partition);
+            let reload = source
+                .request(Method::GET, operation.clone(), false)
+                .query("downloadid", document.download_id.as_str());
             document = client.send(&reload).await?.json(&operation)?;
         }
         Ok(Self {
             client: client.clone(),
-            path,
-            partition: partition.map(str::to_owned),
+            source,
             what,
             id: document.download_id,
             columns: document.schema.columns(&operation)?,
@@ -127,11 +144,12 @@ impl DownloadSession {
             return Ok(Vec::new());
         }
         let operation = format!("read rows of {}", self.what);
-        let mut request = Request::tunnel(Method::GET, self.path.clone(), operation, true)
+        let mut request = self
+            .source
+            .request(Method::GET, operation, true)
             .query("data", "")
             .query("downloadid", self.id.as_str())
             .query("rowrange", format!("({start},{count})"))
-            .query_if("partition", self.partition.as_deref())
             .header("accept-encoding", "identity");
         request.answer_limit = RECORDS_LIMIT;
         let answered = self.client.send(&request).await?;

@@ -21,6 +21,13 @@ use crate::xml::{Element, escape};
 use crate::{Error, Result};
 
 /// Settings of a statement.
+///
+/// ```
+/// use sluicebox_maxcompute::Hints;
+///
+/// let hints = Hints::modern(false).with("odps.sql.submit.mode", "script");
+/// assert_ne!(hints, Hints::modern(false));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hints(BTreeMap<String, String>);
 

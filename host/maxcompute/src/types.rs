@@ -5,6 +5,13 @@ use std::str::FromStr;
 
 /// The type of a column, or of a part of one.
 ///
+/// ```
+/// use sluicebox_maxcompute::DataType;
+///
+/// let tags: DataType = "map<string, array<decimal(38,18)>>".parse().expect("a type");
+/// assert_eq!(tags.to_string(), "MAP<STRING,ARRAY<DECIMAL(38,18)>>");
+/// ```
+///
 /// `Display` gives the form for statements (`DECIMAL(10,2)`, ``STRUCT<`a`:BIGINT>``), `FromStr` reads it and what
 /// the service answers, without regard to case, spaces and back quotes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

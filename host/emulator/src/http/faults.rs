@@ -39,6 +39,10 @@ pub(super) enum Strike {
     Delay(Duration),
     /// The work begins when the body would have arrived at so many bytes a second.
     Throttle(NonZeroU64),
+    /// The session's document, still being committed, instead of the work.
+    Committing,
+    /// The work is done, the answer says that it still is.
+    CommittingAfter,
     /// Only the rule's effect on the session.
     Nothing,
 }
@@ -104,8 +108,8 @@ pub(super) struct Struck {
     pub(super) effect_after: bool,
 }
 
-/// A rule as it is written. One of `status`, `drop-before`, `drop-after`, `delay-ms` and `bytes-per-second` is
-/// given, or none of them beside `session`.
+/// A rule as it is written. One of `status`, `committing`, `drop-before`, `drop-after`, `delay-ms` and
+/// `bytes-per-second` is given, or none of them beside `session`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawRule {
@@ -121,12 +125,15 @@ struct RawRule {
     /// Number of requests struck from there on; 0 for all.
     times: Option<u64>,
     status: Option<u16>,
-    /// With `status` or `session`: do the work first.
+    /// With `status`, `committing` or `session`: do the work first.
     #[serde(default)]
     after: bool,
     /// With `status`: headers of the answer.
     #[serde(default)]
     headers: std::collections::BTreeMap<String, String>,
+    /// The commit takes longer than its request.
+    #[serde(default)]
+    committing: bool,
     #[serde(default)]
     drop_before: bool,
     #[serde(default)]
@@ -159,6 +166,7 @@ impl RawRule {
             self.refusal().map(|refusal| {
                 if self.after { Strike::StatusAfter(refusal) } else { Strike::Status(refusal) }
             }),
+            self.committing.then_some(if self.after { Strike::CommittingAfter } else { Strike::Committing }),
             self.drop_before.then_some(Strike::DropBefore),
             self.drop_after.then_some(Strike::DropAfter),
             self.delay_ms.map(|delay| Strike::Delay(Duration::from_millis(delay))),
@@ -172,8 +180,8 @@ impl RawRule {
             [] if self.session.is_some() => Strike::Nothing,
             _ => {
                 return refuse(
-                    "a rule has `session`, or one of `status`, `drop-before`, `drop-after`, `delay-ms`, \
-                     `bytes-per-second`, or both",
+                    "a rule has `session`, or one of `status`, `committing`, `drop-before`, `drop-after`, \
+                     `delay-ms`, `bytes-per-second`, or both",
                 );
             }
         };

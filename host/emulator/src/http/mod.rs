@@ -153,11 +153,12 @@ async fn struck_or_worked(
             return Answer::empty(500);
         }
         Strike::Status(refusal) => return refusal.answer(request_id),
+        Strike::Committing => return committing(&shared.app, &call, request_id).await,
         Strike::Delay(delay) => tokio::time::sleep(*delay).await,
         Strike::Throttle(bytes_per_second) => {
             tokio::time::sleep(throttled(call.body.len(), *bytes_per_second)).await;
         }
-        Strike::DropAfter | Strike::StatusAfter(_) | Strike::Nothing => {}
+        Strike::DropAfter | Strike::StatusAfter(_) | Strike::CommittingAfter | Strike::Nothing => {}
     }
     let answer = work(shared, call.clone(), is_data, request_id).await;
     if struck.effect_after {
@@ -169,10 +170,24 @@ async fn struck_or_worked(
             answer
         }
         Strike::StatusAfter(refusal) => refusal.answer(request_id),
-        Strike::DropBefore | Strike::Status(_) | Strike::Delay(_) | Strike::Throttle(_) | Strike::Nothing => {
-            answer
-        }
+        Strike::CommittingAfter => committing(&shared.app, &call, request_id).await,
+        Strike::Committing
+        | Strike::DropBefore
+        | Strike::Status(_)
+        | Strike::Delay(_)
+        | Strike::Throttle(_)
+        | Strike::Nothing => answer,
     }
+}
+
+/// The document of a session whose commit takes longer than its request.
+async fn committing(app: &Arc<App>, call: &Call, request_id: &str) -> Answer {
+    let (app, call, id) = (Arc::clone(app), call.clone(), request_id.to_owned());
+    let document = move || {
+        let answer = app.committing_document(&call, app.clock.now_ms());
+        answer.unwrap_or_else(|fault| Answer::refusal(&fault, true, &id))
+    };
+    blocking(request_id, document).await
 }
 
 /// What a rule does to the session of a call.

@@ -9,7 +9,7 @@ use super::documents::{self, OWNER, TableFacts, http_date};
 use super::route::{Route, TablePath};
 use super::xml::{element, texts};
 use crate::fault::Fault;
-use crate::run::Rows;
+use crate::run::{Rows, require_name};
 use crate::store::{DEFAULT_SCHEMA, Table, parse_partition};
 use crate::wire::types::Type;
 
@@ -91,6 +91,7 @@ impl App {
         let text = |path: &str| texts.iter().find(|(found, _)| found == path).map(|(_, text)| text.trim());
         let name = text("Schema/Name").filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| Fault::Invalid("the schema has no name".to_owned()))?;
+        require_name(name)?;
         let if_not_exists = text("Schema/IfNotExists") == Some("true");
         if self.store.create_schema(project, name, now_ms / 1000)? || if_not_exists {
             Ok(Answer::empty(201))

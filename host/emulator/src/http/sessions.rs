@@ -178,6 +178,28 @@ impl App {
         Ok(answer.with(ROUTED_SERVER, server).with("odps-tunnel-slot-num", slots.to_string()))
     }
 
+    /// The document of a call's session as it is while it is being committed.
+    pub(super) fn committing_document(&self, call: &Call, now_ms: i64) -> Result<Answer, Fault> {
+        let id = call.parameter("upsertid").or_else(|| call.parameter("uploadid")).unwrap_or_default();
+        let session = self.store.session(id).ok_or(Fault::NoSuchUpsertSession)?;
+        let document = match session.kind {
+            SessionKind::Upsert { slots } => {
+                let mut document = documents::upsert(&session, slots, &self.address.to_string(), now_ms);
+                document["status"] = "committing".into();
+                document
+            }
+            SessionKind::Upload { overwrite } => {
+                let mut document = documents::upload(&session, overwrite, &[], now_ms);
+                document["Status"] = "CLOSING".into();
+                document
+            }
+            SessionKind::Stream { .. } => {
+                return Err(Fault::Invalid("a stream session has no commit".to_owned()));
+            }
+        };
+        Ok(Answer::json(&document))
+    }
+
     /// Opens a session that appends.
     fn create_append(
         &self,

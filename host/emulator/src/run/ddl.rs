@@ -9,6 +9,9 @@ use crate::store::{Column, Store, Table, TableName};
 const MAX_COLUMNS: usize = 1200;
 const MAX_PARTITION_LEVELS: usize = 6;
 
+/// Bytes of a name, the service's limit.
+const MAX_NAME_BYTES: usize = 128;
+
 /// The service's largest bucket number is not known; above this a session document is only large.
 const MAX_BUCKETS: u32 = 4096;
 
@@ -27,8 +30,22 @@ pub(super) fn create_table(store: &Store, context: &Context, create: CreateTable
     }
 }
 
+/// Refuses what the service does not take as the name of a schema, table or column.
+pub(crate) fn require_name(name: &str) -> Result<(), Fault> {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let begins_well = name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
+    if plain && begins_well && name.len() <= MAX_NAME_BYTES {
+        return Ok(());
+    }
+    Err(Fault::semantic(format!(
+        "`{name}` is no name: those have letters, digits and underscores, no digit in front, and at most \
+         {MAX_NAME_BYTES} bytes"
+    )))
+}
+
 /// Gives a table definition its meaning, or says what is wrong with it.
 fn define(name: TableName, create: CreateTable, now_s: i64) -> Result<Table, Fault> {
+    require_name(&name.table)?;
     require_distinct(create.columns.iter().chain(&create.partition_columns))?;
     if create.columns.len() > MAX_COLUMNS {
         return Err(Fault::semantic(format!("a table has at most {MAX_COLUMNS} columns")));
@@ -64,6 +81,7 @@ fn define(name: TableName, create: CreateTable, now_s: i64) -> Result<Table, Fau
 fn require_distinct<'a>(columns: impl Iterator<Item = &'a ColumnDef>) -> Result<(), Fault> {
     let mut seen = std::collections::HashSet::new();
     for column in columns {
+        require_name(&column.name)?;
         if !seen.insert(column.name.as_str()) {
             return Err(Fault::semantic(format!("column {} is defined twice", column.name)));
         }
@@ -128,11 +146,16 @@ pub(super) fn alter(store: &Store, context: &Context, name: &NameParts, change: 
     let now_s = context.now_s();
     match change {
         Change::AddColumns { columns, if_not_exists } => {
+            columns.iter().try_for_each(|column| require_name(&column.name))?;
             store.add_columns(name, columns, if_not_exists, now_s)
         }
         Change::DropColumns(columns) => store.drop_columns(name, &columns, now_s),
-        Change::RenameColumn { from, to } => store.rename_column(name, &from, &to, now_s),
+        Change::RenameColumn { from, to } => {
+            require_name(&to)?;
+            store.rename_column(name, &from, &to, now_s)
+        }
         Change::RedefineColumn { from, to, kind, comment } => {
+            require_name(&to)?;
             let to = ColumnDef { name: to, kind, not_null: false, comment };
             store.change_column(name, &from, to, now_s)
         }
@@ -155,6 +178,7 @@ pub(super) fn alter(store: &Store, context: &Context, name: &NameParts, change: 
             Ok(())
         }),
         Change::RenameTable(to) => store.set_attributes(name, now_s, |table| {
+            require_name(&to)?;
             table.name.table = to;
             Ok(())
         }),

@@ -11,6 +11,7 @@ mod select;
 
 use std::collections::BTreeMap;
 
+pub(crate) use ddl::require_name;
 pub(crate) use result::{ResultSet, Rows};
 
 use crate::fault::Fault;
@@ -105,6 +106,7 @@ pub(crate) fn run(store: &Store, context: &Context, text: &str) -> Result<Outcom
         }
         Statement::CreateSchema { name, if_not_exists } => {
             let (project, schema) = context.resolve_schema(&name)?;
+            require_name(&schema)?;
             if store.create_schema(&project, &schema, context.now_s())? || if_not_exists {
                 Ok(Outcome::Done)
             } else {

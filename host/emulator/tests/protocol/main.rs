@@ -12,5 +12,6 @@ mod crash;
 mod documents;
 mod exchanges;
 mod fixtures;
+mod limits;
 mod sessions;
 mod statements;

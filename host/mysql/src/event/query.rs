@@ -13,6 +13,8 @@ pub(crate) struct Query<'a> {
     pub(crate) sql_mode: u64,
     /// Collation number of `character_set_client`; none where the event does not say.
     pub(crate) client_collation: Option<u16>,
+    /// Collation number of `collation_server`; none where the event does not say.
+    pub(crate) server_collation: Option<u16>,
     /// The statement's bytes.
     pub(crate) text: Cow<'a, [u8]>,
 }
@@ -45,8 +47,8 @@ pub(crate) fn query(event_type: u8, flags: u16, body: &[u8]) -> Result<Query<'_>
         kind::QUERY_COMPRESSED => Cow::Owned(inflate_body(cursor.rest())?),
         _ => Cow::Borrowed(cursor.rest()),
     };
-    let (sql_mode, client_collation) = read_variables(variables);
-    Ok(Query { database, sql_mode, client_collation, text })
+    let Variables { sql_mode, client_collation, server_collation } = read_variables(variables);
+    Ok(Query { database, sql_mode, client_collation, server_collation, text })
 }
 
 /// Thread u32, seconds u32, database length u8, error u16, length of the status variables u16; then variables, database,
@@ -65,19 +67,32 @@ fn read<'a>(cursor: &mut Cursor<'a>, load: bool) -> Option<(&'a [u8], &'a [u8])>
     Some((variables, database))
 }
 
-/// Variables come in a fixed order of (code, value), and an unknown code has no length: reading stops there. The two wanted
-/// ones come early.
-fn read_variables(variables: &[u8]) -> (u64, Option<u16>) {
-    let (mut sql_mode, mut client) = (0, None);
+/// Those of a statement's status variables that are wanted.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Variables {
+    sql_mode: u64,
+    client_collation: Option<u16>,
+    server_collation: Option<u16>,
+}
+
+/// Variables come in a fixed order of (code, value), and an unknown code has no length: reading stops there. The wanted ones
+/// come early.
+fn read_variables(variables: &[u8]) -> Variables {
+    let mut found = Variables::default();
     let mut cursor = Cursor::new(variables);
     while let Some(code) = cursor.u8() {
         let known = match code {
             0 => cursor.take(4).is_some(),
-            1 => cursor.u64().map(|mode| sql_mode = mode).is_some(),
+            1 => cursor.u64().map(|mode| found.sql_mode = mode).is_some(),
             3 => cursor.take(4).is_some(),
-            4 => {
-                cursor.array().map(|[a, b, ..]: [u8; 6]| client = Some(u16::from_le_bytes([a, b]))).is_some()
-            }
+            // Of the client, of the connection, of the server.
+            4 => cursor
+                .array()
+                .map(|[a, b, _, _, e, f]: [u8; 6]| {
+                    found.client_collation = Some(u16::from_le_bytes([a, b]));
+                    found.server_collation = Some(u16::from_le_bytes([e, f]));
+                })
+                .is_some(),
             5 | 6 => cursor.u8().and_then(|length| cursor.take(usize::from(length))).is_some(),
             _ => false,
         };
@@ -85,7 +100,7 @@ fn read_variables(variables: &[u8]) -> (u64, Option<u16>) {
             break;
         }
     }
-    (sql_mode, client)
+    found
 }
 
 #[cfg(test)]

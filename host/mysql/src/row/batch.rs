@@ -6,6 +6,7 @@ use arrow::array::ArrayRef;
 use sluicebox_model::{ChangeBatch, Origin, RowKind, TableSchema};
 
 use super::builder::ColumnBuilder;
+use super::history::is_current;
 use super::layout::RowLayout;
 use crate::MysqlError;
 use crate::event::{Cursor, Fault, RowsKind, inflate_body};
@@ -77,12 +78,39 @@ impl BatchBuilder {
         let mut cursor = Cursor::new(rows);
         while !cursor.is_empty() {
             match kind {
+                _ if layout.is_versioned => self.append_versioned(kind, layout, &mut cursor)?,
                 RowsKind::Write => self.append(layout, &mut cursor, RowKind::Insert)?,
                 RowsKind::Delete => self.append(layout, &mut cursor, RowKind::Delete)?,
                 RowsKind::Update => self.append_update(layout, &mut cursor)?,
             }
         }
         Ok(())
+    }
+
+    /// Of a table with a hidden history only what is true now counts: a row that ends is a deletion, one that ended before
+    /// is nothing.
+    fn append_versioned(
+        &mut self,
+        kind: RowsKind,
+        layout: &RowLayout,
+        rows: &mut Cursor<'_>,
+    ) -> Result<(), Fault> {
+        let first = *rows;
+        let first_is_current = skip_versioned(layout, rows)?;
+        match kind {
+            RowsKind::Write if first_is_current => self.append(layout, &mut { first }, RowKind::Insert),
+            RowsKind::Delete if first_is_current => self.append(layout, &mut { first }, RowKind::Delete),
+            RowsKind::Write | RowsKind::Delete => Ok(()),
+            RowsKind::Update => {
+                let second = *rows;
+                match (first_is_current, skip_versioned(layout, rows)?) {
+                    (true, true) => self.append_update(layout, &mut { first }),
+                    (true, false) => self.append(layout, &mut { first }, RowKind::Delete),
+                    (false, true) => self.append(layout, &mut { second }, RowKind::Insert),
+                    (false, false) => Ok(()),
+                }
+            }
+        }
     }
 
     fn append_update(&mut self, layout: &RowLayout, rows: &mut Cursor<'_>) -> Result<(), Fault> {
@@ -108,6 +136,10 @@ impl BatchBuilder {
             } else {
                 cell.decode(cell.take(rows).ok_or_else(short)?, column)?;
             }
+        }
+        // What is written behind the schema's columns is hidden, and never null.
+        for cell in layout.cells.get(self.columns.len()..).unwrap_or_default() {
+            cell.take(rows).ok_or_else(short)?;
         }
         self.kinds.push(kind);
         Ok(())
@@ -169,6 +201,18 @@ fn skip(layout: &RowLayout, rows: &mut Cursor<'_>) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Skips an image; gives whether it is of a row that is true now.
+fn skip_versioned(layout: &RowLayout, rows: &mut Cursor<'_>) -> Result<bool, Fault> {
+    let nulls = take_nulls(layout, rows)?;
+    let mut last: &[u8] = &[];
+    for (place, cell) in layout.cells.iter().enumerate() {
+        if !is_null(nulls, place) {
+            last = cell.take(rows).ok_or_else(short)?;
+        }
+    }
+    Ok(is_current(last))
 }
 
 /// Whether two images hold the same bytes in the key's columns. Both cursors stand before an image.

@@ -9,17 +9,25 @@ use sluicebox_model::{Column, ColumnType, Physical, TableSchema};
 use super::cell::{Cell, Decode, Span};
 use super::charset::{Charset, charset_of_collation};
 use super::decimal::DecimalShape;
+use super::history::{HIDDEN_COLUMNS, hides_history};
 use crate::event::wire;
 use crate::event::{MapColumn, TableMap};
+use crate::options::Flavour;
 use crate::types::{BaseType, DeclaredType};
 
 /// Bytes that the collation `binary` stands for.
 const BINARY_COLLATION: u16 = 63;
 
+/// `TIMESTAMP(6)` in a row.
+const TIMESTAMP_BYTES: usize = 7;
+
 /// How the rows of one table map become columns of one schema.
 #[derive(Debug)]
 pub(crate) struct RowLayout {
+    /// Of the schema's columns, then of those that no schema shows.
     pub(super) cells: Vec<Cell>,
+    /// The last columns are hidden and say from when to when a row was true.
+    pub(super) is_versioned: bool,
     /// Places of the key's columns, ascending.
     pub(super) key: Vec<usize>,
 }
@@ -40,18 +48,29 @@ pub(crate) enum LayoutFault {
 
 impl RowLayout {
     /// Joins schema and map; both must describe the same columns.
-    pub(crate) fn new(schema: &TableSchema, map: &TableMap) -> Result<Self, LayoutFault> {
-        if schema.columns.len() != map.columns.len() {
+    pub(crate) fn new(schema: &TableSchema, map: &TableMap, flavour: Flavour) -> Result<Self, LayoutFault> {
+        let is_versioned = flavour == Flavour::MariaDb && hides_history(schema.columns.len(), map);
+        let hidden = if is_versioned { HIDDEN_COLUMNS } else { 0 };
+        if schema.columns.len() + hidden != map.columns.len() {
             let reason =
                 format!("{} columns are known, rows have {}", schema.columns.len(), map.columns.len());
             return Err(LayoutFault::Mismatch(reason));
         }
         check_names(schema, map)?;
         let columns = schema.columns.iter().zip(&map.columns);
-        let cells = columns.map(|(column, written)| cell(column, written)).collect::<Result<_, _>>()?;
+        let mut cells =
+            columns.map(|(column, written)| cell(column, written)).collect::<Result<Vec<_>, _>>()?;
+        cells.extend(
+            (0..hidden).map(|_| Cell { span: Span::Fixed(TIMESTAMP_BYTES), decode: Decode::Timestamp }),
+        );
         let mut key = schema.key.clone();
         key.sort_unstable();
-        Ok(Self { cells, key })
+        Ok(Self { cells, is_versioned, key })
+    }
+
+    /// Columns as they are written.
+    pub(crate) fn columns(&self) -> usize {
+        self.cells.len()
     }
 }
 

@@ -249,7 +249,7 @@ impl Walk {
     /// Decodes one event both ways and compares.
     fn compare(&mut self, map: &TableMap, event_type: u8, body: &[u8]) {
         let head = event::rows_head(event_type, body).expect("a head");
-        let layout = RowLayout::new(&self.schema, map).expect("a layout");
+        let layout = RowLayout::new(&self.schema, map, Flavour::MySql).expect("a layout");
         let transaction = Arc::new(TransactionId { gtid: None, file: "b".into(), offset: 4 });
         let event = RowsEvent {
             schema: Arc::clone(&self.schema),

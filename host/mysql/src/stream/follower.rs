@@ -25,6 +25,7 @@ use super::offset;
 use super::schemas::{Schemas, Statement, decode_text};
 use super::{SchemaEvent, StreamItem, StreamOptions};
 use crate::event::{self, AlterPhase, Event, Fault, Payload, kind};
+use crate::row::charset_of_collation;
 use crate::{Flavour, MysqlError};
 use word::TransactionWord;
 
@@ -494,6 +495,7 @@ impl Follower {
             database: &String::from_utf8_lossy(query.database),
             ansi_quotes: query.ansi_quotes(),
             no_backslash_escapes: query.no_backslash_escapes(),
+            server_charset: query.server_collation.and_then(charset_of_collation),
         };
         let changed = self.schemas.follow(&statement).map_err(|unfollowed| MysqlError::UnknownStatement {
             table: unfollowed.table,

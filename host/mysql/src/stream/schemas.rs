@@ -34,6 +34,8 @@ pub(super) struct Statement<'a> {
     pub(super) database: &'a str,
     pub(super) ansi_quotes: bool,
     pub(super) no_backslash_escapes: bool,
+    /// The server's own character set at that time.
+    pub(super) server_charset: Option<&'static str>,
 }
 
 /// A statement about a captured table cannot be followed.
@@ -170,8 +172,16 @@ impl Schemas {
         let one = self.stored_names(one);
         match &one {
             DdlStatement::Other => Ok(()),
-            DdlStatement::CreateDatabase { name, charset }
-            | DdlStatement::AlterDatabase { name, charset } => {
+            DdlStatement::CreateDatabase { name, charset } => {
+                if let Some(charset) = charset {
+                    self.database_charsets.insert(Arc::clone(name), Arc::clone(charset));
+                } else if let Some(server) = statement.server_charset {
+                    // IF NOT EXISTS may have met one that was there, and keeps its own.
+                    self.database_charsets.entry(Arc::clone(name)).or_insert_with(|| server.into());
+                }
+                Ok(())
+            }
+            DdlStatement::AlterDatabase { name, charset } => {
                 if let Some(charset) = charset {
                     self.database_charsets.insert(Arc::clone(name), Arc::clone(charset));
                 }
@@ -179,6 +189,7 @@ impl Schemas {
             }
             DdlStatement::Dml { table } => self.refuse_dml(table.as_ref(), statement.database),
             DdlStatement::DropDatabase(name) => {
+                self.database_charsets.remove(name);
                 let mut gone: Vec<_> = self.known.keys().filter(|id| id.database == *name).cloned().collect();
                 gone.sort();
                 gone.iter().try_for_each(|table| self.apply(table, &one, statement, changes))
@@ -269,10 +280,11 @@ impl Schemas {
     }
 
     fn context(&self, table: &TableId, statement: &Statement<'_>) -> ApplyContext {
-        let database = self.database_charsets.get(&table.database);
+        // A database that no statement told of was most likely made under the server's own character set.
+        let database = self.database_charsets.get(&table.database).or(self.default_charset.as_ref());
         ApplyContext {
             types: self.types,
-            database_charset: database.or(self.default_charset.as_ref()).cloned(),
+            database_charset: database.cloned().or_else(|| statement.server_charset.map(Arc::from)),
             ddl: Some(statement.text.into()),
         }
     }

@@ -336,3 +336,46 @@ fn schema_events_carry_the_whole_schema() {
     assert!(event.ddl.contains("ADD COLUMN v"));
     assert!(!event.transaction.file.is_empty());
 }
+
+/// A table without a character set gets its database's, and a database without one the server's.
+#[test]
+fn a_new_table_has_its_databases_character_set() {
+    for flavour in BOTH {
+        let mut session = Session::new(flavour, "stream_defaults");
+        let mut stream = session.stream(7413);
+        session.sql("SET SESSION character_set_server = latin1");
+        session.sql("DROP DATABASE stream_defaults");
+        session.sql("CREATE DATABASE stream_defaults");
+        session.sql("USE stream_defaults");
+        session.sql("CREATE TABLE t (id int primary key, v varchar(10))");
+        session.sql("INSERT INTO t VALUES (1, 'größe')");
+        session.sql("ALTER DATABASE stream_defaults CHARACTER SET cp1251");
+        session.sql("CREATE TABLE u (id int primary key, v varchar(10))");
+        session.sql("INSERT INTO u VALUES (1, 'размер')");
+        let items = session.read(&mut stream);
+        assert_eq!(table_text(&items, "t"), ["Insert 1 größe"], "{flavour:?}");
+        assert_eq!(table_text(&items, "u"), ["Insert 1 размер"], "{flavour:?}");
+        let charsets: Vec<_> =
+            session.schemas().iter().map(|schema| (schema.id.clone(), schema.charset.clone())).collect();
+        for (id, charset) in charsets {
+            let told = rows_of(&items, &id.table)[0].schema.charset.clone();
+            assert_eq!(told, charset, "{flavour:?} {id}");
+        }
+    }
+}
+
+/// The database was there before the stream, so that no statement says what it is.
+#[test]
+fn a_new_table_of_an_old_database_has_the_servers_character_set() {
+    for flavour in BOTH {
+        let mut session = Session::new(flavour, "stream_old_defaults");
+        session.sql("SET SESSION character_set_server = latin1");
+        session.sql("ALTER DATABASE stream_old_defaults CHARACTER SET latin1");
+        let mut stream = session.stream(7414);
+        session.sql("CREATE TABLE t (id int primary key, v varchar(10))");
+        session.sql("INSERT INTO t VALUES (1, 'größe')");
+        let items = session.read(&mut stream);
+        assert_eq!(table_text(&items, "t"), ["Insert 1 größe"], "{flavour:?}");
+        assert_eq!(rows_of(&items, "t")[0].schema.charset.as_deref(), Some("latin1"), "{flavour:?}");
+    }
+}

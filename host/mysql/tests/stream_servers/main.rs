@@ -13,3 +13,4 @@ mod resume;
 mod support;
 mod swaps;
 mod types;
+mod versions;

@@ -49,7 +49,7 @@ impl Follower {
                 "the table is not known: no statement before this place made it".to_owned(),
             ));
         };
-        match RowLayout::new(schema, &map) {
+        match RowLayout::new(schema, &map, self.flavour) {
             Ok(layout) => Ok(Meaning::Captured { schema: Arc::clone(schema), layout: Arc::new(layout) }),
             Err(LayoutFault::Mismatch(reason)) => Err(mismatch(reason)),
             Err(LayoutFault::Unsupported { column, declared }) => {
@@ -71,7 +71,7 @@ impl Follower {
             None => return Err(self.malformed(at, "rows come without the map of their table")),
             Some(Meaning::Captured { schema, layout }) => (Arc::clone(schema), Arc::clone(layout)),
         };
-        self.check_rows(&head, &schema.id, schema.columns.len(), at)?;
+        self.check_rows(&head, &schema.id, layout.columns(), at)?;
         let Some(open) = &mut self.open else {
             return Err(self.malformed(at, "rows come outside of any transaction"));
         };

@@ -87,6 +87,7 @@ fn statement(case: &Case) -> Statement<'_> {
         database: CAPTURED,
         ansi_quotes: case.has('q'),
         no_backslash_escapes: case.has('n'),
+        server_charset: None,
     }
 }
 

@@ -278,6 +278,25 @@ impl UploadSession {
         }
     }
 
+    /// Commits as [`Self::commit`], provided that the service has stored exactly these blocks, in any order; else
+    /// [`Error::Options`] names both, and nothing is committed. A session that is committed already stays so.
+    pub async fn commit_blocks(&self, expected: &[u32]) -> Result<()> {
+        let stored = self.blocks().await?;
+        if self.last_state() == SessionState::Committed {
+            return Ok(());
+        }
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        expected.dedup();
+        if stored != expected {
+            let id = &self.inner.id;
+            return Err(Error::Options(format!(
+                "upload session `{id}` has blocks {stored:?} and not {expected:?}"
+            )));
+        }
+        self.commit().await
+    }
+
     /// Posts the commit, or, where it has been accepted, asks how far it is.
     async fn commit_once(&self) -> Result<SessionState> {
         let committing = self.last_state() == SessionState::Committing;

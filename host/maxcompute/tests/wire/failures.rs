@@ -85,6 +85,32 @@ async fn blocks_are_numbered_and_listed() {
 }
 
 #[tokio::test]
+async fn only_the_expected_blocks_are_committed() {
+    let listed = |status: &str| {
+        let blocks = r#"[{"BlockID":3},{"BlockID":1}]"#;
+        let head = format!(r#""UploadID":"b1","Status":"{status}","Schema":{{"columns":[]}}"#);
+        Reply::new(200, format!(r#"{{{head},"UploadedBlockList":{blocks}}}"#))
+    };
+    for (expected, commits) in [(&[1, 3][..], true), (&[3, 1, 3], true), (&[1], false), (&[1, 2, 3], false)] {
+        let replies = vec![upload_document("NORMAL"), listed("NORMAL"), upload_document("CLOSED")];
+        let server = Server::replaying(replies).await;
+        let (client, _) = server.client(|_| {});
+        let session = UploadSession::create(&client, &table(), None).await.unwrap();
+        match session.commit_blocks(expected).await {
+            Ok(()) => assert!(commits, "{expected:?}"),
+            Err(Error::Options(text)) => assert!(!commits && text.contains("[1, 3]"), "{expected:?}: {text}"),
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(server.seen().len(), if commits { 3 } else { 2 }, "{expected:?}");
+    }
+    let server = Server::replaying(vec![upload_document("NORMAL"), upload_document("CLOSED")]).await;
+    let (client, _) = server.client(|_| {});
+    let session = UploadSession::create(&client, &table(), None).await.unwrap();
+    session.commit_blocks(&[7]).await.unwrap();
+    assert_eq!(server.seen().len(), 2, "committed before");
+}
+
+#[tokio::test]
 async fn the_tunnel_is_looked_for_once_and_again_when_it_cannot_be_reached() {
     let tunnel = Server::replaying(vec![ok("normal")]).await;
     let address = tunnel.address.clone();

@@ -48,5 +48,7 @@ fn the_python_client_works_with_schemas() {
 
 #[test]
 fn the_python_client_reads_every_type_as_it_wrote_it() {
-    assert!(run("test_types.py", false) >= 11);
+    for schemas in [false, true] {
+        assert!(run("test_types.py", schemas) >= 11);
+    }
 }

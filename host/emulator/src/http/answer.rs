@@ -42,25 +42,30 @@ impl Answer {
         self
     }
 
+    /// An error document in the tunnel's JSON or the service's XML; its status is still to be set.
+    pub(super) fn error(code: &str, message: &str, tunnel: bool, request_id: &str) -> Self {
+        if tunnel {
+            return Self::json(&serde_json::json!({
+                "Code": code, "Message": message, "RequestId": request_id, "HoldClientMillis": 0,
+            }));
+        }
+        let parts = [
+            element("Code", code),
+            element("Message", message),
+            element("RequestId", request_id),
+            element("HostId", "localhost"),
+        ];
+        Self::xml(format!("<Error>{}</Error>", parts.concat()))
+    }
+
     /// A refusal in the tunnel's JSON or the service's XML.
     pub(crate) fn refusal(fault: &Fault, tunnel: bool, request_id: &str) -> Self {
-        let answer = if tunnel {
-            Self::json(&serde_json::json!({
-                "Code": fault.tunnel_code(),
-                "Message": fault.to_string(),
-                "RequestId": request_id,
-                "HoldClientMillis": 0,
-            }))
+        let (code, message) = if tunnel {
+            (fault.tunnel_code(), fault.to_string())
         } else {
-            let parts = [
-                element("Code", fault.service_code()),
-                element("Message", &fault.service_message()),
-                element("RequestId", request_id),
-                element("HostId", "localhost"),
-            ];
-            Self::xml(format!("<Error>{}</Error>", parts.concat()))
+            (fault.service_code(), fault.service_message())
         };
-        let answer = answer.with_status(fault.status());
+        let answer = Self::error(code, &message, tunnel, request_id).with_status(fault.status());
         match fault {
             Fault::SchemaModified { latest } => {
                 answer.with("odps-tunnel-latest-schema-version", latest.to_string())

@@ -61,7 +61,7 @@ impl App {
     /// Carries a call out. Blocks: it reads and writes the database.
     pub(super) fn answer(&self, call: &Call, request_id: &str, now_ms: i64) -> Answer {
         let route = Route::of(call);
-        let tunnel = route.as_ref().map_or(!call.prefixed, Route::is_tunnel);
+        let tunnel = super::is_tunnel(call);
         let verified = match call.header("x-odps-bearer-token") {
             Some(token) => super::token::verify(token, &self.credentials, now_ms),
             None => self.credentials.verify(call),

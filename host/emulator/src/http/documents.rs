@@ -207,6 +207,17 @@ fn slot_buckets(slot: u32, slots: u32, buckets: u32) -> Vec<u32> {
     (slot..buckets).step_by(usize::try_from(slots).unwrap_or(1)).collect()
 }
 
+/// Status of a session, as all documents but those of uploads write it.
+pub(super) fn status(session: &Session, now_ms: i64) -> &'static str {
+    match session.status_at(now_ms) {
+        Status::Normal => "normal",
+        Status::Committing => "committing",
+        Status::Committed => "committed",
+        Status::Aborted => "aborted",
+        Status::Expired => "expired",
+    }
+}
+
 pub(super) fn upsert(session: &Session, slots: u32, address: &str, now_ms: i64) -> Json {
     let table = &session.table;
     let slot = |slot: u32| {
@@ -216,20 +227,13 @@ pub(super) fn upsert(session: &Session, slots: u32, address: &str, now_ms: i64) 
             "worker_addr": session.slot_server(slot, address),
         })
     };
-    let status = match session.status_at(now_ms) {
-        Status::Normal => "normal",
-        Status::Committing => "committing",
-        Status::Committed => "committed",
-        Status::Aborted => "aborted",
-        Status::Expired => "expired",
-    };
     json!({
         "id": session.id,
         "schema": session_schema(table),
         "hash_key": table.primary_key,
         "hasher": "default",
         "slots": (0..slots).map(slot).collect::<Json>(),
-        "status": status,
+        "status": status(session, now_ms),
         "quota_name": "default",
         "enable_partial_update": table.takes_partial_updates(),
     })
@@ -258,11 +262,11 @@ pub(super) fn upload(session: &Session, overwrite: bool, blocks: &[BlockInfo], n
 }
 
 /// Slots are pairs here, unlike in upsert sessions.
-pub(super) fn stream(session: &Session, slots: u32, address: &str) -> Json {
+pub(super) fn stream(session: &Session, slots: u32, address: &str, now_ms: i64) -> Json {
     json!({
         "session_name": session.id,
         "schema": session_schema(&session.table),
-        "status": "normal",
+        "status": status(session, now_ms),
         "schema_version": session.table.schema_version.to_string(),
         "quota_name": "default",
         "slots": (0..slots).map(|slot| json!([slot.to_string(), session.slot_server(slot, address)])).collect::<Json>(),

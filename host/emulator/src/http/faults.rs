@@ -56,14 +56,13 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn answer(&self, request_id: &str) -> Answer {
-        let document = serde_json::json!({
-            "Code": self.code, "Message": "answered by a fault rule", "RequestId": request_id,
-            "HoldClientMillis": 0,
-        });
+    /// The answer in the tunnel's JSON or the service's XML.
+    pub(super) fn answer(&self, tunnel: bool, request_id: &str) -> Answer {
         let answer = match self.status {
             ..300 => Answer::empty(self.status),
-            status => Answer::json(&document).with_status(status),
+            status => {
+                Answer::error(&self.code, "answered by a fault rule", tunnel, request_id).with_status(status)
+            }
         };
         self.headers.iter().fold(answer, |answer, (name, value)| answer.with(name, value.clone()))
     }

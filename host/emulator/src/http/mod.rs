@@ -40,6 +40,7 @@ use answer::Answer;
 use call::Call;
 use faults::{Strike, Struck, throttled};
 use listener::{CuttableListener, Peer};
+use route::Route;
 
 use crate::fault::Fault;
 
@@ -152,7 +153,7 @@ async fn struck_or_worked(
             peer.cut();
             return Answer::empty(500);
         }
-        Strike::Status(refusal) => return refusal.answer(request_id),
+        Strike::Status(refusal) => return refusal.answer(is_tunnel(&call), request_id),
         Strike::Committing => return committing(&shared.app, &call, request_id).await,
         Strike::Delay(delay) => tokio::time::sleep(*delay).await,
         Strike::Throttle(bytes_per_second) => {
@@ -169,7 +170,7 @@ async fn struck_or_worked(
             peer.cut();
             answer
         }
-        Strike::StatusAfter(refusal) => refusal.answer(request_id),
+        Strike::StatusAfter(refusal) => refusal.answer(is_tunnel(&call), request_id),
         Strike::CommittingAfter => committing(&shared.app, &call, request_id).await,
         Strike::Committing
         | Strike::DropBefore
@@ -178,6 +179,11 @@ async fn struck_or_worked(
         | Strike::Throttle(_)
         | Strike::Nothing => answer,
     }
+}
+
+/// Whether the answer to a call speaks the tunnel's language.
+fn is_tunnel(call: &Call) -> bool {
+    Route::of(call).map_or(!call.prefixed, |route| route.is_tunnel())
 }
 
 /// The document of a session whose commit takes longer than its request.

@@ -165,10 +165,10 @@ impl App {
             }
             Step::Abort => {
                 self.store.abort(&session, now_ms)?;
-                Answer::json(&documents::stream(&session, slots, &address))
+                Answer::json(&documents::stream(&session, slots, &address, now_ms))
             }
             Step::Create | Step::Get | Step::Commit | Step::Data => {
-                Answer::json(&documents::stream(&session, slots, &address))
+                Answer::json(&documents::stream(&session, slots, &address, now_ms))
             }
         };
         // A stream's pack is taken wherever the slot is; the answer tells where that is now.

@@ -7,9 +7,10 @@ use serde_json::{Value as Json, json};
 
 use super::answer::Answer;
 use super::app::App;
+use super::documents::status;
 use super::xml::escape;
 use crate::fault::Fault;
-use crate::store::{Partition, Session, SessionKind, Status, Table};
+use crate::store::{Partition, Session, SessionKind, Table};
 
 /// Sessions shown on the page, the newest ones; more than a screen helps nobody.
 const PAGE_SESSIONS: usize = 100;
@@ -125,15 +126,5 @@ fn kind(session: &Session) -> &'static str {
         SessionKind::Upsert { .. } => "upsert",
         SessionKind::Upload { .. } => "upload",
         SessionKind::Stream { .. } => "stream",
-    }
-}
-
-fn status(session: &Session, now_ms: i64) -> &'static str {
-    match session.status_at(now_ms) {
-        Status::Normal => "normal",
-        Status::Committing => "committing",
-        Status::Committed => "committed",
-        Status::Aborted => "aborted",
-        Status::Expired => "expired",
     }
 }

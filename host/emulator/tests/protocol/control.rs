@@ -128,6 +128,38 @@ fn a_stream_write_is_taken_and_told_the_new_place() {
     let before = client.put(&target, &empty).ok().headers["odps-tunnel-routed-server"].clone();
     post(client, "slots/move", &json!({"id": session, "slot": 1})).ok();
     assert_ne!(client.put(&target, &empty).ok().headers["odps-tunnel-routed-server"], before);
+    assert_eq!(client.get(&target).ok().json()["status"], "normal");
+    post(client, "sessions/expire", &json!({"id": session})).ok();
+    assert_eq!(client.get(&target).ok().json()["status"], "expired");
+    assert_eq!(client.put(&target, &empty).refused(409), "StatusConflict");
+}
+
+#[test]
+fn expired_and_forgotten_sessions_stay_so_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || Running::with(|options| folder.path().clone_into(&mut options.data));
+    let first = start();
+    delta(&first.client, "t");
+    let (expired, forgotten) = (Upsert::open(&first.client, "t"), Upsert::open(&first.client, "t"));
+    let (expired_target, forgotten_target) = (expired.target.clone(), forgotten.target.clone());
+    post(&first.client, "sessions/expire", &json!({"id": expired.id})).ok();
+    post(&first.client, "sessions/forget", &json!({"id": forgotten.id})).ok();
+    drop(first);
+    let second = start();
+    assert_eq!(second.client.get(&expired_target).ok().json()["status"], "expired");
+    assert_eq!(second.client.get(&forgotten_target).refused(404), "UpsertSessionNotFound");
+}
+
+#[test]
+fn a_rule_refuses_each_path_in_its_own_language() {
+    let emulator = Running::start();
+    let client = &emulator.client;
+    post(client, "faults", &json!({"status": 503, "times": 0})).ok();
+    let service = client.get(&format!("/api/projects/{PROJECT}"));
+    assert_eq!(service.status, 503);
+    assert!(service.text().contains("<Code>ServiceUnavailable</Code><Message>"), "{}", service.text());
+    let tunnel = client.post(&format!("/projects/{PROJECT}/tables/t/upserts"));
+    assert_eq!(tunnel.refused(503), "ServiceUnavailable");
 }
 
 #[test]

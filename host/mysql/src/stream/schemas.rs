@@ -421,8 +421,8 @@ impl Schemas {
             }
             return None;
         };
-        if before.is_some_and(|b| *b == after) {
-            return self.known.get(table).cloned();
+        if let Some(same) = self.known.get(table).filter(|_| before.is_some_and(|b| *b == after)) {
+            return Some(Arc::clone(same));
         }
         if !self.captures(table) && self.known.len() > FOREIGN_MAX {
             let captures = Arc::clone(&self.captures);

@@ -91,7 +91,7 @@ fn statement(case: &Case) -> Statement<'_> {
     }
 }
 
-fn schemas(
+pub(super) fn schemas(
     flavour: Flavour,
     version: (u16, u16, u16),
     captures: impl Fn(&TableId) -> bool + Send + Sync + 'static,

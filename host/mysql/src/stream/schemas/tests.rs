@@ -62,3 +62,32 @@ fn a_difference_is_told_by_column_names() {
     let rekeyed = TableSchema { key: vec![1], ..old.clone() };
     assert_eq!(difference(&old, &rekeyed), [SchemaChange::AlterKey]);
 }
+
+/// Tables that are alike in all but their versions change places again and again, under the same text each time.
+#[test]
+fn a_name_is_never_lost_in_an_exchange_and_its_versions_rise() {
+    let mut schemas = super::corpus::schemas(Flavour::MySql, (9, 7, 4), |_| true);
+    let mut follow = |text: &str| {
+        let statement = Statement {
+            text,
+            database: "d",
+            ansi_quotes: false,
+            no_backslash_escapes: false,
+            server_charset: None,
+        };
+        schemas.follow(&statement).expect(text)
+    };
+    for text in ["CREATE TABLE a (x INT) COMMENT 'y'", "CREATE TABLE b (x INT)", "ALTER TABLE a COMMENT ''"] {
+        follow(text);
+    }
+    let mut last = HashMap::new();
+    for round in 0..8 {
+        for change in follow("RENAME TABLE a TO x, b TO a, x TO b") {
+            let schema = change.schema.unwrap_or_else(|| panic!("{} is lost in round {round}", change.table));
+            assert_eq!((&schema.id, change.changes), (&change.table, vec![]), "{round}");
+            let before = last.insert(change.table, schema.version).unwrap_or(0);
+            assert!(schema.version > before, "{} in round {round}", schema.id);
+        }
+        assert_eq!(last.len(), 2, "{round}");
+    }
+}

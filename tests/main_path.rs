@@ -304,6 +304,37 @@ fn validate_changes_nothing(kind: Kind) {
 }
 
 #[test]
+fn the_account_may_come_from_a_file_or_a_command() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    source.sql("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1), (2)");
+    let found = |key: &str, value: &str| {
+        Pipeline::new(&source, &emulator)
+            .without_sink("access-id")
+            .without_sink("access-key")
+            .sink(key, value)
+            .source("scan.startup.mode", "snapshot")
+    };
+    let document = format!(
+        r#"{{"access_key_id": "{}", "access_key_secret": "{}"}}"#,
+        Emulator::ACCESS_ID,
+        Emulator::ACCESS_KEY
+    );
+    for (key, value) in [("credentials.file", "key.json"), ("credentials.command", "cat key.json")] {
+        let pipeline = found(key, value);
+        std::fs::write(pipeline.folder().join("key.json"), &document).expect("a file");
+        let mut program = pipeline.start();
+        assert_eq!(program.wait(), Some(0), "{}", program.printed());
+        assert_same_rows(&source, "t", &emulator.sink(), "t");
+        emulator.sink().execute("DROP TABLE t");
+    }
+    // Neither there nor right: told by its name, at once.
+    let output = found("credentials.file", "missing.json").command("validate", &["--connect"]);
+    assert_eq!(output.code, Some(3), "{output:?}");
+    assert!((output.stdout + &output.stderr).contains("missing.json"), "the file is named");
+}
+
+#[test]
 fn the_metrics_page_counts_rows_by_way_of_http() {
     let server = Server::shared(Kind::MySql);
     let (source, emulator) = (server.database(), Emulator::start());

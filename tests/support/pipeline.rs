@@ -86,6 +86,12 @@ impl Pipeline {
         self
     }
 
+    /// Leaves an option of `sink` out.
+    pub fn without_sink(mut self, key: &str) -> Self {
+        self.sink.0.retain(|(there, _)| there != key);
+        self
+    }
+
     /// Sets an option of `pipeline`.
     pub fn option(mut self, key: &str, value: &str) -> Self {
         self.pipeline.set(key, value);

@@ -130,6 +130,10 @@ pub(super) const UPPER: Kind<String> = Kind::new("word", |text| Ok(text.to_ascii
 pub(super) const SECRET: Kind<Secret> = Kind::new("secret", |text| Ok(Secret::new(text)));
 /// A text that is never shown and is not empty.
 pub(super) const SOME_SECRET: Kind<Secret> = Kind::new("secret", |text| some_text(text).map(Secret::new));
+/// A program and its arguments, separated by blanks; none of them has a blank in it.
+pub(super) const COMMAND: Kind<Vec<String>> = Kind::new("command", |text| {
+    some_text(text).map(|text| text.split_whitespace().map(str::to_owned).collect())
+});
 /// A path; relative to the pipeline file.
 pub(super) const FILE: Kind<PathBuf> = Kind::new("path", |text| some_text(text).map(PathBuf::from));
 /// `true` or `false`.

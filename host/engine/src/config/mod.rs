@@ -15,6 +15,7 @@
 //! and a copied file with the same `name:` must not continue another pipeline's state.
 
 mod block;
+mod credentials;
 mod document;
 mod driver;
 mod expand;
@@ -39,6 +40,7 @@ use expand::Surroundings;
 use fault::Findings;
 use option::{Described, Structure};
 
+pub use credentials::SinkAccount;
 pub use fault::{ConfigError, Fault, Note};
 pub use filter::{SchemaChangeFilter, SchemaChangeTag};
 pub use option::{OptionDoc, Status};

@@ -1,11 +1,13 @@
 //! `sink`: the service, the project, and how rows travel to it.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use sluicebox_model::{ByteSize, Secret};
+use sluicebox_model::ByteSize;
 
 use super::block::{Block, Context};
+use super::credentials::{self, SinkAccount};
 use super::filter::{self, SchemaChangeFilter};
 use super::kinds::{self, Kind, Word};
 use super::option::{Opt, Structure, Table};
@@ -18,14 +20,12 @@ use super::options::SchemaBehaviour;
 pub struct SinkConfig {
     /// What the sink is called in logs.
     pub name: String,
-    /// Account id.
-    pub access_id: String,
-    /// Its secret.
-    pub access_key: Secret,
-    /// Temporary credentials when set.
-    pub sts_token: Option<Secret>,
+    /// Who asks the service.
+    pub account: SinkAccount,
     /// Region for signatures of version 4; none: version 2.
     pub region: Option<String>,
+    /// Certificate authorities to trust for HTTPS, in PEM; none: the system's.
+    pub ca: Option<PathBuf>,
     /// Service endpoint, with its path (`…/api`).
     pub endpoint: String,
     /// Tunnel endpoint; none: the service is asked.
@@ -103,10 +103,6 @@ const DEFAULT_NAME: &str = "maxcompute";
 
 pub(super) static TYPE: Opt<SinkType> = Opt::new("type", Kind::word(), "Which sink it is.").required();
 static NAME: Opt<String> = Opt::new("name", kinds::TEXT, "What the sink is called in logs.").or(DEFAULT_NAME);
-static ACCESS_ID: Opt<String> =
-    Opt::new("access-id", kinds::SOME_TEXT, "Account id.").spelled(&["accessId"]).required().secret();
-static ACCESS_KEY: Opt<Secret> =
-    Opt::new("access-key", kinds::SOME_SECRET, "Account secret.").spelled(&["accessKey"]).required().secret();
 static ENDPOINT: Opt<String> = Opt::new(
     "endpoint",
     kinds::URL,
@@ -120,9 +116,11 @@ static TUNNEL_ENDPOINT: Opt<String> =
 static QUOTA: Opt<String> =
     Opt::new("quota.name", kinds::SOME_TEXT, "Tunnel quota; not written: the shared one.")
         .spelled(&["quotaName"]);
-static STS_TOKEN: Opt<Secret> = Opt::new("sts-token", kinds::SOME_SECRET, "Token of temporary credentials.")
-    .spelled(&["stsToken"])
-    .secret();
+static CA: Opt<PathBuf> = Opt::new(
+    "ssl.ca",
+    kinds::FILE,
+    "PEM file with the certificate authorities to trust for HTTPS; not written: the system's.",
+);
 static REGION: Opt<String> = Opt::new(
     "region",
     kinds::SOME_TEXT,
@@ -177,14 +175,17 @@ static EXCLUDE: Structure = Structure::new(
 pub(super) static TABLE: Table = &[
     &TYPE,
     &NAME,
-    &ACCESS_ID,
-    &ACCESS_KEY,
+    &credentials::ACCESS_ID,
+    &credentials::ACCESS_KEY,
     &ENDPOINT,
     &PROJECT,
     &TUNNEL_ENDPOINT,
     &QUOTA,
-    &STS_TOKEN,
+    &credentials::STS_TOKEN,
+    &credentials::FILE,
+    &credentials::COMMAND,
     &REGION,
+    &CA,
     &BUCKETS,
     &COMPRESSION,
     &TOTAL_BUFFER,
@@ -208,6 +209,7 @@ impl SinkConfig {
         let exclude = filter::tags(context, block, &EXCLUDE);
         let schema_changes = SchemaChangeFilter::new(include.as_deref(), exclude.as_deref(), behaviour);
         let buffers = buffers(context, block);
+        let account = SinkAccount::check(context, block);
         if block.has(&COMPRESSION) && block.get(&COMPRESSION) == Some(Compression::Snappy) {
             block.note(
                 context,
@@ -219,9 +221,8 @@ impl SinkConfig {
         let (bucket_buffer, total_buffer) = buffers?;
         Some(Self {
             name: block.get(&NAME)?,
-            access_id: block.get(&ACCESS_ID)?,
-            access_key: block.get(&ACCESS_KEY)?,
-            sts_token: block.get(&STS_TOKEN),
+            account: account?,
+            ca: block.get(&CA).map(|path| context.surroundings.folder.join(path)),
             region: block.get(&REGION),
             endpoint: block.get(&ENDPOINT)?,
             tunnel_endpoint: block.get(&TUNNEL_ENDPOINT),

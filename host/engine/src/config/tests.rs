@@ -242,10 +242,10 @@ fn what_is_missing_is_all_told() {
             "source.password",
             "source.tables",
             "sink.type",
-            "sink.access-id",
-            "sink.access-key",
             "sink.endpoint",
             "sink.project",
+            "sink.access-id",
+            "sink.access-key",
         ]
     );
     assert!(faults("").iter().all(|f| (f.line, f.column) == (1, 1)));
@@ -288,11 +288,45 @@ fn every_camel_case_spelling_is_accepted() {
             .pipeline
             .sink;
     assert_eq!((sink.tunnel_endpoint.as_deref(), sink.quota.as_deref()), (Some("http://t"), Some("q")));
-    assert_eq!(sink.sts_token.as_ref().map(|t| t.reveal()), Some("s"));
+    let SinkAccount::Written { sts_token, .. } = &sink.account else { panic!("{:?}", sink.account) };
+    assert_eq!(sts_token.as_ref().map(|t| t.reveal()), Some("s"));
     assert_eq!((sink.buckets.get(), sink.compression), (3, Compression::Raw));
     assert_eq!((sink.total_buffer.get(), sink.bucket_buffer.get()), (8 << 20, 1 << 20));
     assert_eq!((sink.commit_threads.get(), sink.flush_concurrency.get()), (2, 3));
     assert_eq!((sink.retries, sink.retry_pause.as_millis()), (9, 10));
+}
+
+#[test]
+fn the_account_is_written_or_found_by_one_other_way() {
+    let without = |more: &str| {
+        file("", more, "", "").replace("  access-id: a\n", "").replace("  access-key: hunter3\n", "")
+    };
+    let account = |more: &str| good(&without(more)).pipeline.sink.account;
+    let found = account("credentials.file: key.json");
+    assert!(matches!(&found, SinkAccount::File(path) if path.ends_with("key.json")), "{found:?}");
+    let found = account("credentials.command: get-key --for  maxcompute");
+    assert!(
+        matches!(&found, SinkAccount::Command(words) if words == &["get-key", "--for", "maxcompute"]),
+        "{found:?}"
+    );
+    let said = |text: &str| -> Vec<String> {
+        faults(text).iter().map(|f| format!("{} {}", f.path, f.message)).collect()
+    };
+    assert_eq!(
+        said(&without("")),
+        ["sink.access-id required and not written", "sink.access-key required and not written"]
+    );
+    assert_eq!(
+        said(&file("", "credentials.file: key.json", "", "")),
+        [
+            "sink.access-id not together with `credentials.file`",
+            "sink.access-key not together with `credentials.file`"
+        ]
+    );
+    assert_eq!(
+        said(&without("credentials.file: key.json\ncredentials.command: get-key")),
+        ["sink.credentials.command not together with `credentials.file`"]
+    );
 }
 
 #[test]

@@ -2,17 +2,21 @@
 //!
 //! Nothing here changes anything anywhere, so `validate --connect` does the same.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
-use sluicebox_maxcompute::{Account, Client, ClientOptions, Hints, Project, QueryResult, RetryLimits};
+use sluicebox_maxcompute::{
+    Account, Client, ClientOptions, CommandCredentials, CredentialsProvider, FileCredentials,
+    FixedCredentials, Hints, Project, QueryResult, RetryLimits,
+};
 use sluicebox_model::{Position, TableId, TableSchema};
 use sluicebox_mysql::{Control, Finding, Needs, ServerInfo, Severity, Watermark};
 use sluicebox_wasm::{Engine, Limits, PluginSpec};
 
 use super::tables::{Planner, PluginEntry, TransformEntry};
-use crate::config::{PipelineConfig, SchemaChangeTag, Startup};
+use crate::config::{PipelineConfig, SchemaChangeTag, SinkAccount, Startup};
 use crate::error::EngineError;
 use crate::sink::evolve::EvolvePolicy;
 use crate::sink::table::TableSettings;
@@ -25,18 +29,39 @@ const OWN_SERVER_IDS: std::ops::Range<u32> = 1_000_000_000..2_000_000_000;
 /// The sink's client. Sends nothing.
 pub fn sink_client(config: &PipelineConfig) -> Result<Client, EngineError> {
     let sink = &config.sink;
-    let key = sluicebox_maxcompute::Secret::new(sink.access_key.reveal());
-    let mut account = Account::new(&sink.access_id, key);
-    if let Some(token) = &sink.sts_token {
-        account = account.with_sts_token(sluicebox_maxcompute::Secret::new(token.reveal()));
-    }
-    let mut options = ClientOptions::new(&sink.endpoint, &sink.project, account);
+    let mut options =
+        ClientOptions::with_credentials(&sink.endpoint, &sink.project, credentials(&sink.account));
+    let certificates = |path: &PathBuf| {
+        std::fs::read(path).map_err(|error| {
+            EngineError::Plan(format!("`sink.ssl.ca`: cannot read {}: {error}", path.display()))
+        })
+    };
+    options.ca_certificates = sink.ca.as_ref().map(certificates).transpose()?;
     options.tunnel_endpoint.clone_from(&sink.tunnel_endpoint);
     options.quota.clone_from(&sink.quota);
     options.region.clone_from(&sink.region);
     options.user_agent = concat!("sluicebox/", env!("CARGO_PKG_VERSION")).to_owned();
     options.retry = RetryLimits { times: sink.retries, wait: sink.retry_pause };
     Client::new(options).map_err(EngineError::sink("making the sink's client"))
+}
+
+fn credentials(account: &SinkAccount) -> Arc<dyn CredentialsProvider> {
+    let secret = |secret: &sluicebox_model::Secret| sluicebox_maxcompute::Secret::new(secret.reveal());
+    match account {
+        SinkAccount::Written { access_id, access_key, sts_token } => {
+            let account = Account::new(access_id, secret(access_key));
+            Arc::new(FixedCredentials::new(match sts_token {
+                Some(token) => account.with_sts_token(secret(token)),
+                None => account,
+            }))
+        }
+        SinkAccount::File(path) => Arc::new(FileCredentials::new(path)),
+        SinkAccount::Command(words) => {
+            let (program, arguments) =
+                words.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
+            Arc::new(CommandCredentials::new(program, arguments))
+        }
+    }
 }
 
 /// The sink's project.

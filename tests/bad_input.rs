@@ -448,6 +448,22 @@ fn a_sink_table_of_another_shape_is_refused_and_left_alone() {
 // --- the state ---
 
 #[test]
+fn a_value_that_the_service_does_not_take_is_told_with_its_table_column_and_key() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    source.sql(
+        "CREATE TABLE letters (region CHAR(2), no INT, body LONGTEXT, PRIMARY KEY (region, no));
+         INSERT INTO letters VALUES ('eu', 7, REPEAT('x', 8 * 1024 * 1024)), ('us', 8, REPEAT('x', 8 * 1024 * 1024 + 1))",
+    );
+    let pipeline = Pipeline::new(&source, &emulator).source("scan.startup.mode", "snapshot");
+    assert_ends(
+        &pipeline,
+        Some(1),
+        &["`body`", "letters` in the row region=us, no=8 does not fit", "at most 8 MiB in one value"],
+    );
+}
+
+#[test]
 fn a_state_directory_serves_one_process() {
     let server = Server::shared(Kind::MySql);
     let (source, emulator) = (server.database(), Emulator::start());

@@ -46,12 +46,14 @@ pub enum EngineError {
         reason: String,
     },
     /// A value does not fit its sink column.
-    #[error("a value of column `{column}` of `{table}` does not fit its sink column: {reason}")]
+    #[error("a value of column `{column}` of `{table}`{row} does not fit its sink column: {reason}")]
     Value {
         /// The table, by its name after transforms.
         table: TableId,
         /// The column.
         column: String,
+        /// ` in the row ` and its key; empty without a key.
+        row: String,
         /// What does not fit.
         reason: String,
     },

@@ -21,6 +21,7 @@ use sluicebox_model::{ChangeBatch, RowKind, TableId, TableSchema};
 use super::cell::{Cell, ColumnView, Scratch, read};
 use super::evolve::{SinkColumn, find};
 use super::mapping::{Cast, cast};
+use super::render;
 use crate::error::EngineError;
 
 /// How rows are spread over buckets.
@@ -253,7 +254,7 @@ impl Encoder {
                 (RowKind::Before, _) => continue,
             };
             self.row(&views, row, fit, spread, from, operation, buffers, &mut encoded)
-                .map_err(|misfit| misfit.explain(&batch.schema))?;
+                .map_err(|misfit| misfit.explain(batch, row))?;
         }
         if buffers.total > before && buffers.oldest.is_none() {
             buffers.oldest = Some(now);
@@ -359,9 +360,14 @@ struct At {
 }
 
 impl At {
-    fn explain(self, schema: &TableSchema) -> EngineError {
+    fn explain(self, batch: &ChangeBatch, row: usize) -> EngineError {
+        let schema = &batch.schema;
         let column = schema.columns.get(self.source).map(|c| c.name.to_string()).unwrap_or_default();
-        EngineError::Value { table: schema.id.clone(), column, reason: self.reason.to_owned() }
+        let row = match render::key_as_text(batch, row) {
+            Some(key) => format!(" in the row {key}"),
+            None => String::new(),
+        };
+        EngineError::Value { table: schema.id.clone(), column, row, reason: self.reason.to_owned() }
     }
 }
 
@@ -370,6 +376,7 @@ fn views(batch: &ChangeBatch) -> Result<Vec<ColumnView<'_>>, EngineError> {
         ColumnView::new(array, column.column_type).ok_or_else(|| EngineError::Value {
             table: TableId::clone(&batch.schema.id),
             column: column.name.to_string(),
+            row: String::new(),
             reason: "its array is not of its type; this is a defect of this program".into(),
         })
     };

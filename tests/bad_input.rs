@@ -401,7 +401,7 @@ fn a_sink_that_is_down_is_told() {
     assert_ends(
         &pipeline,
         REFUSED,
-        &["error: sink: reading project `demo`", "no answer", "hint: check `sink.endpoint`"],
+        &["error: sink: reading project `demo`", "without an answer", "hint: check `sink.endpoint`"],
     );
 }
 

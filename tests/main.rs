@@ -11,6 +11,7 @@ mod bad_input;
 mod configs;
 mod crash_points;
 mod documents;
+mod exchange;
 mod faults;
 mod harness;
 mod kill;

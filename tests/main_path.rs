@@ -304,6 +304,49 @@ fn validate_changes_nothing(kind: Kind) {
 }
 
 #[test]
+fn the_schema_history_tells_every_schema_and_statement() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    source.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(10)); CREATE TABLE other (id INT PRIMARY KEY); INSERT INTO t VALUES (1, 'a')");
+    let pipeline = Pipeline::new(&source, &emulator);
+    let table = format!("{}.t", source.name());
+    let before = pipeline.command("schema", &[]);
+    assert_eq!(before.code, Some(2), "a command is missing: {before:?}");
+    let mut program = pipeline.start_and_wait();
+    source.sql(
+        "ALTER TABLE t ADD COLUMN w BIGINT UNSIGNED NOT NULL DEFAULT 7; INSERT INTO t VALUES (2, 'b', 8)",
+    );
+    wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+    // While it runs.
+    let history = |arguments: &[&str]| {
+        crate::support::run(pipeline.folder(), &[&["schema", "history", "pipeline.yaml"], arguments].concat())
+    };
+    let output = history(&[&table]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let wanted = [
+        "when the pipeline began",
+        "    id int not null, key",
+        "    v varchar(10)",
+        "    ALTER TABLE t ADD COLUMN w BIGINT UNSIGNED NOT NULL DEFAULT 7",
+        "    w bigint unsigned not null",
+    ];
+    let mut rest = output.stdout.as_str();
+    for part in wanted {
+        let (_, behind) =
+            rest.split_once(part).unwrap_or_else(|| panic!("`{part}` in its place in {}", output.stdout));
+        rest = behind;
+    }
+    assert!(!output.stdout.contains(".other"), "{}", output.stdout);
+    let all = history(&["--json"]);
+    let all: serde_json::Value = serde_json::from_str(&all.stdout).expect("JSON");
+    assert_eq!(all.as_array().map(Vec::len), Some(3), "{all}");
+    let output = history(&["no.such"]);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stderr.contains("`no.such`") && output.stderr.contains(&table), "{output:?}");
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+}
+
+#[test]
 fn the_account_may_come_from_a_file_or_a_command() {
     let server = Server::shared(Kind::MySql);
     let (source, emulator) = (server.database(), Emulator::start());

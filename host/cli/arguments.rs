@@ -39,6 +39,12 @@ pub enum Command {
     /// the source first: the wrong answer leaves rows out, or writes them twice.
     #[command(after_help = "Example: sluicebox settle pipeline.yaml 2026112512345678abcdef lost")]
     Settle(SettleOptions),
+    /// Look at what is known of the source's schemas.
+    Schema {
+        /// What to do.
+        #[command(subcommand)]
+        command: SchemaCommand,
+    },
     /// Look at WebAssembly plugins.
     Plugin {
         /// What to do.
@@ -89,6 +95,26 @@ pub enum SessionFate {
     Committed,
     /// Its rows are not in the table.
     Lost,
+}
+
+/// `schema`.
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Show every schema that tables have had since the pipeline began, with the statements between them; works while it runs.
+    #[command(after_help = "Example: sluicebox schema history pipeline.yaml app_db.orders")]
+    History(HistoryOptions),
+}
+
+/// `schema history`.
+#[derive(Debug, Args)]
+pub struct HistoryOptions {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// One table, as `database.table`; all when not given.
+    pub table: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `options`.

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Status(options) => commands::status::run(&options),
         Command::Query(options) => commands::query::run(&options),
         Command::Settle(options) => commands::settle::run(&options),
+        Command::Schema { command } => commands::schema::run(&command),
         Command::Plugin { command } => commands::plugin::run(&command),
         Command::Emulator(options) => commands::emulator::run(&options),
         Command::Options(options) => commands::options::run(&options),

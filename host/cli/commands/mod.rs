@@ -5,6 +5,7 @@ pub mod options;
 pub mod plugin;
 pub mod query;
 pub mod run;
+pub mod schema;
 pub mod settle;
 pub mod status;
 pub mod validate;

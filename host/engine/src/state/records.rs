@@ -440,6 +440,11 @@ impl Reader {
         Ok(counts)
     }
 
+    /// Every schema that a table has had, oldest first.
+    pub fn schema_history(&self) -> Result<Vec<SchemaRecord>, StateError> {
+        Ok(read_schemas(&self.connection)?.into_iter().map(|(_, record)| record).collect())
+    }
+
     /// Number of dead letters.
     pub fn dead_letters(&self) -> Result<u64, StateError> {
         Ok(self

@@ -1,0 +1,69 @@
+//! `schema history`.
+
+use anyhow::anyhow;
+use serde_json::json;
+use sluicebox_engine::EngineError;
+use sluicebox_engine::state::{Reader, SchemaRecord};
+
+use super::{load, print_json};
+use crate::arguments::{HistoryOptions, SchemaCommand};
+use crate::failure::Failure;
+use crate::output::line;
+
+/// Looks at what is known of the source's schemas.
+pub fn run(command: &SchemaCommand) -> Result<(), Failure> {
+    let SchemaCommand::History(options) = command;
+    history(options)
+}
+
+fn history(options: &HistoryOptions) -> Result<(), Failure> {
+    let loaded = load(&options.file)?;
+    let reader = Reader::open(&loaded.pipeline.pipeline.state_dir).map_err(EngineError::from)?;
+    let records = match &reader {
+        Some(reader) => reader.schema_history().map_err(EngineError::from)?,
+        None => Vec::new(),
+    };
+    let wanted = |record: &&SchemaRecord| options.table.as_ref().is_none_or(|table| record.table == *table);
+    let found: Vec<&SchemaRecord> = records.iter().filter(wanted).collect();
+    if let (true, Some(table)) = (found.is_empty(), &options.table) {
+        let mut known: Vec<&str> = records.iter().map(|record| record.table.as_str()).collect();
+        known.sort_unstable();
+        known.dedup();
+        let known = if known.is_empty() { "there are none yet".to_owned() } else { known.join(", ") };
+        return Err(anyhow!("`{table}` is none of the tables with a history: {known}").into());
+    }
+    if options.json {
+        return print_json(&found.into_iter().map(as_json).collect::<Vec<_>>());
+    }
+    found.into_iter().for_each(print);
+    Ok(())
+}
+
+fn as_json(record: &SchemaRecord) -> serde_json::Value {
+    json!({
+        "table": record.table,
+        "transaction": record.transaction.as_ref().map(ToString::to_string),
+        "statement": record.ddl,
+        "schema": record.schema,
+    })
+}
+
+fn print(record: &SchemaRecord) {
+    let since = match &record.transaction {
+        Some(transaction) => format!("since {transaction}"),
+        None => "when the pipeline began".to_owned(),
+    };
+    line!("{}  {since}", record.table);
+    if let Some(statement) = &record.ddl {
+        line!("    {statement}");
+    }
+    let Some(schema) = &record.schema else {
+        line!("    gone");
+        return;
+    };
+    for (place, column) in schema.columns.iter().enumerate() {
+        let key = if schema.key.contains(&place) { ", key" } else { "" };
+        let null = if column.nullable { "" } else { " not null" };
+        line!("    {} {}{null}{key}", column.name, column.source_type);
+    }
+}

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -31,6 +32,21 @@ pub enum Gtid {
         /// Rises inside its domain.
         sequence: u64,
     },
+}
+
+impl Gtid {
+    /// The numbers that MySQL gives to transactions; it ends its last one here. A set writes the number behind each
+    /// interval, so there must be one.
+    pub const NUMBERS: RangeInclusive<u64> = 1..=(i64::MAX.cast_unsigned() - 1);
+    /// Most characters of a tag.
+    const TAG_MAX: usize = 32;
+
+    /// Whether MySQL takes this for a tag, in the lower case in which it keeps them. None at all is not one.
+    pub fn is_tag(text: &str) -> bool {
+        text.len() <= Self::TAG_MAX
+            && text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    }
 }
 
 /// A text is not a GTID set.
@@ -62,7 +78,8 @@ impl fmt::Display for Uuid {
 
 fn parse_uuid(text: &str) -> Option<u128> {
     let hex: String = text.chars().filter(|c| *c != '-').collect();
-    (text.len() == 36 && hex.len() == 32).then(|| u128::from_str_radix(&hex, 16).ok())?
+    let plain = hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+    (text.len() == 36 && hex.len() == 32 && plain).then(|| u128::from_str_radix(&hex, 16).ok())?
 }
 
 /// A set of MySQL transactions. Invariant: intervals of one source are sorted, apart, and not adjacent.
@@ -95,12 +112,15 @@ impl GtidSet {
             return;
         }
         let list = self.sources.entry((source, Arc::clone(tag))).or_default();
-        // The usual case: the next transaction of the newest interval.
-        if let Some(newest) = list.last_mut()
-            && first == newest.last.saturating_add(1)
-        {
-            newest.last = last;
-            return;
+        // The usual cases: the next transaction of the newest interval, and one behind a gap.
+        match list.last_mut() {
+            None => return list.push(Interval { first, last }),
+            Some(newest) if first.checked_sub(1) == Some(newest.last) => {
+                newest.last = last;
+                return;
+            }
+            Some(newest) if first > newest.last => return list.push(Interval { first, last }),
+            Some(_) => {}
         }
         list.push(Interval { first, last });
         list.sort_by_key(|i| i.first);
@@ -164,10 +184,15 @@ impl FromStr for GtidSet {
             for field in fields {
                 if field.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
                     tag = field.to_ascii_lowercase().into();
+                    if !Gtid::is_tag(&tag) {
+                        return Err(fail(
+                            "a tag is longer than 32 characters, or has others than letters, digits and `_`",
+                        ));
+                    }
                     continue;
                 }
                 let (first, last) = field.split_once('-').unwrap_or((field, field));
-                let number = |t: &str| t.trim().parse::<u64>().ok().filter(|n| *n > 0);
+                let number = |t: &str| t.trim().parse::<u64>().ok().filter(|n| Gtid::NUMBERS.contains(n));
                 let (Some(first), Some(last)) = (number(first), number(last)) else {
                     return Err(fail("expected a transaction number or an interval"));
                 };
@@ -317,8 +342,22 @@ mod tests {
 
     #[test]
     fn what_is_not_a_set_is_refused() {
-        for text in ["x", A, "3e11fa47:1", &format!("{A}:9-3"), &format!("{A}:0"), &format!("{A}:1-"), "0-1"]
-        {
+        let plus = A.replacen('3', "+", 1) + ":1";
+        let long = format!("{A}:{}:1", "t".repeat(33));
+        for text in [
+            "x",
+            A,
+            "3e11fa47:1",
+            &format!("{A}:9-3"),
+            &format!("{A}:0"),
+            &format!("{A}:1-"),
+            "0-1",
+            &plus,
+            &long,
+            &format!("{A}:täg:1"),
+            &format!("{A}:1-18446744073709551615"),
+            &format!("{A}:9223372036854775807"),
+        ] {
             assert!(text.parse::<GtidSet>().is_err(), "{text}");
         }
         for text in ["0-1", "0-1-2-3", "a-b-c", "99999999999-1-1"] {

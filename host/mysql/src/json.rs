@@ -18,6 +18,12 @@ use crate::row::DecimalShape;
 const DEPTH_MAX: usize = 100;
 /// Text of one document; a value of the server is at most 1 GiB, its text rarely longer than its binary form.
 const TEXT_MAX: usize = 1 << 30;
+/// No value's text is longer than so many times its bytes: six for a control character in a string, less for all else. A
+/// document whose parts are in it once each stays below that; one that points at a part again and again could become
+/// any number of times larger than what was sent.
+const TEXT_TIMES: usize = 8;
+/// Room for the text of the smallest values.
+const TEXT_SMALL: usize = 64;
 
 /// Bytes that fill a line of 76 characters; the server breaks base64 there, and the break is escaped like any other.
 const BASE64_LINE_BYTES: usize = 57;
@@ -33,14 +39,25 @@ const SHORT: JsonError = JsonError("it points outside itself");
 pub(crate) fn write(document: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
     match document.split_first() {
         None => out.extend_from_slice(b"null"),
-        Some((kind, value)) => Writer { start: out.len(), out }.value(*kind, value, 0)?,
+        Some((kind, value)) => {
+            let end = out.len().saturating_add(text_max(document));
+            let mut writer = Writer { end, out };
+            writer.value(*kind, value, 0)?;
+            writer.check_length()?;
+        }
     }
     Ok(())
 }
 
+/// The most that the text of a document of so many bytes can take.
+pub(crate) fn text_max(document: &[u8]) -> usize {
+    document.len().saturating_mul(TEXT_TIMES).saturating_add(TEXT_SMALL).min(TEXT_MAX)
+}
+
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    start: usize,
+    /// The text must end before this place.
+    end: usize,
 }
 
 /// Sizes that differ between small and large containers.
@@ -59,9 +76,7 @@ impl Writer<'_> {
         if depth > DEPTH_MAX {
             return Err(JsonError("it nests deeper than 100"));
         }
-        if self.out.len() - self.start > TEXT_MAX {
-            return Err(JsonError("its text is longer than 1 GiB"));
-        }
+        self.check_length()?;
         let mut cursor = Cursor::new(value);
         match kind {
             0 => self.container(value, SMALL, true, depth),
@@ -88,6 +103,13 @@ impl Writer<'_> {
             }
             _ => Err(JsonError("a type of value is unknown")),
         }
+    }
+
+    fn check_length(&self) -> Result<(), JsonError> {
+        if self.out.len() > self.end {
+            return Err(JsonError("its text is longer than its bytes can say"));
+        }
+        Ok(())
     }
 
     fn container(&mut self, value: &[u8], width: Width, object: bool, depth: usize) -> Result<(), JsonError> {
@@ -336,11 +358,35 @@ mod tests {
             &[3, 255, 255, 255, 255, 0, 0, 0, 0],
             &[12, 0xff, 0xff, 0xff, 0xff, 0xff],
             &[99],
-            // An array that holds itself.
+            // An array that holds itself, once and twice.
             &[2, 1, 0, 7, 0, 2, 0, 0],
+            &[2, 2, 0, 10, 0, 2, 0, 0, 2, 0, 0],
         ] {
             assert!(text(document).is_err(), "{document:?}");
         }
         assert_eq!(text(&[]), Ok("null".to_owned()));
+    }
+
+    /// Each of 40 arrays holds the one behind it twice: a text of 2^40 values out of 400 bytes.
+    #[test]
+    fn a_document_that_says_a_part_again_and_again_is_refused() {
+        let mut document = vec![2];
+        for _ in 0..40 {
+            document.extend([2, 0, 10, 0, 2, 10, 0, 2, 10, 0]);
+        }
+        document.extend([0, 0, 4, 0]);
+        assert_eq!(text(&document), Err(JsonError("its text is longer than its bytes can say")));
+    }
+
+    /// The longest texts for their bytes that a server writes.
+    #[test]
+    fn the_longest_texts_are_still_written() {
+        let control = [&[12, 100][..], &[1; 100]].concat();
+        assert_eq!(text(&control).map(|t| t.len()), Ok(602));
+        let mut numbers = vec![2, 100, 0, 48, 1];
+        for _ in 0..100 {
+            numbers.extend([5, 0, 0x80]);
+        }
+        assert_eq!(text(&numbers).map(|t| t.len()), Ok(800));
     }
 }

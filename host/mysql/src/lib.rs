@@ -7,6 +7,8 @@ mod control;
 pub mod ddl;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod json;
 mod options;
 mod preflight;

@@ -218,6 +218,33 @@ impl BinlogStream {
     }
 }
 
+/// Everything that a stream would deliver of these events, up to the first that it cannot follow.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn replay<'e>(
+    options: StreamOptions,
+    events: impl Iterator<Item = &'e [u8]>,
+) -> (Vec<StreamItem>, Option<MysqlError>) {
+    let mut follower = Follower::new(options);
+    follower.connected_plain();
+    let mut items = Vec::new();
+    for event in events {
+        let mut step = follower.step(event);
+        loop {
+            match step {
+                Ok(Step::Item(item)) => items.push(item),
+                Ok(Step::Nothing) => {}
+                Err(error) => return (items, Some(error)),
+            }
+            step = match follower.take_pending() {
+                Some(item) => Ok(Step::Item(item)),
+                None if follower.is_in_payload() => follower.step_payload(),
+                None => break,
+            };
+        }
+    }
+    (items, None)
+}
+
 /// Events above this are rare, and their room is given back at once.
 const LARGE_EVENT: usize = 8 << 20;
 

@@ -184,9 +184,9 @@ impl DeclaredType {
         clamp(self.length, 0, 6)
     }
 
-    /// Bytes of a `BINARY`, to which its values are padded with zeros.
+    /// Bytes of a `BINARY`, to which its values are padded with zeros: 0 to 255.
     pub fn padded_bytes(&self) -> u32 {
-        self.length.unwrap_or(1)
+        clamp(self.length, 1, 255).into()
     }
 }
 
@@ -294,6 +294,9 @@ mod tests {
             let declared = DeclaredType::parse(text).expect(text);
             assert_eq!(declared.column_type(&TypeOptions::default()), Some(meaning), "{text}");
         }
+        let padded = |text| DeclaredType::parse(text).map(|t| t.padded_bytes());
+        assert_eq!((padded("binary"), padded("binary(16)")), (Some(1), Some(16)));
+        assert_eq!(padded("binary(4294967295)"), Some(255), "more than a server takes costs no memory");
         let plain = TypeOptions { tinyint1_is_boolean: false };
         let tiny = DeclaredType::parse("tinyint(1)").and_then(|t| t.column_type(&plain));
         assert_eq!(tiny, Some(T::TinyInt));

@@ -49,7 +49,11 @@ pub(crate) fn mysql_gtid(body: &[u8], no_tag: &Arc<str>) -> Result<Begin, Fault>
     let event =
         mysql::GtidEvent::parse(&mut io::Cursor::new(body)).map_err(|_| Fault::short("a GTID event"))?;
     let source = u128::from_be_bytes(event.gtid.source_id.data);
-    let gtid = Gtid::MySql { source, tag: Arc::clone(no_tag), number: event.gtid.transaction_id };
+    let number = event.gtid.transaction_id;
+    if !Gtid::NUMBERS.contains(&number) {
+        return Err(format!("a GTID event has the number {number}, which no transaction has").into());
+    }
+    let gtid = Gtid::MySql { source, tag: Arc::clone(no_tag), number };
     Ok(Begin { gtid: Some(gtid), commit_micros: commit_time(body) })
 }
 
@@ -106,6 +110,9 @@ fn read_tagged(body: &[u8]) -> Option<Result<Begin, Fault>> {
             // Fields come in order, so all that follow may be skipped too.
             _ => break,
         }
+    }
+    if !Gtid::NUMBERS.contains(&number) || !(tag.is_empty() || Gtid::is_tag(&tag)) {
+        return Some(Err("a tagged GTID event names no transaction".into()));
     }
     let gtid = Gtid::MySql { source, tag: tag.into(), number };
     Some(Ok(Begin { gtid: Some(gtid), commit_micros }))
@@ -212,7 +219,7 @@ fn wide(number: usize) -> u64 {
 
 /// Reads what [`encode_set`] writes; the body of PREVIOUS_GTIDS (35).
 pub(crate) fn decode_set(body: &[u8]) -> Result<GtidSet, Fault> {
-    read_set(body).ok_or_else(|| Fault::short("a GTID set"))
+    read_set(body).ok_or_else(|| "a GTID set ends too early, or holds what no server can have".into())
 }
 
 fn read_set(body: &[u8]) -> Option<GtidSet> {
@@ -225,13 +232,20 @@ fn read_set(body: &[u8]) -> Option<GtidSet> {
         let source = u128::from_be_bytes(cursor.array()?);
         let tag: Arc<str> = if tagged {
             let length = usize::try_from(variable(&mut cursor)?).ok()?;
-            String::from_utf8_lossy(cursor.take(length)?).into()
+            let tag = std::str::from_utf8(cursor.take(length)?).ok()?;
+            if !(tag.is_empty() || Gtid::is_tag(tag)) {
+                return None;
+            }
+            tag.into()
         } else {
             "".into()
         };
         for _ in 0..cursor.u64()? {
-            let (first, behind) = (cursor.u64()?, cursor.u64()?);
-            set.add_interval(source, &tag, first, behind.checked_sub(1)?);
+            let (first, last) = (cursor.u64()?, cursor.u64()?.checked_sub(1)?);
+            if !Gtid::NUMBERS.contains(&first) || !Gtid::NUMBERS.contains(&last) || first > last {
+                return None;
+            }
+            set.add_interval(source, &tag, first, last);
         }
     }
     Some(set)
@@ -257,6 +271,25 @@ mod tests {
         assert_eq!(encode_set(&plain).len(), 8 + 16 + 8 + 16);
         assert_eq!(decode_set(&TAGGED_FORM.to_le_bytes()), Ok(GtidSet::default()));
         assert!(decode_set(&[1, 0, 0, 0, 0, 0, 0, 0, 9]).is_err());
+    }
+
+    /// They would be saved in a form that cannot be read again.
+    #[test]
+    fn what_no_set_can_hold_is_refused() {
+        let set = |first: u64, behind: u64| {
+            let mut bytes = [1_u64.to_le_bytes(), [0; 8], [0; 8], 1_u64.to_le_bytes()].concat();
+            bytes.extend([first.to_le_bytes(), behind.to_le_bytes()].concat());
+            decode_set(&bytes)
+        };
+        assert!(set(1, 2).is_ok());
+        for (first, behind) in [(0, 2), (2, 2), (3, 2), (0, 0), (1, u64::MAX)] {
+            assert!(set(first, behind).is_err(), "{first} to {behind}");
+        }
+        let gtid = |number: u64| [&[1][..], &[7; 16], &number.to_le_bytes()].concat();
+        assert!(mysql_gtid(&gtid(1), &"".into()).is_ok());
+        for number in [0, u64::MAX] {
+            assert!(mysql_gtid(&gtid(number), &"".into()).is_err(), "{number}");
+        }
     }
 
     #[test]

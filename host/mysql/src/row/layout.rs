@@ -56,6 +56,10 @@ impl RowLayout {
                 format!("{} columns are known, rows have {}", schema.columns.len(), map.columns.len());
             return Err(LayoutFault::Mismatch(reason));
         }
+        if map.columns.is_empty() {
+            // Its rows would take no bytes, so there would be no end of them.
+            return Err(LayoutFault::Mismatch("rows have no columns".to_owned()));
+        }
         check_names(schema, map)?;
         let columns = schema.columns.iter().zip(&map.columns);
         let mut cells =
@@ -333,6 +337,27 @@ mod tests {
             let cell = cell(&declared, &written(wire::VARCHAR, 40, None, collation)).expect("a cell");
             assert_eq!(matches!(cell.decode, Decode::Bytes), straight, "{collation:?}");
         }
+    }
+
+    #[test]
+    fn a_table_without_columns_has_no_rows() {
+        let schema = TableSchema {
+            id: sluicebox_model::TableId::new("d", "t"),
+            version: 1,
+            columns: Vec::new(),
+            key: Vec::new(),
+            comment: None,
+            charset: None,
+            ddl: None,
+        };
+        let map = TableMap {
+            table_id: 1,
+            database: "d".to_owned(),
+            table: "t".to_owned(),
+            columns: Vec::new(),
+            names: None,
+        };
+        assert!(matches!(RowLayout::new(&schema, &map, Flavour::MySql), Err(LayoutFault::Mismatch(_))));
     }
 
     #[test]

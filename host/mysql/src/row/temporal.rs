@@ -10,7 +10,8 @@ const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Days from 1970-01-01 to a day of the Gregorian calendar, extended before its introduction as MySQL does.
 pub(crate) fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
-    if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
+    // The old forms hold any number; years that no server has would not fit into microseconds either.
+    if !(0..=9999).contains(&year) || !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
         return None;
     }
     // Years that begin in March put the leap day last; 400 of them repeat.
@@ -197,6 +198,8 @@ mod tests {
         assert_eq!(old_time([0x40, 0xe2, 0x01]), ((12 * 60 + 34) * 60 + 56) * 1_000_000);
         assert_eq!(old_datetime(20_240_229_123_456_u64.to_le_bytes()), datetime_of(2024, 2, 29, 12, 34, 56));
         assert_eq!(old_datetime([0; 8]), None);
+        assert_eq!(old_datetime(9_223_372_036_854_101_010_i64.to_le_bytes()), None);
+        assert_eq!(old_datetime(100_000_101_000_000_i64.to_le_bytes()), None);
         assert_eq!(old_timestamp(1_u32.to_le_bytes()), Some(1_000_000));
     }
 

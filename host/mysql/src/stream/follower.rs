@@ -171,6 +171,13 @@ impl Follower {
         self.seek = seek.map(|target| Seek { target, reached: Position::default() });
     }
 
+    /// A connection whose events carry no checksums from the first on.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn connected_plain(&mut self) {
+        self.connected(None);
+        self.checksum = false;
+    }
+
     /// An item that was made together with one before it.
     pub(super) fn take_pending(&mut self) -> Option<StreamItem> {
         let item = self.pending.pop_front()?;

@@ -12,12 +12,13 @@ const SLACK: u64 = 1 << 20;
 /// The offset behind an event that begins at `start` and is `length` bytes long, where `next` is what it says of it.
 pub(super) fn behind(start: u64, length: u64, next: u32) -> u64 {
     const WRAP: u64 = 1 << 32;
-    let counted = start + length;
+    // No file is so long; a server that says so must not end us.
+    let counted = start.saturating_add(length);
     if next == 0 {
         return counted;
     }
     let candidate = (counted & !(WRAP - 1)) | u64::from(next);
-    if candidate + SLACK >= counted { candidate } else { candidate + WRAP }
+    if candidate.saturating_add(SLACK) >= counted { candidate } else { candidate.saturating_add(WRAP) }
 }
 
 #[cfg(test)]
@@ -35,6 +36,8 @@ mod tests {
             ("skipped over the wrap", 0xffff_0000, 0x20, 0x100, 0x1_0000_0100),
             ("a little behind", 1_000, 100, 1_096, 1_096),
             ("just below the wrap", 0xffff_ff00, 0x10, 0xffff_ff10, 0xffff_ff10),
+            ("at the end of all numbers", u64::MAX - 1, 19, 0, u64::MAX),
+            ("wrapped there", u64::MAX - 1, 19, 7, u64::MAX),
         ] {
             assert_eq!(behind(start, length, next), end, "{name}");
         }

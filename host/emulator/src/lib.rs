@@ -20,6 +20,8 @@
 mod clock;
 mod connect;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod http;
 mod ingest;
 mod run;

@@ -6,6 +6,8 @@
 mod budget;
 pub mod config;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod metrics;
 pub mod pattern;
 mod pipeline;

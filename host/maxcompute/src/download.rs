@@ -174,6 +174,13 @@ impl DownloadSession {
     }
 }
 
+/// Reads a session document and does nothing with it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_only(body: &[u8]) -> Result<()> {
+    let document: Document = serde_json::from_slice(body).map_err(|fault| Error::malformed("read", fault))?;
+    document.schema.columns("read").map(|_| ())
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Document {

@@ -56,6 +56,8 @@ mod credentials;
 mod csv;
 mod download;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod limits;
 mod project;
 pub mod record;

@@ -182,6 +182,8 @@ pub(crate) struct Refusal {
     pub(crate) renewed: bool,
 }
 
+/// Longest pause that a `Retry-After` may ask for. It is beyond any patience, and still a time that can be counted with.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 /// Longest pause that a tunnel's answer may ask for with `HoldClientMillis`, as in the Java client.
 const LONGEST_HOLD: Duration = Duration::from_secs(10);
 /// Codes that ask for less traffic, whatever the status.
@@ -234,8 +236,8 @@ impl Refusal {
             message: document.message,
             request_id,
         };
-        let asked =
-            header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+        let asked = header("retry-after").and_then(|value| value.trim().parse().ok());
+        let asked = asked.map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
         let hold = Some(document.hold).filter(|hold| !hold.is_zero());
         Self {
             answer: Box::new(answer),
@@ -317,5 +319,25 @@ impl ErrorDocument {
             request_id: raw.request_id.filter(|id| !id.is_empty()),
             hold: hold.min(LONGEST_HOLD),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits are multiplied and added up, which must not overflow.
+    #[test]
+    fn a_pause_without_end_is_a_long_pause() {
+        for (said, pause) in
+            [("7", Some(7)), ("18446744073709551615", Some(86_400)), ("-1", None), ("soon", None)]
+        {
+            let headers = HeaderMap::from_iter([(
+                reqwest::header::RETRY_AFTER,
+                said.parse().expect("a header's value"),
+            )]);
+            let refusal = Refusal::read("read", 429, &headers, b"");
+            assert_eq!(refusal.retry_after, pause.map(Duration::from_secs), "{said}");
+        }
     }
 }

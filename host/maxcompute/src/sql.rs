@@ -180,24 +180,8 @@ impl Instance {
             Some(document) => document.clone(),
             None => self.ask("result", "read the result of").await?,
         };
-        let mut result = QueryResult { instance: self.id.clone(), ..QueryResult::default() };
-        let Some(element) = task_of(&document).and_then(|task| task.child("Result")) else {
-            return Ok(result);
-        };
-        let text = text_of_result(element).map_err(|fault| Error::malformed(&operation, fault))?;
-        let is_csv = element.attribute("Format").is_some_and(|format| format.eq_ignore_ascii_case("csv"));
-        if !is_csv {
-            result.text = text;
-            return Ok(result);
-        }
-        let mut rows = csv::parse(&text).map_err(|fault| Error::malformed(&operation, fault))?.into_iter();
-        let header = rows.next().unwrap_or_default();
-        result.columns = header.into_iter().map(Option::unwrap_or_default).collect();
-        result.rows = rows.collect();
-        match result.rows.iter().find(|row| row.len() != result.columns.len()) {
-            Some(_) => Err(Error::malformed(&operation, "rows with more values than columns, or fewer")),
-            None => Ok(result),
-        }
+        let result = read_result(&document).map_err(|fault| Error::malformed(&operation, fault))?;
+        Ok(QueryResult { instance: self.id.clone(), ..result })
     }
 
     /// Stops it. What it has changed stays changed.
@@ -255,6 +239,28 @@ impl Instance {
 
 fn task_of(document: &Element) -> Option<&Element> {
     document.child("Tasks")?.child("Task")
+}
+
+/// What a result document says; the instance is for the caller to name.
+pub(crate) fn read_result(document: &Element) -> std::result::Result<QueryResult, String> {
+    let mut result = QueryResult::default();
+    let Some(element) = task_of(document).and_then(|task| task.child("Result")) else {
+        return Ok(result);
+    };
+    let text = text_of_result(element)?;
+    let is_csv = element.attribute("Format").is_some_and(|format| format.eq_ignore_ascii_case("csv"));
+    if !is_csv {
+        result.text = text;
+        return Ok(result);
+    }
+    let mut rows = csv::parse(&text)?.into_iter();
+    let header = rows.next().unwrap_or_default();
+    result.columns = header.into_iter().map(Option::unwrap_or_default).collect();
+    result.rows = rows.collect();
+    match result.rows.iter().find(|row| row.len() != result.columns.len()) {
+        Some(_) => Err("rows with more values than columns, or fewer".to_owned()),
+        None => Ok(result),
+    }
 }
 
 fn text_of_result(result: &Element) -> std::result::Result<String, String> {

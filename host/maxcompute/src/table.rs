@@ -226,7 +226,7 @@ struct RawReserved {
     bucket_num: Option<serde_json::Value>,
 }
 
-fn read_table(document: &Element, operation: &str) -> Result<Table> {
+pub(crate) fn read_table(document: &Element, operation: &str) -> Result<Table> {
     let unreadable = |fault: serde_json::Error| Error::malformed(operation, fault);
     let raw: RawTable = serde_json::from_str(document.text_of("Schema")).map_err(unreadable)?;
     let reserved: RawReserved = match raw.reserved.as_deref().filter(|text| !text.is_empty()) {

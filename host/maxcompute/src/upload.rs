@@ -342,6 +342,15 @@ impl Target {
     }
 }
 
+/// Reads a session document and does nothing with it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_only(body: &[u8]) -> Result<()> {
+    let document: Document = serde_json::from_slice(body).map_err(|fault| Error::malformed("read", fault))?;
+    SessionState::parse(&document.status, "read")?;
+    let _ = first_free_block(&document.uploaded_block_list);
+    document.schema.columns("read").map(|_| ())
+}
+
 /// The session document.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -424,6 +424,14 @@ impl Target {
     }
 }
 
+/// Reads a session document and does nothing with it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_only(body: &[u8]) -> Result<()> {
+    let document: Document = serde_json::from_slice(body).map_err(|fault| Error::malformed("read", fault))?;
+    document.live("read")?;
+    document.schema.columns("read").map(|_| ())
+}
+
 /// The session document.
 #[derive(Debug, Deserialize)]
 struct Document {

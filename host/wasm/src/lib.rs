@@ -15,6 +15,8 @@ mod cache;
 mod engine;
 mod error;
 mod fold;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod guest;
 mod input;
 mod inspect;

@@ -71,6 +71,15 @@ impl Moment {
     }
 }
 
+/// Reads a body as each of the documents there are and does nothing with it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_only(body: &[u8]) {
+    if let Ok(choice) = Choice::parse(body) {
+        let _ = choice.chosen();
+    }
+    let _ = Moment::parse(body);
+}
+
 fn table_name(text: &str) -> Result<TableName, Fault> {
     match text.split('.').collect::<Vec<_>>().as_slice() {
         [project, table] => Ok(TableName::new(project, DEFAULT_SCHEMA, table)),

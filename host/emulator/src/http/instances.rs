@@ -46,12 +46,13 @@ impl Job {
         }
         let document = String::from_utf8_lossy(body);
         let source = document.find("<Job>").zip(document.rfind("</Job>"));
-        let source = source.map(|(from, to)| document[from..to + "</Job>".len()].to_owned());
+        // Both may stand in a comment, in any order.
+        let source = source.and_then(|(from, to)| document.get(from..to + "</Job>".len()));
         Ok(Self {
             task: text("Name").unwrap_or_else(|| "AnonymousSQLTask".to_owned()),
             hints,
             query,
-            source: source.unwrap_or_default(),
+            source: source.unwrap_or_default().to_owned(),
         })
     }
 }
@@ -138,6 +139,12 @@ impl App {
     }
 }
 
+/// Reads a job's document and does nothing with it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_only(body: &[u8]) {
+    let _ = Job::parse(body);
+}
+
 /// Clients read these headers without checking that they are there.
 fn timed(answer: Answer, instance: &Instance) -> Answer {
     answer
@@ -165,5 +172,12 @@ mod tests {
         assert_eq!((&java.task, &java.hints, &java.query), (&python.task, &python.hints, &python.query));
         assert_eq!(java.query, "select 'a<b';");
         assert!(python.source.starts_with("<Job>") && python.source.ends_with("</Job>"));
+    }
+
+    #[test]
+    fn a_job_whose_end_stands_before_its_start_has_no_source() {
+        let body = "<Instance><!--</Job><Job>--><Job ><Tasks><SQL><Query>select 1</Query></SQL></Tasks></Job ></Instance>";
+        let job = Job::parse(body.as_bytes()).unwrap();
+        assert_eq!((job.query.as_str(), job.source.as_str()), ("select 1", ""));
     }
 }

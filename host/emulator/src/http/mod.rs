@@ -11,6 +11,8 @@ mod date;
 mod documents;
 mod downloads;
 mod faults;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod instances;
 mod limits;
 mod listener;

@@ -7,6 +7,9 @@ use crate::fault::Fault;
 
 /// Nesting of request documents; the deepest one has eight levels.
 const MAX_DEPTH: usize = 32;
+/// Bytes of an element's path; the longest one of the service has 44. Every element's path is kept, so a long name above
+/// many elements would take any amount of memory.
+const MAX_PATH_BYTES: usize = 256;
 
 /// Text with the five reserved characters replaced. Characters that XML cannot carry are left out.
 pub(crate) fn escape(text: &str) -> String {
@@ -46,7 +49,8 @@ pub(crate) fn texts(body: &[u8]) -> Result<Vec<(String, String)>, Fault> {
     loop {
         match reader.read_event().map_err(|_| broken())? {
             Event::Start(start) => {
-                if path.len() >= MAX_DEPTH {
+                let bytes: usize = path.iter().map(|name| name.len() + 1).sum();
+                if path.len() >= MAX_DEPTH || bytes + start.name().as_ref().len() > MAX_PATH_BYTES {
                     return Err(broken());
                 }
                 path.push(String::from_utf8_lossy(start.local_name().as_ref()).into_owned());
@@ -96,5 +100,7 @@ mod tests {
         }
         assert!(texts(b"<A><B></A>").is_err());
         assert!(texts(b"<A>").is_err());
+        let long = "A".repeat(300);
+        assert!(texts(format!("<{long}><B></B></{long}>").as_bytes()).is_err());
     }
 }

@@ -33,11 +33,13 @@ pub(crate) fn parse_type(text: &str) -> Result<Type, String> {
 pub(super) struct Parser {
     tokens: Vec<Token>,
     at: usize,
+    /// Conditions read so far.
+    pub(super) conditions: usize,
 }
 
 impl Parser {
     fn new(text: &str) -> Result<Self, String> {
-        Ok(Self { tokens: tokenize(text)?, at: 0 })
+        Ok(Self { tokens: tokenize(text)?, at: 0, conditions: 0 })
     }
 
     fn peek(&self) -> &TokenKind {

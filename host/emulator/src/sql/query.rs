@@ -7,6 +7,9 @@ use crate::wire::types::Type;
 /// Conditions may nest this deep; deeper ones are only good for exhausting a stack.
 const MAX_CONDITION_DEPTH: usize = 64;
 
+/// A statement has no more conditions than this: `a OR b OR c` becomes a tree as deep as it is long.
+const MAX_CONDITIONS: usize = 1000;
+
 impl Parser {
     /// The rest of a statement after `SELECT`.
     pub(super) fn select(&mut self) -> Result<Select, String> {
@@ -100,7 +103,8 @@ impl Parser {
     }
 
     fn condition(&mut self, depth: usize) -> Result<Expr, String> {
-        if depth > MAX_CONDITION_DEPTH {
+        self.conditions += 1;
+        if depth > MAX_CONDITION_DEPTH || self.conditions > MAX_CONDITIONS {
             return Err(self.unexpected());
         }
         if self.take_word("not") {

@@ -118,3 +118,12 @@ fn what_is_not_a_statement_is_refused_with_its_place() {
         assert!(error.starts_with(code), "{text}: {error}");
     }
 }
+
+/// A tree of conditions is walked and dropped by recursion.
+#[test]
+fn more_conditions_than_a_stack_can_hold_are_refused() {
+    for (count, read) in [(1000, true), (1001, false), (200_000, false)] {
+        let text = format!("select * from t where {}", vec!["a = 1"; count].join(" or "));
+        assert_eq!(parse(&text).is_ok(), read, "{count}");
+    }
+}

@@ -1,0 +1,198 @@
+//! What reads a guest's answers, for `host/fuzz` and for the tests beside this file. No guest and no wasmtime run here.
+//!
+//! Each entry takes any bytes at all, makes of them what a guest could answer, and comes back, quickly and without much
+//! memory. What must hold beyond that is asserted here, so that the fuzzer and the tests look for the same mistakes. Not
+//! part of the crate's interface: the feature `fuzzing` is for this repository alone.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use arrow::array::Array;
+use sluicebox_model::{Column, ColumnType, TableId, TableSchema};
+
+use crate::output;
+use crate::plan::{Action, Source, TablePlan};
+use crate::{Read, abi};
+
+/// Types of computed columns, one of each kind of check.
+const TYPES: [ColumnType; 18] = [
+    ColumnType::Boolean,
+    ColumnType::TinyInt,
+    ColumnType::SmallInt,
+    ColumnType::Int,
+    ColumnType::BigInt,
+    ColumnType::UnsignedBigInt,
+    ColumnType::Bit { width: 13 },
+    ColumnType::Float,
+    ColumnType::Double,
+    ColumnType::Decimal { precision: 9, scale: 2 },
+    ColumnType::Decimal { precision: 38, scale: 18 },
+    ColumnType::Decimal { precision: 65, scale: 30 },
+    ColumnType::Date,
+    ColumnType::Time { fraction: 3 },
+    ColumnType::Timestamp { fraction: 0 },
+    ColumnType::Text,
+    ColumnType::Json,
+    ColumnType::Binary,
+];
+
+/// Takes pieces from the front; behind the end there are zeros.
+struct Pieces<'a>(&'a [u8]);
+
+impl<'a> Pieces<'a> {
+    fn take(&mut self, length: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(length.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.take(1).first().copied().unwrap_or(0)
+    }
+
+    fn number(&mut self, bytes: usize) -> u64 {
+        self.take(bytes).iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
+    /// A small number most of the time, any number now and then.
+    fn place(&mut self) -> u32 {
+        match self.byte() {
+            255 => u32::try_from(self.number(4)).unwrap_or(u32::MAX),
+            small => small.into(),
+        }
+    }
+
+    fn sized(&mut self) -> &'a [u8] {
+        let length = usize::from(self.byte());
+        self.take(length)
+    }
+
+    fn text(&mut self) -> String {
+        String::from_utf8_lossy(self.sized()).into_owned()
+    }
+}
+
+fn column(name: &str, column_type: ColumnType, nullable: bool) -> Column {
+    Column { name: name.into(), column_type, nullable, source_type: "".into(), charset: None, comment: None }
+}
+
+/// A computed column: its type, whether it takes nulls, the rows of the batch, the bitmap, the kind of list, the values.
+/// What is accepted is an array of so many rows, with nulls only where they may be.
+pub fn output(data: &[u8]) {
+    let mut pieces = Pieces(data);
+    let column_type = TYPES[usize::from(pieces.byte()) % TYPES.len()];
+    let how = pieces.byte();
+    let rows = usize::from(pieces.byte());
+    let column = column("x", column_type, how & 1 == 0);
+    let validity = (how & 2 != 0).then(|| pieces.take(rows.div_ceil(8) + usize::from(how >> 7)).to_vec());
+    let vector = abi::Vector { validity, data: list(how >> 2 & 3, rows, &mut pieces) };
+    let Ok(array) = output::array(&column, vector, rows) else { return };
+    assert_eq!(array.len(), rows);
+    assert!(column.nullable || array.null_count() == 0);
+    assert_eq!(array.data_type(), output::empty(column_type).data_type());
+}
+
+fn list(kind: u8, rows: usize, pieces: &mut Pieces<'_>) -> abi::VectorData {
+    match kind {
+        0 => abi::VectorData::Ints((0..rows).map(|_| pieces.number(8).cast_signed()).collect()),
+        1 => abi::VectorData::Uints((0..rows).map(|_| pieces.number(8)).collect()),
+        2 => abi::VectorData::Floats((0..rows).map(|_| f64::from_bits(pieces.number(8))).collect()),
+        _ => {
+            // Offsets that rise by small steps are right most of the time.
+            let mut offsets = vec![pieces.place()];
+            for _ in 0..rows {
+                let last = offsets.last().copied().unwrap_or(0);
+                offsets.push(last.wrapping_add(pieces.place()));
+            }
+            abi::VectorData::Bytes(abi::ByteStrings { offsets, data: pieces.0.to_vec() })
+        }
+    }
+}
+
+/// An answer to `plan-table`, for a table of three columns. A plan that is accepted can be carried out.
+pub fn plan(data: &[u8]) {
+    let input = Arc::new(TableSchema {
+        id: TableId::new("d", "t"),
+        version: 1,
+        columns: vec![
+            column("id", ColumnType::Int, false),
+            column("name", ColumnType::Text, true),
+            column("price", ColumnType::Decimal { precision: 9, scale: 2 }, false),
+        ],
+        key: vec![0],
+        comment: None,
+        charset: None,
+        ddl: None,
+    });
+    let answer = answer(&mut Pieces(data));
+    let Ok(plan) = TablePlan::resolve(1, &input, answer) else { return };
+    assert_eq!(plan.sources.len(), plan.output.columns.len());
+    assert!(plan.output.key.iter().all(|place| *place < plan.output.columns.len()));
+    assert!(plan.output.key.iter().all(|place| !plan.output.columns[*place].nullable));
+    let inside = |place: &usize| *place < input.columns.len();
+    assert!(
+        plan.reads
+            .iter()
+            .all(|read| matches!(read, Read::Meta(_)) || matches!(read, Read::Column(p) if inside(p)))
+    );
+    assert!(plan.sources.iter().all(|source| match source {
+        Source::Input(place) => inside(place),
+        Source::Computed => plan.action == Action::Process,
+    }));
+    let _ = plan.needs_before();
+}
+
+fn answer(pieces: &mut Pieces<'_>) -> abi::Plan {
+    let how = pieces.byte();
+    let action = [abi::Action::Process, abi::Action::Pass, abi::Action::Discard, abi::Action::Process];
+    let reads = (0..pieces.byte() % 8).map(|_| match pieces.byte() {
+        252 => abi::Read::Meta(abi::Meta::CommitTime),
+        253 => abi::Read::Meta(abi::Meta::Position),
+        254 => abi::Read::Meta(abi::Meta::Transaction),
+        place => abi::Read::Column(place.into()),
+    });
+    abi::Plan {
+        action: action[usize::from(how & 3)],
+        before: how & 4 != 0,
+        reads: reads.collect(),
+        output: (how & 8 != 0).then(|| (0..pieces.byte() % 16).map(|_| output_column(pieces)).collect()),
+        key: (how & 16 != 0).then(|| (0..pieces.byte() % 8).map(|_| pieces.place()).collect()),
+        rename: (how & 32 != 0).then(|| pieces.text()),
+    }
+}
+
+fn output_column(pieces: &mut Pieces<'_>) -> abi::OutputColumn {
+    use abi::ColumnType as T;
+    const KINDS: [T; 11] = [
+        T::Int,
+        T::Uint,
+        T::Float,
+        T::Decimal,
+        T::Text,
+        T::Binary,
+        T::Json,
+        T::Date,
+        T::Time,
+        T::Datetime,
+        T::Timestamp,
+    ];
+    let name = pieces.text();
+    let how = pieces.byte();
+    let computed_type = if how & 2 == 0 {
+        abi::ComputedType::Like(pieces.place())
+    } else {
+        let column_type = KINDS[usize::from(pieces.byte()) % KINDS.len()];
+        abi::ComputedType::Full(abi::FullType {
+            column_type,
+            precision: pieces.place(),
+            scale: pieces.place(),
+        })
+    };
+    let source = match how & 1 {
+        0 => abi::Source::Input(pieces.place()),
+        _ => abi::Source::Computed(abi::Computed { computed_type, nullable: how & 4 != 0 }),
+    };
+    abi::OutputColumn { name, source }
+}

@@ -1,0 +1,4 @@
+//! See `sluicebox_emulator::fuzzing::statement`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sluicebox_emulator::fuzzing::statement(data));

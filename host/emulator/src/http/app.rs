@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::http::Method;
+
 use super::answer::Answer;
 use super::call::Call;
 use super::faults::Faults;
-use super::limits::{Limits, Use};
+use super::limits::{Busy, Concurrency, Limits, Turn, Use};
 use super::route::{Route, TablePath};
 use super::signature::Credentials;
 use crate::clock::Clock;
@@ -30,6 +32,7 @@ pub(crate) struct App {
     pub(crate) counters: Counters,
     pub(super) faults: Faults,
     pub(super) limits: Limits,
+    pub(super) concurrency: Concurrency,
     pub(super) clock: Clock,
     pub(crate) rules: Rules,
     pub(crate) address: SocketAddr,
@@ -44,6 +47,7 @@ impl App {
             counters: Counters::default(),
             faults: Faults::default(),
             limits: Limits::default(),
+            concurrency: Concurrency::default(),
             clock: Clock::default(),
             rules,
             address,
@@ -107,6 +111,14 @@ impl App {
     /// Counts a use of a table, unless nobody counts here.
     pub(super) fn admit(&self, table: &Table, what: Use, now_ms: i64) -> Result<(), Fault> {
         if self.rules.lenient { Ok(()) } else { self.limits.admit(table, what, now_ms) }
+    }
+
+    /// Counts a request in for as long as it is answered, unless nobody counts here or it is of no kind that is counted.
+    pub(super) fn enter(&self, method: &Method, path: &str, query: &str) -> Result<Option<Turn<'_>>, Fault> {
+        match Busy::of(method, path, query) {
+            Some(busy) if !self.rules.lenient => self.concurrency.enter(path, busy).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// The full name of a table in a path. Projects without schemas have one, `default`.

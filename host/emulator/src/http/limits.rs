@@ -5,6 +5,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
+use axum::http::Method;
+
 use crate::fault::Fault;
 use crate::store::{Table, lock};
 
@@ -69,9 +71,103 @@ impl Limits {
     }
 }
 
+/// What a table takes only so many of at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Busy {
+    Commit,
+    Block,
+}
+
+impl Busy {
+    /// What a request is, by its head alone: its body may still be on the way.
+    pub(super) fn of(method: &Method, path: &str, query: &str) -> Option<Self> {
+        let has = |name: &str| query.split('&').any(|part| part.starts_with(name));
+        match *method {
+            _ if !path.contains("/tables/") || path.ends_with("/streams") => None,
+            Method::PUT => Some(Self::Block),
+            Method::POST if has("upsertid=") || has("uploadid=") => Some(Self::Commit),
+            _ => None,
+        }
+    }
+
+    fn limit(self) -> (usize, &'static str) {
+        match self {
+            Self::Commit => (32, "commits"),
+            Self::Block => (500, "blocks"),
+        }
+    }
+}
+
+/// The requests that are being answered, by table and kind.
+#[derive(Debug, Default)]
+pub(super) struct Concurrency(Mutex<HashMap<(String, Busy), usize>>);
+
+/// One of them; it ends with the value.
+#[derive(Debug)]
+pub(super) struct Turn<'c> {
+    concurrency: &'c Concurrency,
+    key: (String, Busy),
+}
+
+impl Concurrency {
+    /// Counts a request of the table in `path` in, or refuses it.
+    pub(super) fn enter(&self, path: &str, busy: Busy) -> Result<Turn<'_>, Fault> {
+        let table = path.strip_suffix("/upserts").unwrap_or(path);
+        let key = (table.to_owned(), busy);
+        let (limit, name) = busy.limit();
+        let mut counts = lock(&self.0);
+        let count = counts.entry(key.clone()).or_default();
+        if *count >= limit {
+            return Err(Fault::FlowExceeded(format!("more than {limit} {name} of {table} at once")));
+        }
+        *count += 1;
+        Ok(Turn { concurrency: self, key })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.concurrency.0);
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_commits_and_blocks_of_a_table_run_at_once() {
+        let concurrency = Concurrency::default();
+        let mut turns: Vec<_> =
+            (0..32).map(|_| concurrency.enter("/t/a/upserts", Busy::Commit).unwrap()).collect();
+        assert!(concurrency.enter("/t/a/upserts", Busy::Commit).is_err());
+        let _other_table = concurrency.enter("/t/b/upserts", Busy::Commit).unwrap();
+        let _block = concurrency.enter("/t/a/upserts", Busy::Block).unwrap();
+        turns.pop();
+        let _again = concurrency.enter("/t/a/upserts", Busy::Commit).unwrap();
+    }
+
+    #[test]
+    fn a_request_is_known_by_its_head() {
+        for (method, path, query, busy) in [
+            (Method::PUT, "/projects/p/tables/t/upserts", "bucketid=0&upsertid=u", Some(Busy::Block)),
+            (Method::PUT, "/projects/p/tables/t", "uploadid=u&blockid=0", Some(Busy::Block)),
+            (Method::POST, "/projects/p/tables/t/upserts", "upsertid=u", Some(Busy::Commit)),
+            (Method::POST, "/projects/p/tables/t", "uploadid=u", Some(Busy::Commit)),
+            (Method::POST, "/projects/p/tables/t/upserts", "slotnum=1", None),
+            (Method::PUT, "/projects/p/tables/t/streams", "uploadid=u", None),
+            (Method::GET, "/projects/p/tables/t", "uploadid=u", None),
+            (Method::PUT, "/api/projects/p/instances/i", "", None),
+        ] {
+            assert_eq!(Busy::of(&method, path, query), busy, "{method} {path}?{query}");
+        }
+    }
 
     #[test]
     fn a_use_is_refused_until_an_old_one_leaves_the_window() {

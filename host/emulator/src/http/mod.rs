@@ -107,6 +107,10 @@ async fn handle(
     let app = &shared.app;
     let request_id = app.new_id('r', app.clock.now_ms());
     let (head, body) = request.into_parts();
+    let _turn = match app.enter(&head.method, head.uri.path(), head.uri.query().unwrap_or_default()) {
+        Ok(turn) => turn,
+        Err(fault) => return Answer::refusal(&fault, true, &request_id).into_response(&request_id),
+    };
     let is_data = head.method == Method::PUT;
     let permit = if is_data { shared.data_requests.acquire().await.ok() } else { None };
     let limit = if is_data { MAX_DATA_BYTES } else { MAX_DOCUMENT_BYTES };

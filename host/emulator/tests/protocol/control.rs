@@ -248,6 +248,29 @@ fn a_lenient_server_takes_other_dates_buckets_and_numbers_of_commits() {
 }
 
 #[test]
+fn more_commits_at_once_than_the_service_allows_are_put_off() {
+    let emulator = Running::start();
+    let client = &emulator.client;
+    delta(client, "t");
+    post(client, "faults", &json!({"kind": "upsert-commit", "times": 32, "delay-ms": 600_000})).ok();
+    let held: Vec<Upsert<'_>> = (0..32).map(|_| Upsert::open(client, "t")).collect();
+    for session in &held {
+        let (address, target) = (emulator.address(), session.target.clone());
+        // Answered by the end of the emulator.
+        std::thread::spawn(move || drop(Client::new(address).try_call("POST", &target, &[], &[])));
+    }
+    let struck = || client.send("GET", "/emulator/faults", &[], &[]).unwrap().json()[0]["struck"].as_u64();
+    while struck() != Some(32) {
+        std::thread::yield_now();
+    }
+    let one_more = Upsert::open(client, "t");
+    assert_eq!(one_more.commit().refused(429), "FlowExceeded");
+    assert_eq!(one_more.status(), "normal");
+    delta(client, "other");
+    Upsert::open(client, "other").commit().ok();
+}
+
+#[test]
 fn more_commits_than_the_service_allows_are_put_off() {
     let emulator = Running::start();
     let client = &emulator.client;

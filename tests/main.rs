@@ -8,6 +8,7 @@ mod support;
 
 mod architecture;
 mod bad_input;
+mod capture;
 mod configs;
 mod crash_points;
 mod documents;

@@ -74,7 +74,7 @@ fn drain(stream: &mut BinlogStream, backlog: &Backlog) -> u64 {
                     batch.take().map(&mut finish);
                 }
             }
-            StreamItem::End { transaction, end } => {
+            StreamItem::End { transaction, end, .. } => {
                 if *transaction.file == *backlog.end.file && end >= backlog.end.offset {
                     break;
                 }

@@ -101,6 +101,7 @@ mod tests {
             key: vec![0],
             comment: None,
             charset: None,
+            unique_keys: Vec::new(),
             ddl: None,
         };
         let run = |first_row, ordinal| Origin { first_row, commit_micros: 0, ordinal, transaction: None };

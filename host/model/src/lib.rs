@@ -12,5 +12,5 @@ mod units;
 pub use batch::{ChangeBatch, Origin, RowKind};
 pub use gtid::{Gtid, GtidError, GtidSet, MariaDbGtids};
 pub use position::{Gtids, Position, TransactionId};
-pub use schema::{Column, ColumnPlace, ColumnType, Physical, SchemaChange, TableId, TableSchema};
+pub use schema::{Column, ColumnPlace, ColumnType, Physical, SchemaChange, TableId, TableSchema, UniqueKey};
 pub use units::{ByteSize, Secret};

@@ -166,6 +166,15 @@ pub struct Column {
     pub comment: Option<Arc<str>>,
 }
 
+/// A unique key of a table at the source; the primary key is the one called `PRIMARY`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UniqueKey {
+    /// Its name; letter case does not count. Empty where only the columns are known.
+    pub name: Arc<str>,
+    /// Its columns, in key order.
+    pub columns: Vec<Arc<str>>,
+}
+
 /// A table's columns at one place of the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableSchema {
@@ -177,6 +186,10 @@ pub struct TableSchema {
     pub columns: Vec<Column>,
     /// Places in `columns` of the primary key (or of the unique key standing in for it), in key order; empty without a key.
     pub key: Vec<usize>,
+    /// The source's unique keys of plain columns, in the table's own order: which of them is the key is decided again whenever
+    /// one comes, goes, or gets a nullable column.
+    #[serde(default)]
+    pub unique_keys: Vec<UniqueKey>,
     /// The table's comment, where it has one.
     pub comment: Option<Arc<str>>,
     /// The character set of text columns that are added without one; lower case, as the server names it.
@@ -233,8 +246,10 @@ pub enum SchemaChange {
     },
     /// Columns went.
     DropColumns(Vec<Arc<str>>),
-    /// The primary key changed.
+    /// The primary key, or the unique key standing in for it, is of other columns.
     AlterKey,
+    /// Unique keys changed that are not the key. Nothing but the schema knows of it.
+    AlterUniqueKeys,
     /// The table's comment changed; the new one is in the new schema.
     AlterComment,
     /// The character set of text columns to come changed; the new one is in the new schema. No column changed by it.

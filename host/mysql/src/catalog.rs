@@ -7,11 +7,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use mysql_async::{Params, Value};
-use sluicebox_model::{Column, TableId, TableSchema};
+use sluicebox_model::{Column, TableId, TableSchema, UniqueKey};
 
 use crate::client::{Client, quote};
 use crate::ddl::charset;
 use crate::error::MysqlError;
+use crate::keys;
 use crate::options::{ServerInfo, TypeOptions};
 use crate::types::DeclaredType;
 
@@ -41,20 +42,10 @@ struct Found {
     keys: Vec<Key>,
 }
 
-/// A unique key: its name, and each part's column (none for an expression) and whether it may be null.
+/// A unique key: its name, and each part's column; none for an expression.
 struct Key {
     name: String,
-    parts: Vec<(Option<String>, bool)>,
-}
-
-impl Key {
-    fn is_primary(&self) -> bool {
-        self.name.eq_ignore_ascii_case("PRIMARY")
-    }
-
-    fn tells_rows_apart(&self) -> bool {
-        self.parts.iter().all(|(column, nullable)| column.is_some() && !nullable)
-    }
+    parts: Vec<Option<Arc<str>>>,
 }
 
 /// The schemas of those of the tables that are there, in the order asked for.
@@ -78,12 +69,14 @@ pub(crate) async fn schemas(
         if found.columns.is_empty() {
             continue;
         }
-        let key = choose_key(client, &id, &found).await?;
+        let mut unique_keys = unique_keys(client, &id, found.keys).await?;
+        keys::sort(&found.columns, &mut unique_keys);
         schemas.push(TableSchema {
             id,
             version: 1,
+            key: keys::choose(&found.columns, &unique_keys),
             columns: found.columns,
-            key,
+            unique_keys,
             comment: found.comment,
             charset: found.charset,
             ddl: None,
@@ -230,8 +223,8 @@ fn without_display_width(declared: &str) -> String {
     }
 }
 
-/// database, table, index, column, nullable
-type KeyRow = (String, String, String, Option<String>, Option<String>);
+/// database, table, index, column
+type KeyRow = (String, String, String, Option<String>);
 
 async fn read_keys(
     client: &mut Client,
@@ -240,14 +233,14 @@ async fn read_keys(
     found: &mut HashMap<TableId, Found>,
 ) -> Result<(), MysqlError> {
     let statement = format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, NULLABLE FROM information_schema.STATISTICS \
+        "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS \
          WHERE NON_UNIQUE = 0 AND {} ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
         filter.condition
     );
     let rows: Vec<KeyRow> = client.rows_with(&statement, filter.params(), "reading the tables' keys").await?;
-    for (database, table, name, column, nullable) in rows {
+    for (database, table, name, column) in rows {
         let Some(table) = wanted.take(database, table).and_then(|id| found.get_mut(&id)) else { continue };
-        let part = (column, nullable.is_some_and(|n| n.eq_ignore_ascii_case("YES")));
+        let part = column.map(Arc::from);
         match table.keys.last_mut() {
             Some(key) if key.name == name => key.parts.push(part),
             _ => table.keys.push(Key { name, parts: vec![part] }),
@@ -256,34 +249,29 @@ async fn read_keys(
     Ok(())
 }
 
-/// The primary key, else the first unique key without nullable columns.
-async fn choose_key(client: &mut Client, id: &TableId, found: &Found) -> Result<Vec<usize>, MysqlError> {
-    let candidates: Vec<&Key> = found.keys.iter().filter(|k| k.tells_rows_apart()).collect();
-    let chosen = match (found.keys.iter().find(|k| k.is_primary()), candidates.as_slice()) {
-        (Some(primary), _) => Some(primary),
-        (None, []) => None,
-        (None, [only]) => Some(*only),
-        (None, several) => {
-            let first = first_index(client, id, several).await?;
-            several.iter().find(|k| k.name == first).or(several.first()).copied()
-        }
+/// The unique keys of plain columns, in the table's own order.
+async fn unique_keys(
+    client: &mut Client,
+    id: &TableId,
+    found: Vec<Key>,
+) -> Result<Vec<UniqueKey>, MysqlError> {
+    let plain = |key: Key| {
+        let columns = key.parts.into_iter().collect::<Option<Vec<_>>>()?;
+        Some(UniqueKey { name: key.name.into(), columns })
     };
-    let places = |key: &Key| {
-        key.parts
-            .iter()
-            .map(|(name, _)| name.as_ref().and_then(|n| found.columns.iter().position(|c| *c.name == **n)))
-            .collect::<Option<Vec<usize>>>()
-    };
-    Ok(chosen.and_then(places).unwrap_or_default())
+    let mut unique: Vec<UniqueKey> = found.into_iter().filter_map(plain).collect();
+    if unique.iter().filter(|key| !keys::is_primary(key)).count() > 1 {
+        let order = index_names(client, id).await?;
+        unique.sort_by_key(|key| order.iter().position(|name| **name == *key.name));
+    }
+    Ok(unique)
 }
 
-/// The first of these indexes in the table's own order, which only this statement shows.
-async fn first_index(client: &mut Client, id: &TableId, several: &[&Key]) -> Result<String, MysqlError> {
+/// The table's indexes in its own order, which only this statement shows.
+async fn index_names(client: &mut Client, id: &TableId) -> Result<Vec<String>, MysqlError> {
     let statement = format!("SHOW INDEX FROM {}.{}", quote(&id.database), quote(&id.table));
     let rows: Vec<mysql_async::Row> = client.rows(&statement, "reading a table's keys").await?;
-    let names = rows.iter().filter_map(|row| row.get_opt::<String, _>("Key_name")?.ok());
-    let first = names.into_iter().find(|name| several.iter().any(|key| key.name == *name));
-    Ok(first.unwrap_or_default())
+    Ok(rows.iter().filter_map(|row| row.get_opt::<String, _>("Key_name")?.ok()).collect())
 }
 
 #[cfg(test)]

@@ -138,6 +138,15 @@ impl Control {
         Ok(Position { file: name, offset: FIRST_OFFSET, gtids })
     }
 
+    /// Names of the binlog files, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Control::position`].
+    pub async fn file_names(&mut self) -> Result<Vec<String>, MysqlError> {
+        Ok(self.files().await?.into_iter().map(|file| file.name).collect())
+    }
+
     async fn files(&mut self) -> Result<Vec<BinlogFile>, MysqlError> {
         let rows: Vec<mysql_async::Row> =
             self.client.rows("SHOW BINARY LOGS", "reading the list of binlog files").await?;

@@ -10,6 +10,7 @@ mod event;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod json;
+mod keys;
 mod options;
 mod preflight;
 mod row;
@@ -24,5 +25,7 @@ pub use options::{ConnectOptions, Flavour, ServerInfo, Tls, TlsMode, TypeOptions
 pub use preflight::{Finding, Needs, Severity};
 pub use row::{BatchBuilder, Images};
 pub use snapshot::{Chunk, ChunkRows, ExactMark, KeyBound, SnapshotReader, Watermark};
-pub use stream::{BinlogStream, RowsEvent, SchemaEvent, StreamItem, StreamOptions, StreamStopper};
+pub use stream::{
+    BinlogStream, Instant, RowsEvent, SchemaEvent, StreamItem, StreamOptions, StreamStopper, find_instant,
+};
 pub use types::{BaseType, DeclaredType};

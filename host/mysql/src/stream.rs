@@ -12,6 +12,7 @@
 //! A crash loses nothing: the stream keeps no state outside its memory, and starts again from a position.
 
 mod follower;
+mod instant;
 mod maps;
 mod offset;
 mod schemas;
@@ -27,6 +28,7 @@ use crate::row::RowLayout;
 use crate::wire::{Connection, Dump, DumpStart, FIRST_OFFSET, Stop};
 use crate::{ConnectOptions, MysqlError, ServerInfo, TypeOptions};
 use follower::{Follower, Step};
+pub use instant::{Instant, find_instant};
 
 /// What a stream needs to know.
 #[derive(Clone)]
@@ -76,6 +78,8 @@ pub enum StreamItem {
         transaction: Arc<TransactionId>,
         /// Offset behind it in its file, in bytes; counted beyond the 32 bits that events carry.
         end: u64,
+        /// As that of a [`RowsEvent`].
+        commit_micros: i64,
     },
     /// There is nothing to read at the moment.
     Idle,
@@ -204,6 +208,11 @@ impl BinlogStream {
         let Self { connect, server, server_id, heartbeat, stop, follower, .. } = self;
         self.dump = dial(connect, server, *server_id, *heartbeat, stop, follower)?;
         Ok(())
+    }
+
+    /// What a start by offset found to be its place, with the GTIDs before it; none before it is reached, and after a start by GTID.
+    fn sought(&self) -> Option<&Position> {
+        self.follower.sought()
     }
 
     /// Stops this stream from another thread.

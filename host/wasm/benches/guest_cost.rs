@@ -59,6 +59,7 @@ fn schema() -> Arc<TableSchema> {
         key: vec![0],
         comment: None,
         charset: None,
+        unique_keys: Vec::new(),
         ddl: None,
     })
 }

@@ -125,6 +125,7 @@ impl TablePlan {
             version: input.version,
             columns,
             key,
+            unique_keys: input.unique_keys.clone(),
             comment: input.comment.clone(),
             charset: input.charset.clone(),
             ddl: input.ddl.clone(),

@@ -21,6 +21,7 @@ fn table() -> Arc<TableSchema> {
         key: vec![0],
         comment: None,
         charset: None,
+        unique_keys: Vec::new(),
         ddl: Some("ALTER TABLE t".into()),
     })
 }

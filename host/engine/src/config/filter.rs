@@ -58,7 +58,10 @@ impl SchemaChangeTag {
             SchemaChange::AlterComment => Some(Tag::AlterTableComment),
             SchemaChange::TruncateTable => Some(Tag::TruncateTable),
             SchemaChange::DropTable => Some(Tag::DropTable),
-            SchemaChange::AlterKey | SchemaChange::AlterCharset | SchemaChange::RenameTable { .. } => None,
+            SchemaChange::AlterKey
+            | SchemaChange::AlterUniqueKeys
+            | SchemaChange::AlterCharset
+            | SchemaChange::RenameTable { .. } => None,
         }
     }
 }

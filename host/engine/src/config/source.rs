@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluicebox_model::{Gtids, Position, Secret};
 use sluicebox_mysql::{ConnectOptions, Tls, TlsMode, TypeOptions};
 
-use super::block::{Block, Context, not_carried_out};
+use super::block::{Block, Context};
 use super::driver;
 use super::kinds::{self, Expected, Kind, Word};
 use super::option::{Described, Opt, Table};
@@ -72,6 +72,8 @@ pub enum Startup {
     LatestOffset,
     /// The binlog from its first file.
     EarliestOffset,
+    /// The binlog from an instant, in milliseconds since 1970-01-01T00:00:00Z.
+    Timestamp(u64),
     /// The binlog from a position: by GTID set (then the file is empty), or by file and offset.
     SpecificOffset(Position),
 }
@@ -193,8 +195,11 @@ static SKIP_ROWS: Opt<u64> =
     Opt::new("scan.startup.specific-offset.skip-rows", kinds::LONG, "Rows to skip in the first event.")
         .not_carried_out("begin at a transaction's end and remove it")
         .unless("0");
-static TIMESTAMP: Opt<u64> = Opt::new("scan.startup.timestamp-millis", kinds::LONG, "Instant to begin at.")
-    .not_carried_out(NO_TIMESTAMP);
+static TIMESTAMP: Opt<u64> = Opt::new(
+    "scan.startup.timestamp-millis",
+    kinds::LONG,
+    "Instant to begin at, in milliseconds since 1970-01-01 UTC: transactions committed before it are left out.",
+);
 static CHUNK_SIZE: Opt<u32> =
     Opt::new("scan.incremental.snapshot.chunk.size", kinds::ABOVE_ONE, "Rows of one snapshot chunk.")
         .or(DEFAULT_CHUNK_ROWS);
@@ -307,7 +312,6 @@ static SSL_CA: Opt<std::path::PathBuf> = Opt::new(
 );
 
 const WALKED: &str = "chunks are found by walking the key, however it is spread";
-const NO_TIMESTAMP: &str = "begin with `initial`, `earliest-offset` or `specific-offset`";
 
 static OWN: Table = &[
     &TYPE,
@@ -399,9 +403,12 @@ impl SourceConfig {
 fn startup(context: &mut Context<'_>, block: &Block<'_>) -> Option<Startup> {
     let mode = block.get(&STARTUP_MODE)?;
     if mode != StartupMode::SpecificOffset {
-        remark_unused(context, block, &OFFSET_FILE);
-        remark_unused(context, block, &OFFSET_POS);
-        remark_unused(context, block, &OFFSET_GTIDS);
+        remark_unused(context, block, &OFFSET_FILE, "specific-offset");
+        remark_unused(context, block, &OFFSET_POS, "specific-offset");
+        remark_unused(context, block, &OFFSET_GTIDS, "specific-offset");
+    }
+    if mode != StartupMode::Timestamp {
+        remark_unused(context, block, &TIMESTAMP, "timestamp");
     }
     match mode {
         StartupMode::Initial => Some(Startup::Initial),
@@ -409,16 +416,17 @@ fn startup(context: &mut Context<'_>, block: &Block<'_>) -> Option<Startup> {
         StartupMode::LatestOffset => Some(Startup::LatestOffset),
         StartupMode::EarliestOffset => Some(Startup::EarliestOffset),
         StartupMode::SpecificOffset => specific_offset(context, block).map(Startup::SpecificOffset),
-        StartupMode::Timestamp => {
-            block.fault(context, &STARTUP_MODE, format!("`timestamp` is {}", not_carried_out(NO_TIMESTAMP)));
+        StartupMode::Timestamp if !block.has(&TIMESTAMP) => {
+            block.fault(context, &STARTUP_MODE, "`timestamp` needs `scan.startup.timestamp-millis`");
             None
         }
+        StartupMode::Timestamp => block.get(&TIMESTAMP).map(Startup::Timestamp),
     }
 }
 
-fn remark_unused<T>(context: &mut Context<'_>, block: &Block<'_>, option: &Opt<T>) {
+fn remark_unused<T>(context: &mut Context<'_>, block: &Block<'_>, option: &Opt<T>, mode: &str) {
     if block.has(option) {
-        block.note(context, option, "has no effect without `scan.startup.mode: specific-offset`");
+        block.note(context, option, format!("has no effect without `scan.startup.mode: {mode}`"));
     }
 }
 

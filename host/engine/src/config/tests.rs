@@ -69,10 +69,9 @@ fn a_wrong_source_option_is_a_fault() {
         ("table.include.list: x", "`tables` and `tables.exclude` select tables"),
         ("treat-tinyint1-as-boolean.enabled: yes", "expected `true` or `false`, found `yes`"),
         ("scan.startup.mode: intial", "`timestamp`, found `intial`; did you mean `initial`?"),
-        ("scan.startup.mode: timestamp", "does not carry it out"),
+        ("scan.startup.mode: timestamp", "`timestamp` needs `scan.startup.timestamp-millis`"),
         ("scan.startup.mode: specific-offset", "needs `scan.startup.specific-offset.gtid-set`, or both"),
         ("scan.startup.specific-offset.skip-events: 3", "does not carry it out"),
-        ("scan.startup.timestamp-millis: 1667232000000", "does not carry it out"),
         ("scan.startup.specific-offset.gtid-set: nonsense", "expected a GTID set"),
         ("scan.incremental.snapshot.chunk.size: 1", "from 2 to"),
         ("scan.incremental.snapshot.chunk.key-column: app.t:id", "does not carry it out"),
@@ -366,6 +365,8 @@ fn the_start_is_what_the_options_say() {
     assert_eq!(start("scan.startup.mode: LATEST-OFFSET"), Startup::LatestOffset);
     assert_eq!(start("scan.startup.mode: earliest-offset"), Startup::EarliestOffset);
     assert_eq!(start("scan.startup.mode: snapshot"), Startup::Snapshot);
+    let instant = "scan.startup.mode: timestamp\nscan.startup.timestamp-millis: 1667232000000";
+    assert_eq!(start(instant), Startup::Timestamp(1_667_232_000_000));
     let by_file = Position { file: "b.000003".into(), offset: 154, gtids: Gtids::None };
     let text = format!("{specific}.file: b.000003\nscan.startup.specific-offset.pos: 154");
     assert_eq!(start(&text), Startup::SpecificOffset(by_file));

@@ -281,7 +281,7 @@ impl Coordinator {
                 self.in_transaction = true;
                 self.schema(event)
             }
-            StreamItem::End { transaction, end } => {
+            StreamItem::End { transaction, end, .. } => {
                 self.position.advance(&transaction, end);
                 self.in_transaction = false;
                 Ok(())

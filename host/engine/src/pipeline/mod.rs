@@ -16,6 +16,7 @@ mod prepare;
 mod receiver;
 mod recovery;
 mod snapshot;
+mod startup;
 mod tables;
 mod worker;
 
@@ -266,6 +267,7 @@ async fn begin(config: &PipelineConfig, store: &Store, source: &mut Source) -> R
         Startup::Initial | Startup::Snapshot | Startup::LatestOffset => now,
         Startup::EarliestOffset => source.control.earliest().await?,
         Startup::SpecificOffset(position) => position.clone(),
+        Startup::Timestamp(millis) => startup::at_timestamp(config, source, *millis, now, now_ms()).await?,
     };
     let mut snapshot = Vec::new();
     if matches!(config.source.startup, Startup::Initial | Startup::Snapshot) {

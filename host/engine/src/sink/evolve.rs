@@ -242,6 +242,7 @@ mod tests {
             key: vec![0],
             comment: None,
             charset: None,
+            unique_keys: Vec::new(),
             ddl: None,
         }
     }

@@ -100,6 +100,9 @@ pub fn columns_of(table: &Table) -> Vec<SinkColumn> {
 }
 
 /// Why an existing table cannot take rows of a schema at all, whatever its columns; none when it can.
+///
+/// A table without a key goes on when its source gets one while it is followed: rows are appended as before. Where the source
+/// had the key from the beginning (version 1), the table was made for other rows.
 pub fn unfit(table: &Table, schema: &TableSchema) -> Option<String> {
     let names = |names: Vec<String>| {
         if names.is_empty() { "no key".to_owned() } else { format!("the key ({})", names.join(", ")) }
@@ -116,14 +119,20 @@ pub fn unfit(table: &Table, schema: &TableSchema) -> Option<String> {
     if !table.partition_keys.is_empty() {
         return Some("it is partitioned, which this version does not write to".into());
     }
-    if sorted(ours.clone()) != sorted(theirs.clone()) {
+    let appends_on = theirs.is_empty() && schema.version > 1;
+    if !appends_on && sorted(ours.clone()) != sorted(theirs.clone()) {
+        let begin_anew = match schema.version {
+            0 | 1 => "",
+            _ => ", and begin with an empty state directory, so that the table is read whole",
+        };
         return Some(format!(
-            "it has {}, the rows have {}; drop it, or route the table to another one",
+            "it has {}, the rows have {}, and the key of a table cannot be altered; drop it, or route the table to another \
+             one{begin_anew}",
             names(theirs),
             names(ours)
         ));
     }
-    if !ours.is_empty() && !table.is_delta() {
+    if !theirs.is_empty() && !table.is_delta() {
         return Some(
             "it has a key and is not transactional, so it takes no upserts; make it a Delta table".into(),
         );
@@ -212,6 +221,13 @@ impl SinkTable {
         };
         self.columns = after.as_ref().map(columns_of).unwrap_or_default();
         self.key = after.map(|t| t.primary_key).unwrap_or_default();
+        if change.changes.contains(&SchemaChange::AlterKey) && self.key.is_empty() {
+            tracing::warn!(
+                target_table = self.label,
+                source = %change.source,
+                "the source's key changed; the sink table has none and goes on appending rows"
+            );
+        }
         Ok(())
     }
 

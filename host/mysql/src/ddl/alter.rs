@@ -126,14 +126,11 @@ fn drop(cursor: &mut Cursor<'_>) -> Result<AlterAction, DdlError> {
         cursor.skip_all();
         return Ok(AlterAction::RowsChangeUnseen("DROP PARTITION"));
     }
-    if cursor.take_any("index key") {
+    if cursor.take_any("index key constraint") {
         cursor.take("if exists");
-        let name = cursor.name()?;
-        let primary = name.eq_ignore_ascii_case("primary");
-        return Ok(if primary { AlterAction::DropPrimaryKey } else { AlterAction::Other });
+        return Ok(dropped_key(cursor.name()?));
     }
-    if cursor.is_any("foreign check constraint") || cursor.is("system versioning") || cursor.is("period for")
-    {
+    if cursor.is_any("foreign check") || cursor.is("system versioning") || cursor.is("period for") {
         cursor.skip_clause()?;
         return Ok(AlterAction::Other);
     }
@@ -143,6 +140,14 @@ fn drop(cursor: &mut Cursor<'_>) -> Result<AlterAction, DdlError> {
     // RESTRICT and CASCADE mean nothing here.
     cursor.take_any("restrict cascade");
     Ok(AlterAction::DropColumn { name, if_exists })
+}
+
+/// What dropping an index or a constraint of this name means.
+pub(super) fn dropped_key(name: Arc<str>) -> AlterAction {
+    match name.eq_ignore_ascii_case("primary") {
+        true => AlterAction::DropPrimaryKey,
+        false => AlterAction::DropKey(name),
+    }
 }
 
 fn modify(cursor: &mut Cursor<'_>) -> Result<AlterAction, DdlError> {
@@ -169,9 +174,12 @@ fn rename(cursor: &mut Cursor<'_>) -> Result<AlterAction, DdlError> {
         }
         return Ok(AlterAction::RenameColumn { old, new: cursor.column()?, if_exists });
     }
-    if cursor.is_any("index key") {
-        cursor.skip_clause()?;
-        return Ok(AlterAction::Other);
+    if cursor.take_any("index key") {
+        let old = cursor.name()?;
+        if !cursor.take("to") {
+            return cursor.fail("expected TO between the indexes");
+        }
+        return Ok(AlterAction::RenameKey { old, new: cursor.name()? });
     }
     if !cursor.take_any("to as") {
         cursor.take_symbol('=');

@@ -5,8 +5,8 @@
 //! exchange their names); then new columns, and changed ones with a place, go where they belong, and `AFTER` means a *new*
 //! name. The changes are reported in the statement's own order.
 //!
-//! What a [`TableSchema`] does not hold has to be inferred: a key that stands in for a missing primary key stays the key
-//! when indexes are dropped, because their names are not known here.
+//! Which unique key is the key is decided anew behind every statement. Of a schema that tells no unique keys the key alone is
+//! known: it stays the key until its columns go or become nullable.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use super::statement::{
     AlterAction, CharsetClause, ColumnDefinition, CreateTable, DdlError, DdlStatement, KeyDefinition,
     KeyKind, Place, same,
 };
-use super::table::{Table, Working};
+use super::table::{Table, known_keys};
+use crate::keys;
 use crate::options::TypeOptions;
 use crate::types::DeclaredType;
 
@@ -102,29 +103,32 @@ fn created(create: &CreateTable, context: &ApplyContext) -> Result<TableSchema, 
         CharsetClause::Named(name) => Arc::clone(name),
         CharsetClause::Unsaid | CharsetClause::Default => database(),
     };
-    let mut table = Table { id: create.table.clone(), columns: Vec::new(), context, charset };
+    let mut table =
+        Table { id: create.table.clone(), columns: Vec::new(), keys: Vec::new(), context, charset };
     if create.as_select {
         return table.fail("its columns come from a SELECT");
     }
     for definition in &create.columns {
         let column = table.column(definition)?;
-        table.columns.push(Working { column, key: None });
+        table.columns.push(column);
     }
     for kind in [KeyKind::Primary, KeyKind::Unique] {
         for key in create.keys.iter().filter(|k| k.kind == kind) {
             table.add_key(key)?;
         }
     }
-    let parts = table.key_names().len();
-    if let Some(at) = create.columns.iter().position(|c| c.row_end).filter(|_| parts > 0) {
-        table.columns[at].key.get_or_insert(parts);
+    for row_end in create.columns.iter().filter(|c| c.row_end) {
+        for key in table.keys.iter_mut().filter(|key| !key.columns.iter().any(|c| same(c, &row_end.name))) {
+            key.columns.push(Arc::clone(&row_end.name));
+        }
     }
-    let key = table.key();
+    keys::sort(&table.columns, &mut table.keys);
     Ok(TableSchema {
-        id: table.id,
+        id: table.id.clone(),
         version: 1,
-        columns: table.columns.into_iter().map(|w| w.column).collect(),
-        key,
+        key: table.key(),
+        columns: table.columns,
+        unique_keys: table.keys,
         comment: create.comment.clone().filter(|c| !c.is_empty()),
         charset: Some(table.charset),
         ddl: context.ddl.clone(),
@@ -156,16 +160,10 @@ fn altered(
     actions: &[AlterAction],
     context: &ApplyContext,
 ) -> Result<Applied, DdlError> {
-    let mut working: Vec<Working> =
-        schema.columns.iter().map(|column| Working { column: column.clone(), key: None }).collect();
-    for (order, &at) in schema.key.iter().enumerate() {
-        if let Some(column) = working.get_mut(at) {
-            column.key = Some(order);
-        }
-    }
+    let (id, columns, keys) = (schema.id.clone(), schema.columns.clone(), known_keys(schema));
     let charset = table_charset(schema, actions, context);
-    let mut table = Table { id: schema.id.clone(), columns: working, context, charset };
-    let old_key = table.key_names();
+    let mut table = Table { id, columns, keys, context, charset };
+    let old_key: Vec<Arc<str>> = schema.key_columns().map(|c| Arc::clone(&c.name)).collect();
     let mut changes = Vec::new();
     let mut comment = schema.comment.clone();
     let kept = walk_old_columns(&mut table, actions)?;
@@ -176,6 +174,9 @@ fn altered(
         changes.push(SchemaChange::AlterCharset);
     }
     changes.append(&mut later);
+    if changes.is_empty() && table.keys != known_keys(schema) {
+        changes.push(SchemaChange::AlterUniqueKeys);
+    }
     if changes.is_empty() {
         return Ok((Some(schema.clone()), changes));
     }
@@ -183,12 +184,12 @@ fn altered(
         SchemaChange::RenameTable { new } => Some(new.clone()),
         _ => None,
     });
-    let key = table.key();
     let made = TableSchema {
-        id: id.unwrap_or(table.id),
+        id: id.unwrap_or_else(|| table.id.clone()),
         version: schema.version + 1,
-        key,
-        columns: table.columns.into_iter().map(|w| w.column).collect(),
+        key: table.key(),
+        columns: table.columns,
+        unique_keys: table.keys,
         comment,
         charset: Some(table.charset),
         ddl: context.ddl.clone().or_else(|| schema.ddl.clone()),
@@ -213,38 +214,37 @@ fn table_charset(schema: &TableSchema, actions: &[AlterAction], context: &ApplyC
 /// Old columns under the names they had, so that every clause of the statement finds what it means.
 struct Kept {
     old_names: Vec<Arc<str>>,
-    old_columns: Vec<Working>,
+    old_columns: Vec<Column>,
 }
 
 /// Walks the old columns: each is dropped, replaced, renamed or kept. Columns that get a new place stay where they are until
 /// their clause's turn comes, for a clause before it may put others behind them.
 fn walk_old_columns(table: &mut Table<'_>, actions: &[AlterAction]) -> Result<Kept, DdlError> {
     let old_columns = table.columns.clone();
-    let kept =
-        Kept { old_names: old_columns.iter().map(|w| Arc::clone(&w.column.name)).collect(), old_columns };
+    let kept = Kept { old_names: old_columns.iter().map(|c| Arc::clone(&c.name)).collect(), old_columns };
     let mut columns = Vec::with_capacity(kept.old_columns.len());
     for old in &kept.old_columns {
-        let name = &old.column.name;
+        let name = &old.name;
         let mut next = Some(old.clone());
         for action in actions {
             match action {
                 AlterAction::DropColumn { name: dropped, .. } if same(dropped, name) => next = None,
                 AlterAction::RenameColumn { old: renamed, new, .. } if same(renamed, name) => {
-                    if let Some(working) = &mut next {
-                        working.column.name = Arc::clone(new);
+                    if let Some(column) = &mut next {
+                        column.name = Arc::clone(new);
                     }
                 }
                 AlterAction::ChangeColumn { old: changed, definition, .. } if same(changed, name) => {
                     next = Some(changed_column(table, old, definition, actions)?);
                 }
                 AlterAction::AddPeriod(period) if period.has(name) => {
-                    if let Some(working) = &mut next {
-                        working.column.nullable = false;
+                    if let Some(column) = &mut next {
+                        column.nullable = false;
                     }
                 }
                 AlterAction::ConvertCharset(_) => {
-                    if let Some(working) = &mut next {
-                        working.column = converted(table, &working.column)?;
+                    if let Some(column) = &mut next {
+                        *column = converted(table, column)?;
                     }
                 }
                 _ => {}
@@ -256,20 +256,20 @@ fn walk_old_columns(table: &mut Table<'_>, actions: &[AlterAction]) -> Result<Ke
     Ok(kept)
 }
 
-/// The column under its new definition. A column of the key stays NOT NULL unless the statement says otherwise, or drops
-/// the key.
+/// The column under its new definition. A column of the primary key stays NOT NULL unless the statement says otherwise, or
+/// drops the key.
 fn changed_column(
     table: &Table<'_>,
-    old: &Working,
+    old: &Column,
     definition: &ColumnDefinition,
     actions: &[AlterAction],
-) -> Result<Working, DdlError> {
+) -> Result<Column, DdlError> {
     let mut column = table.column(definition)?;
-    let keeps_key = old.key.is_some() && !actions.contains(&AlterAction::DropPrimaryKey);
+    let keeps_key = table.is_primary_part(&old.name) && !actions.contains(&AlterAction::DropPrimaryKey);
     if keeps_key && definition.nullable.is_none() {
         column.nullable = false;
     }
-    Ok(Working { column, key: old.key })
+    Ok(column)
 }
 
 /// The column after `CONVERT TO CHARACTER SET`; columns of bytes stay as they are.
@@ -311,16 +311,13 @@ fn walk_actions(
             }
             AlterAction::RenameColumn { old, new, if_exists } => match kept.find(old) {
                 Some(found) => {
-                    changes.push(SchemaChange::RenameColumn {
-                        old: found.column.name.clone(),
-                        new: new.clone(),
-                    });
+                    changes.push(SchemaChange::RenameColumn { old: found.name.clone(), new: new.clone() });
                 }
                 None if *if_exists => {}
                 None => return table.fail(format!("column `{old}` is not there to be renamed")),
             },
             AlterAction::DropColumn { name, if_exists } => match kept.find(name) {
-                Some(found) => changes.push(SchemaChange::DropColumns(vec![found.column.name.clone()])),
+                Some(found) => changes.push(SchemaChange::DropColumns(vec![found.name.clone()])),
                 None if *if_exists => {}
                 None => return table.fail(format!("column `{name}` is not there to be dropped")),
             },
@@ -341,6 +338,8 @@ fn walk_actions(
             }
             AlterAction::AddKey(_)
             | AlterAction::DropPrimaryKey
+            | AlterAction::DropKey(_)
+            | AlterAction::RenameKey { .. }
             | AlterAction::DefaultCharset(_)
             | AlterAction::RenameTable(_)
             | AlterAction::RowsChangeUnseen(_)
@@ -351,7 +350,7 @@ fn walk_actions(
 }
 
 impl Kept {
-    fn find(&self, name: &str) -> Option<&Working> {
+    fn find(&self, name: &str) -> Option<&Column> {
         let at = self.old_names.iter().position(|old| same(old, name))?;
         self.old_columns.get(at)
     }
@@ -371,27 +370,27 @@ fn add_columns(
             return table.fail(format!("column `{}` is there already", definition.name));
         }
         let column = table.column(definition)?;
-        let place = insert(table, Working { column: column.clone(), key: None }, place.as_ref())?;
+        let place = insert(table, column.clone(), place.as_ref())?;
         added.push((column, place));
     }
     Ok(added)
 }
 
 /// Puts a column in its place; gives the place with the name as it is spelled in the table.
-fn insert(table: &mut Table<'_>, working: Working, place: Option<&Place>) -> Result<ColumnPlace, DdlError> {
+fn insert(table: &mut Table<'_>, column: Column, place: Option<&Place>) -> Result<ColumnPlace, DdlError> {
     match place {
         None => {
-            table.columns.push(working);
+            table.columns.push(column);
             Ok(ColumnPlace::Last)
         }
         Some(Place::First) => {
-            table.columns.insert(0, working);
+            table.columns.insert(0, column);
             Ok(ColumnPlace::First)
         }
         Some(Place::After(name)) => match table.index_of(name) {
             Some(at) => {
-                let name = Arc::clone(&table.columns[at].column.name);
-                table.columns.insert(at + 1, working);
+                let name = Arc::clone(&table.columns[at].name);
+                table.columns.insert(at + 1, column);
                 Ok(ColumnPlace::After(name))
             }
             None => table.fail(format!("column `{name}` is not there to stand behind")),
@@ -402,22 +401,22 @@ fn insert(table: &mut Table<'_>, working: Working, place: Option<&Place>) -> Res
 /// Puts a changed column in its new place, where it has one, and reports it.
 fn change_column(
     table: &mut Table<'_>,
-    found: &Working,
-    changed: Working,
+    found: &Column,
+    changed: Column,
     place: Option<&Place>,
     changes: &mut Vec<SchemaChange>,
 ) -> Result<(), DdlError> {
-    let (old_name, new_name) = (Arc::clone(&found.column.name), Arc::clone(&changed.column.name));
+    let (old_name, new_name) = (Arc::clone(&found.name), Arc::clone(&changed.name));
     let renames = !same(&old_name, &new_name);
-    let mut new = changed.column.clone();
+    let mut new = changed.clone();
     if renames {
         new.name = Arc::clone(&old_name);
     }
     if place.is_some() {
-        table.columns.retain(|w| !same(&w.column.name, &new_name));
+        table.columns.retain(|c| !same(&c.name, &new_name));
         insert(table, changed, place)?;
     }
-    changes.push(SchemaChange::AlterColumn { old: found.column.clone(), new });
+    changes.push(SchemaChange::AlterColumn { old: found.clone(), new });
     if renames {
         changes.push(SchemaChange::RenameColumn { old: old_name, new: new_name });
     }
@@ -427,30 +426,31 @@ fn change_column(
 /// Reports those of the old columns that `CONVERT TO CHARACTER SET`, or a period, changed.
 fn report_changed<'a>(
     table: &Table<'_>,
-    old: impl IntoIterator<Item = &'a Working>,
+    old: impl IntoIterator<Item = &'a Column>,
     changes: &mut Vec<SchemaChange>,
 ) {
     for old in old {
-        let Some(at) = table.index_of(&old.column.name) else { continue };
-        let new = &table.columns[at].column;
-        if *new != old.column {
-            changes.push(SchemaChange::AlterColumn { old: old.column.clone(), new: new.clone() });
+        let Some(at) = table.index_of(&old.name) else { continue };
+        let new = &table.columns[at];
+        if new != old {
+            changes.push(SchemaChange::AlterColumn { old: old.clone(), new: new.clone() });
         }
     }
 }
 
 /// Drops and makes keys, after the columns have their new names.
 fn change_keys(table: &mut Table<'_>, actions: &[AlterAction]) -> Result<(), DdlError> {
-    if actions.contains(&AlterAction::DropPrimaryKey) {
-        table.drop_key();
-    }
-    // A key that stands in for the primary key does so only while none of its columns may be null.
-    if table.columns.iter().any(|w| w.key.is_some() && w.column.nullable) {
-        table.drop_key();
-    }
+    table.rename_key_columns(|name| {
+        let drops =
+            |action: &AlterAction| matches!(action, AlterAction::DropColumn { name: gone, .. } if same(gone, name));
+        (!actions.iter().any(drops)).then(|| renamed_to(name, actions))
+    });
     let mut keys = Vec::new();
     for action in actions {
         match action {
+            AlterAction::DropPrimaryKey => table.drop_primary_key(),
+            AlterAction::DropKey(name) => table.drop_key(name),
+            AlterAction::RenameKey { old, new } => table.rename_key(old, new),
             AlterAction::AddKey(key) => keys.push(key.clone()),
             AlterAction::AddColumns { columns, .. } => {
                 keys.extend(
@@ -468,7 +468,20 @@ fn change_keys(table: &mut Table<'_>, actions: &[AlterAction]) -> Result<(), Ddl
             table.add_key(key)?;
         }
     }
+    keys::sort(&table.columns, &mut table.keys);
     Ok(())
+}
+
+/// The name that a column of this name has behind the statement.
+fn renamed_to(name: &Arc<str>, actions: &[AlterAction]) -> Arc<str> {
+    let new = actions.iter().find_map(|action| match action {
+        AlterAction::RenameColumn { old, new, .. } if same(old, name) => Some(Arc::clone(new)),
+        AlterAction::ChangeColumn { old, definition, .. } if same(old, name) => {
+            Some(Arc::clone(&definition.name))
+        }
+        _ => None,
+    });
+    new.unwrap_or_else(|| Arc::clone(name))
 }
 
 /// Reports a key of other columns than before; a renamed column is still the same one.
@@ -478,17 +491,7 @@ fn report_key(
     actions: &[AlterAction],
     changes: &mut Vec<SchemaChange>,
 ) {
-    let renamed = |name: &Arc<str>| {
-        actions.iter().find_map(|action| match action {
-            AlterAction::RenameColumn { old, new, .. } if same(old, name) => Some(Arc::clone(new)),
-            AlterAction::ChangeColumn { old, definition, .. } if same(old, name) => {
-                Some(Arc::clone(&definition.name))
-            }
-            _ => None,
-        })
-    };
-    let expected: Vec<Arc<str>> =
-        old_key.iter().map(|name| renamed(name).unwrap_or_else(|| Arc::clone(name))).collect();
+    let expected: Vec<Arc<str>> = old_key.iter().map(|name| renamed_to(name, actions)).collect();
     if table.key_names() != expected {
         changes.push(SchemaChange::AlterKey);
     }

@@ -16,6 +16,7 @@ mod table;
 
 pub use apply::{ApplyContext, apply, apply_like};
 pub use parse::parse;
+pub(crate) use statement::same;
 pub use statement::{
     AlterAction, CharsetClause, ColumnDefinition, CreateTable, DdlContext, DdlError, DdlStatement,
     KeyDefinition, KeyKind, PeriodDefinition, Place,

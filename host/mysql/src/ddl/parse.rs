@@ -114,23 +114,29 @@ fn create(cursor: &mut Cursor<'_>) -> Result<Vec<DdlStatement>, DdlError> {
     let unique = cursor.take("unique");
     cursor.take_any("fulltext spatial vector");
     if cursor.take("index") {
-        return one(create_index(cursor, unique));
+        return one(create_index(cursor, unique, replaces));
     }
     Ok(vec![DdlStatement::Other])
 }
 
-fn create_index(cursor: &mut Cursor<'_>, unique: bool) -> Result<DdlStatement, DdlError> {
+fn create_index(cursor: &mut Cursor<'_>, unique: bool, replaces: bool) -> Result<DdlStatement, DdlError> {
     let if_not_exists = cursor.take("if not exists");
+    let name = cursor.name()?;
     while !cursor.is_done() && !cursor.take("on") {
         cursor.skip()?;
     }
     let table = cursor.table()?;
     let (columns, period) = key_parts(cursor)?;
-    let action = match unique {
-        true => AlterAction::AddKey(KeyDefinition { kind: KeyKind::Unique, columns, period, if_not_exists }),
+    let mut actions: Vec<_> = replaces.then(|| AlterAction::DropKey(Arc::clone(&name))).into_iter().collect();
+    let name = Some(name);
+    actions.push(match unique {
+        true => {
+            let kind = KeyKind::Unique;
+            AlterAction::AddKey(KeyDefinition { kind, name, columns, period, if_not_exists })
+        }
         false => AlterAction::Other,
-    };
-    Ok(DdlStatement::AlterTable { table, actions: vec![action] })
+    });
+    Ok(DdlStatement::AlterTable { table, actions })
 }
 
 fn create_table(cursor: &mut Cursor<'_>, replaces: bool) -> Result<Vec<DdlStatement>, DdlError> {
@@ -268,8 +274,9 @@ pub(super) enum Clause {
 pub(super) fn key_clause(cursor: &mut Cursor<'_>) -> Result<Clause, DdlError> {
     let named = cursor.take("constraint");
     let if_not_exists = named && cursor.take("if not exists");
+    let mut name = None;
     if named && !cursor.is_any("primary unique foreign check") {
-        cursor.name()?;
+        name = Some(cursor.name()?);
     }
     let kind = if cursor.take("primary key") {
         KeyKind::Primary
@@ -292,13 +299,16 @@ pub(super) fn key_clause(cursor: &mut Cursor<'_>) -> Result<Clause, DdlError> {
         return Ok(Clause::Skipped);
     };
     let if_not_exists = if_not_exists || cursor.take("if not exists");
-    // A name, and `USING BTREE`.
+    if !cursor.is_symbol('(') && !cursor.is("using") {
+        name = Some(cursor.name()?);
+    }
+    // `USING BTREE`.
     while !cursor.is_symbol('(') {
         cursor.name()?;
     }
     let (columns, period) = key_parts(cursor)?;
     cursor.skip_clause()?;
-    Ok(Clause::Key(KeyDefinition { kind, columns, period, if_not_exists }))
+    Ok(Clause::Key(KeyDefinition { kind, name, columns, period, if_not_exists }))
 }
 
 /// MariaDB's `PERIOD FOR name (start, end)`; none, and nothing taken, where it is the system's or something else stands here.
@@ -414,11 +424,7 @@ fn drop_index(cursor: &mut Cursor<'_>) -> Result<DdlStatement, DdlError> {
         return cursor.fail("expected ON behind the index");
     }
     let table = cursor.table()?;
-    let action = match index.eq_ignore_ascii_case("primary") {
-        true => AlterAction::DropPrimaryKey,
-        false => AlterAction::Other,
-    };
-    Ok(DdlStatement::AlterTable { table, actions: vec![action] })
+    Ok(DdlStatement::AlterTable { table, actions: vec![alter::dropped_key(index)] })
 }
 
 fn rename(cursor: &mut Cursor<'_>) -> Result<DdlStatement, DdlError> {

@@ -176,6 +176,8 @@ pub enum KeyKind {
 pub struct KeyDefinition {
     /// Which.
     pub kind: KeyKind,
+    /// Its name, where the statement says one; a primary key's is of no account.
+    pub name: Option<Arc<str>>,
     /// Its columns; empty when a part is an expression.
     pub columns: Vec<Arc<str>>,
     /// MariaDB's `period WITHOUT OVERLAPS`, where the statement does not tell the period's columns.
@@ -247,6 +249,15 @@ pub enum AlterAction {
     AddPeriod(PeriodDefinition),
     /// `DROP PRIMARY KEY`.
     DropPrimaryKey,
+    /// `DROP INDEX`, `DROP CONSTRAINT`: of a unique key, or of something that nothing is known of.
+    DropKey(Arc<str>),
+    /// `RENAME INDEX`.
+    RenameKey {
+        /// Name before.
+        old: Arc<str>,
+        /// Name after.
+        new: Arc<str>,
+    },
     /// `CONVERT TO CHARACTER SET`: of every text column.
     ConvertCharset(CharsetClause),
     /// `DEFAULT CHARACTER SET`: of columns to come.
@@ -264,7 +275,7 @@ pub enum AlterAction {
 impl KeyDefinition {
     /// The key that a column carries by itself.
     pub(super) fn of_column(kind: KeyKind, column: &Arc<str>) -> Self {
-        Self { kind, columns: vec![Arc::clone(column)], period: None, if_not_exists: false }
+        Self { kind, name: None, columns: vec![Arc::clone(column)], period: None, if_not_exists: false }
     }
 
     /// A key over a period goes on with the period's end and start, as the server stores it.
@@ -293,6 +304,6 @@ impl PeriodDefinition {
 }
 
 /// Whether two names mean one thing; letter case does not count.
-pub(super) fn same(a: &str, b: &str) -> bool {
+pub(crate) fn same(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
 }

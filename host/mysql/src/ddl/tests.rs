@@ -199,7 +199,59 @@ fn the_key_follows_its_columns() {
     let (made, changes) = alter("ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (b, a)");
     assert_eq!((made.key, changes), (vec![1, 0], vec![SchemaChange::AlterKey]));
     let (made, changes) = alter("ALTER TABLE t ADD UNIQUE (b), DROP INDEX x");
-    assert_eq!((made.key, made.version, changes.len()), (vec![0], 1, 0), "nothing that the pipeline sees");
+    assert_eq!((made.key, made.version, changes), (vec![0], 2, vec![SchemaChange::AlterUniqueKeys]));
+    let (made, changes) = alter("ALTER TABLE t DROP INDEX x");
+    assert_eq!((made.key, made.version, changes), (vec![0], 1, vec![]), "nothing that the pipeline sees");
+}
+
+#[test]
+fn the_key_is_chosen_anew_when_a_unique_key_comes_goes_or_takes_nulls() {
+    let create = "CREATE TABLE t (a INT NOT NULL, b INT, c INT NOT NULL, UNIQUE KEY (a), UNIQUE KEY (a), CONSTRAINT n UNIQUE (b), \
+                  UNIQUE KEY uc (c))";
+    let (made, _) = apply(None, &one(create), &ApplyContext::default()).expect("a table");
+    let mut table = made.expect("a table");
+    let unique = |table: &TableSchema| {
+        table.unique_keys.iter().map(|key| key.name.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!((unique(&table), &*table.key), ("a a_2 uc n".into(), &[0][..]), "{table:?}");
+    for (text, unique_keys, key, changes) in [
+        ("ALTER TABLE t DROP INDEX A_2", "a uc n", &[0][..], "AlterUniqueKeys"),
+        ("ALTER TABLE t RENAME INDEX a TO ua", "ua uc n", &[0], "AlterUniqueKeys"),
+        ("ALTER TABLE t MODIFY a BIGINT", "uc ua n", &[2], "AlterColumn AlterKey"),
+        ("ALTER TABLE t DROP CONSTRAINT uc", "ua n", &[], "AlterKey"),
+        ("ALTER TABLE t CHANGE b bb INT NOT NULL", "n ua", &[1], "AlterColumn RenameColumn AlterKey"),
+        ("ALTER TABLE t ADD PRIMARY KEY (a, bb)", "PRIMARY n ua", &[0, 1], "AlterKey"),
+        ("ALTER TABLE t MODIFY a INT", "PRIMARY n ua", &[0, 1], "AlterColumn"),
+        ("ALTER TABLE t DROP PRIMARY KEY", "n ua", &[1], "AlterKey"),
+        ("ALTER TABLE t DROP COLUMN bb", "ua", &[0], "DropColumns AlterKey"),
+    ] {
+        let (made, done) = apply(Some(&table), &one(text), &ApplyContext::default()).expect(text);
+        table = made.expect("still there");
+        let word = |c: &SchemaChange| {
+            format!("{c:?}").chars().take_while(char::is_ascii_alphabetic).collect::<String>()
+        };
+        let done = done.iter().map(word).collect::<Vec<_>>().join(" ");
+        assert_eq!((&*unique(&table), &*table.key, &*done), (unique_keys, key, changes), "{text}");
+    }
+}
+
+/// As a state has it that was written before unique keys were kept.
+#[test]
+fn a_key_of_unknown_name_stays_until_its_columns_go_or_the_primary_key_does() {
+    let old = TableSchema { unique_keys: Vec::new(), ..table() };
+    for (text, key) in [
+        ("ALTER TABLE t DROP INDEX x, ADD UNIQUE KEY (b)", &[0][..]),
+        ("ALTER TABLE t MODIFY a BIGINT", &[0]),
+        ("ALTER TABLE t CHANGE a x INT AFTER c", &[2]),
+        ("ALTER TABLE t MODIFY a INT NULL", &[]),
+        ("ALTER TABLE t DROP COLUMN a", &[]),
+        ("ALTER TABLE t DROP PRIMARY KEY", &[]),
+    ] {
+        let (made, _) = apply(Some(&old), &one(text), &ApplyContext::default()).expect(text);
+        assert_eq!(made.expect("still there").key, key, "{text}");
+    }
+    let undecided = one("ALTER TABLE t ADD PRIMARY KEY IF NOT EXISTS (b)");
+    assert!(apply(Some(&old), &undecided, &ApplyContext::default()).is_err());
 }
 
 #[test]

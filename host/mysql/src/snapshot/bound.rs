@@ -220,6 +220,7 @@ mod tests {
             key: (0..columns.len()).collect(),
             comment: None,
             charset: None,
+            unique_keys: Vec::new(),
             ddl: None,
         }
     }

@@ -95,6 +95,8 @@ pub(super) struct Follower {
     open: Option<Open>,
     cut: Option<Cut>,
     seek: Option<Seek>,
+    /// Where a seek ended.
+    sought: Option<Position>,
     payload: Option<Payload>,
     pending: VecDeque<StreamItem>,
     ordinal: u64,
@@ -129,6 +131,7 @@ impl Follower {
             open: None,
             cut: None,
             seek: None,
+            sought: None,
             payload: None,
             pending: VecDeque::new(),
             ordinal: 0,
@@ -142,11 +145,16 @@ impl Follower {
         &self.position
     }
 
+    /// Where a start by offset began, once it has.
+    pub(super) fn sought(&self) -> Option<&Position> {
+        self.sought.as_ref()
+    }
+
     /// Behind the last end that was read, delivered or not: where a new connection has to start.
     pub(super) fn reached(&self) -> Position {
         let mut position = self.position.clone();
         for item in &self.pending {
-            if let StreamItem::End { transaction, end } = item {
+            if let StreamItem::End { transaction, end, .. } = item {
                 position.advance(transaction, *end);
             }
         }
@@ -181,7 +189,7 @@ impl Follower {
     /// An item that was made together with one before it.
     pub(super) fn take_pending(&mut self) -> Option<StreamItem> {
         let item = self.pending.pop_front()?;
-        if let StreamItem::End { transaction, end } = &item {
+        if let StreamItem::End { transaction, end, .. } = &item {
             self.position.advance(transaction, *end);
         }
         Some(item)
@@ -409,7 +417,7 @@ impl Follower {
             let reason = format!("transaction {} was sent again with fewer events than before", open.id);
             return Err(self.malformed(at, reason));
         }
-        let item = StreamItem::End { transaction: open.id, end };
+        let item = StreamItem::End { transaction: open.id, end, commit_micros: open.commit_micros };
         self.pending.push_back(item);
         Ok(self.take_pending().map_or(Step::Nothing, Step::Item))
     }

@@ -493,6 +493,9 @@ fn difference(old: &TableSchema, new: &TableSchema) -> Vec<SchemaChange> {
     if old.charset != new.charset {
         changes.push(SchemaChange::AlterCharset);
     }
+    if changes.is_empty() && old.unique_keys != new.unique_keys {
+        changes.push(SchemaChange::AlterUniqueKeys);
+    }
     changes
 }
 

@@ -7,7 +7,7 @@ use mysql_async::prelude::Queryable;
 use sluicebox_model::{TableId, TableSchema};
 use sluicebox_mysql::{Control, Flavour};
 
-use crate::ddl::{Modes, describe, describe_columns, follow_one, server_tables};
+use crate::ddl::{Modes, describe, follow_one, server_tables};
 use crate::server::{control, fresh_database, sql};
 use reader::{CAPTURED, Case};
 
@@ -92,7 +92,6 @@ async fn compare(case: &Case, fresh: &BTreeMap<TableId, TableSchema>, control: &
     let theirs = server_tables(control, &[CAPTURED, FOREIGN]).await;
     let ids: BTreeSet<&TableId> =
         ours.keys().chain(theirs.keys()).filter(|id| !from_query.contains(id)).collect();
-    let describe = if case.has('k') { describe_columns } else { describe };
     let differ = ids.into_iter().filter_map(|id| {
         let (ours, theirs) = (ours.get(id).map(describe), theirs.get(id).map(describe));
         let text = |side: Option<String>| side.unwrap_or_else(|| "not there".to_owned());

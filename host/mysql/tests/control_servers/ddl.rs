@@ -11,8 +11,7 @@ use crate::server::{control, fresh_database};
 
 const DATABASE: &str = "control_ddl";
 
-/// Statements for both servers, in order; `M ` before one is for MySQL alone, `A ` for MariaDB alone, and after `K ` keys are
-/// not compared: which unique keys there are beside the key is not known here.
+/// Statements for both servers, in order; `M ` before one is for MySQL alone, `A ` for MariaDB alone.
 const STATEMENTS: &[&str] = &[
     // Types and attributes.
     "CREATE TABLE types1 (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, a TINYINT, b TINYINT(1), c TINYINT UNSIGNED, d BOOL, \
@@ -95,12 +94,12 @@ const STATEMENTS: &[&str] = &[
     "ALTER TABLE keys1 DROP PRIMARY KEY, ADD d INT, ADD CONSTRAINT pk PRIMARY KEY (d)",
     "ALTER TABLE keys1 DROP PRIMARY KEY",
     "ALTER TABLE keys1 ADD UNIQUE KEY u1 (d)",
-    "K DROP INDEX u1 ON keys1",
+    "DROP INDEX u1 ON keys1",
     "CREATE UNIQUE INDEX u2 ON keys1 (c, d)",
     "ALTER TABLE gen1 ADD INDEX (b), ADD INDEX bb (b)",
     "ALTER TABLE parent1 ADD x INT NOT NULL, ADD UNIQUE (x), ADD CONSTRAINT ck CHECK (x > 1)",
     "ALTER TABLE parent1 DROP CONSTRAINT ck, RENAME INDEX x TO xx",
-    "K DROP INDEX `PRIMARY` ON keys4",
+    "DROP INDEX `PRIMARY` ON keys4",
     "ALTER TABLE keys4 ADD COLUMN n INT NOT NULL UNIQUE FIRST",
     "ALTER TABLE child1 DROP FOREIGN KEY fk, CHANGE id ident INT",
     // Options and character sets.
@@ -188,10 +187,8 @@ async fn follow(flavour: Flavour) {
         let statement = match (line.split_at(2), flavour) {
             (("M ", statement), Flavour::MySql) | (("A ", statement), Flavour::MariaDb) => statement,
             (("M " | "A ", _), _) => continue,
-            (("K ", statement), _) => statement,
             _ => line,
         };
-        let with_key = !line.starts_with("K ");
         if let Err(error) = conn.query_drop(statement).await {
             skipped.push(format!("{error}: {statement}"));
             continue;
@@ -204,8 +201,6 @@ async fn follow(flavour: Flavour) {
         // Columns that a SELECT gives are not in the text; the server's binlog has them written out.
         let unwritten = statement.contains(" SELECT * ");
         for (id, theirs) in theirs.iter().filter(|(id, _)| !unwritten || ours.contains_key(*id)) {
-            let describe =
-                |schema: &TableSchema| if with_key { describe(schema) } else { describe_columns(schema) };
             let ours = ours.get(id).map(describe);
             let theirs = describe(theirs);
             if ours.as_ref() != Some(&theirs) {
@@ -317,11 +312,13 @@ fn apply_to_all(
 /// All that must agree, in one text.
 pub fn describe(schema: &TableSchema) -> String {
     let key: Vec<&str> = schema.key_columns().map(|c| &*c.name).collect();
-    format!("key={key:?} {:?} {}", schema.charset, describe_columns(schema))
+    let unique: Vec<String> =
+        schema.unique_keys.iter().map(|key| format!("{}{:?}", key.name, key.columns)).collect();
+    format!("key={key:?} {unique:?} {:?} {}", schema.charset, describe_columns(schema))
 }
 
 /// All but the key. Display widths of integers are the servers' own affair, and whether labels in bytes have a character set.
-pub fn describe_columns(schema: &TableSchema) -> String {
+fn describe_columns(schema: &TableSchema) -> String {
     let column = |column: &sluicebox_model::Column| {
         let mut declared = DeclaredType::parse(&column.source_type).expect("a known type");
         let integer = matches!(

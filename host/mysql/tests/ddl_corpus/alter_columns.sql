@@ -218,8 +218,8 @@ B ALTER TABLE t ADD x INT, DROP COLUMN a, ADD y INT AFTER x
 => +x int; -a; +y int after x
 B ALTER TABLE t DROP COLUMN b
 => -b
-Bk ALTER TABLE t DROP COLUMN id
-=> -id; key()
+B ALTER TABLE t DROP COLUMN id
+=> -id; key(b)
 B ALTER TABLE t DROP COLUMN id, ADD PRIMARY KEY (b)
 => -id; key(b)
 B ALTER TABLE t DROP COLUMN c, ADD COLUMN x INT FIRST, ALGORITHM=COPY
@@ -382,8 +382,8 @@ B ALTER TABLE t DROP d, CHANGE a d INT
 B ALTER TABLE s CHANGE a aa INT NOT NULL
 => s: ~a int! -> int!; a>aa
 # The servers let the column be null, and the table has no key any more; that the key is no primary one is not known here.
-Bx ALTER TABLE s CHANGE a aa INT
-=> s: ~a int! -> int!; a>aa
+B ALTER TABLE s CHANGE a aa INT
+=> s: ~a int! -> int; a>aa; key()
 B ALTER TABLE p CHANGE v w VARCHAR(20) FIRST
 => p: ~v varchar(20) -> varchar(20); v>w
 Bx ALTER TABLE t CHANGE nowhere x INT

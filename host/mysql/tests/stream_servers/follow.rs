@@ -225,7 +225,7 @@ fn check_ends(session: &Session, items: &[StreamItem]) {
     let ends: Vec<(String, u64)> = items
         .iter()
         .filter_map(|item| match item {
-            StreamItem::End { transaction, end } => Some((transaction.file.to_string(), *end)),
+            StreamItem::End { transaction, end, .. } => Some((transaction.file.to_string(), *end)),
             StreamItem::Rows(_) | StreamItem::Schema(_) | StreamItem::Idle => None,
         })
         .collect();

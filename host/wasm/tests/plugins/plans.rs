@@ -63,6 +63,7 @@ fn renaming_and_projecting_never_calls_the_guest() {
         key: vec![2, 0],
         comment: Some("all orders".into()),
         charset: None,
+        unique_keys: Vec::new(),
         ddl: None,
     });
     let config = json!({ "table": "orders_clean", "rename": { "order_no": "number" }, "remove": ["note"] });

@@ -45,7 +45,16 @@ pub fn column(name: &str, column_type: ColumnType, nullable: bool) -> Column {
 
 pub fn schema(columns: Vec<Column>, key: Vec<usize>) -> Arc<TableSchema> {
     let id = TableId::new("shop", "orders");
-    Arc::new(TableSchema { id, version: 1, columns, key, comment: None, charset: None, ddl: None })
+    Arc::new(TableSchema {
+        id,
+        version: 1,
+        columns,
+        key,
+        comment: None,
+        charset: None,
+        unique_keys: Vec::new(),
+        ddl: None,
+    })
 }
 
 /// `id BIGINT` (the key unless `keyed` is false) and `name TEXT`, as the misbehaving plugin wants it.

@@ -27,6 +27,7 @@ fn schema(keyed: bool) -> Arc<TableSchema> {
         key: if keyed { vec![0] } else { Vec::new() },
         comment: None,
         charset: None,
+        unique_keys: Vec::new(),
         ddl: None,
     })
 }

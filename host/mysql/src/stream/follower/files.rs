@@ -117,6 +117,7 @@ impl Follower {
         }
         self.position =
             Position { file: self.file.to_string(), offset: seek.target.max(4), gtids: seek.reached.gtids };
+        self.sought = Some(self.position.clone());
         Ok(())
     }
 }

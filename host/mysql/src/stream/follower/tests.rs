@@ -26,6 +26,7 @@ fn options(flavour: Flavour, from: Position) -> StreamOptions {
         key: vec![0],
         comment: None,
         charset: None,
+        unique_keys: Vec::new(),
         ddl: None,
     };
     StreamOptions {

@@ -160,6 +160,10 @@ fn describe_change(change: &SchemaChange, schema: Option<&TableSchema>) -> Strin
         SchemaChange::RenameColumn { old, new } => format!("{old}>{new}"),
         SchemaChange::DropColumns(names) => format!("-{}", names.join(" -")),
         SchemaChange::AlterKey => format!("key({})", schema.map(key).unwrap_or_default()),
+        SchemaChange::AlterUniqueKeys => {
+            let names = schema.into_iter().flat_map(|s| &s.unique_keys).map(|key| &*key.name);
+            format!("unique({})", names.collect::<Vec<_>>().join(", "))
+        }
         SchemaChange::AlterComment => {
             format!("comment {:?}", schema.and_then(|s| s.comment.as_deref()).unwrap_or("")).replace('"', "'")
         }

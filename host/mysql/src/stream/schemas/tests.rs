@@ -35,6 +35,7 @@ fn schema(columns: &[(&str, ColumnType)], key: &[usize]) -> TableSchema {
         key: key.to_vec(),
         comment: None,
         charset: None,
+        unique_keys: Vec::new(),
         ddl: None,
     }
 }

@@ -124,6 +124,7 @@ pub fn plan(data: &[u8]) {
         key: vec![0],
         comment: None,
         charset: None,
+        unique_keys: Vec::new(),
         ddl: None,
     });
     let answer = answer(&mut Pieces(data));

@@ -161,6 +161,7 @@ fn table(columns: Vec<Column>, key: Vec<usize>) -> TableSchema {
         key,
         comment: None,
         charset: None,
+        unique_keys: Vec::new(),
         ddl: None,
     }
 }

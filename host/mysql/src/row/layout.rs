@@ -348,6 +348,7 @@ mod tests {
             key: Vec::new(),
             comment: None,
             charset: None,
+            unique_keys: Vec::new(),
             ddl: None,
         };
         let map = TableMap {

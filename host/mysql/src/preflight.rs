@@ -275,6 +275,8 @@ async fn check_replication(control: &Control, needs: &Needs) -> Result<Option<Fi
     let tried = tokio::task::spawn_blocking(move || try_dump(&options, &server, probe_id)).await;
     let reason = match tried {
         Ok(Ok(())) => return Ok(None),
+        // Another pipeline was being started in the same moment: the server would not have told without the right to read.
+        Ok(Err(MysqlError::ServerIdTaken { .. })) => return Ok(None),
         Ok(Err(MysqlError::Refused { reason, .. })) => reason,
         Ok(Err(MysqlError::Statement { code: 1045 | 1227, reason, .. })) => reason,
         Ok(Err(error)) => return Err(error),

@@ -313,9 +313,7 @@ fn the_schema_history_tells_every_schema_and_statement() {
     let before = pipeline.command("schema", &[]);
     assert_eq!(before.code, Some(2), "a command is missing: {before:?}");
     let mut program = pipeline.start_and_wait();
-    source.sql(
-        "ALTER TABLE t ADD COLUMN w BIGINT UNSIGNED NULL; INSERT INTO t VALUES (2, 'b', 8)",
-    );
+    source.sql("ALTER TABLE t ADD COLUMN w BIGINT UNSIGNED NULL; INSERT INTO t VALUES (2, 'b', 8)");
     wait_for_same_rows(&source, "t", &emulator.sink(), "t");
     // While it runs.
     let history = |arguments: &[&str]| {

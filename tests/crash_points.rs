@@ -4,6 +4,8 @@
 //! Records are not listed here. A run is made to crash at its first transaction, the next at its second, and so on until a run gets
 //! to its end: a new kind of record is in the test on the day it is in the program.
 
+use std::os::unix::process::ExitStatusExt as _;
+
 use crate::support::{
     Database, Emulator, Kind, Pipeline, Server, Sluicebox, eventually, on_both_servers, same_rows,
     wait_for_same_rows,
@@ -12,6 +14,9 @@ use crate::support::{
 on_both_servers!(no_record_of_the_stream_is_a_bad_moment, no_record_of_the_snapshot_is_a_bad_moment);
 
 const TABLES: [&str; 2] = ["accounts", "events"];
+/// The signal of a crash point.
+const ABORT: i32 = 6;
+
 /// More records than any run writes before it has caught up; reaching it is a failure.
 const MOST_RECORDS: usize = 120;
 
@@ -69,7 +74,7 @@ fn crash_until_it_ends(side: &str, mut run: impl FnMut(&str) -> bool) -> usize {
 fn run_at(pipeline: &Pipeline, source: &Database<'_>, emulator: &Emulator, at: &str) -> bool {
     let mut program = pipeline.start_to_crash(at);
     let crashed = eventually(&format!("a crash {at}, or the end"), || match program.ended() {
-        Some(status) if status.code().is_none() => Ok(true),
+        Some(status) if status.signal() == Some(ABORT) => Ok(true),
         Some(status) => panic!("{at}: ended with {status}\n{}", program.printed()),
         None if caught_up(pipeline, source, emulator, &program) => Ok(false),
         None => Err(program.printed()),
@@ -78,11 +83,12 @@ fn run_at(pipeline: &Pipeline, source: &Database<'_>, emulator: &Emulator, at: &
         match program.stop() {
             Some(0) => return false,
             // The record was one of the orderly end.
-            None => {}
-            Some(code) => panic!("{at}: ended with {code}\n{}", program.printed()),
+            None if program.ended().and_then(|status| status.signal()) == Some(ABORT) => {}
+            code => panic!("{at}: ended with {code:?}\n{}", program.printed()),
         }
     }
-    let mut program = pipeline.start();
+    // Before that line it may not be ready to be stopped, and the rows may be there already.
+    let mut program = pipeline.start_and_wait();
     for table in TABLES {
         let what = format!("after a crash {at}: the rows of `{table}`");
         eventually(&what, || {

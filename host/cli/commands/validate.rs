@@ -73,12 +73,26 @@ fn show(plan: &Examination) {
         }
         for sink in &table.sinks {
             line!("  -> {} ({})", sink.table, sink.action);
+            for column in sink.columns.iter().filter(|c| c.action != "keep") {
+                let none = || "(none)".to_owned();
+                let (there, wanted) = (&column.there, &column.wanted);
+                line!(
+                    "     {} {}: {} -> {}",
+                    column.action,
+                    column.column,
+                    there.clone().unwrap_or_else(none),
+                    wanted.clone().unwrap_or_else(none)
+                );
+            }
             for statement in &sink.statements {
                 line!("     {statement}");
             }
         }
     }
     line!("");
+    for remark in &plan.remarks {
+        line!("note: {remark}");
+    }
     for problem in &plan.problems {
         line!("problem: {problem}");
     }

@@ -183,7 +183,7 @@ impl EngineError {
                 "set `on-error: skip` or `on-error: dead-letter` on the plugin to go on without such rows",
             ),
             Self::SchemaChange { .. } => {
-                Some("see `schema-change.behavior` and `sink.exclude.schema.changes`")
+                Some("see `schema.change.behavior` and `sink.exclude.schema.changes`")
             }
             _ => None,
         }

@@ -1,18 +1,21 @@
 //! What a pipeline would do: both ends asked, nothing changed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use sluicebox_maxcompute::{Client, TableName};
-use sluicebox_model::{TableId, TableSchema};
+use sluicebox_maxcompute::Client;
+use sluicebox_model::TableSchema;
 use sluicebox_wasm::{Action, Source as ColumnSource, TablePlan};
 
 use crate::config::PipelineConfig;
 use crate::error::EngineError;
-use crate::pipeline::{Planner, planner, project, sink_client, source, table_settings};
+use crate::pipeline::{
+    Landing, Owners, Planned, Planner, planner, project, sink_client, source, table_settings,
+};
 use crate::sink::encode::Fit;
+use crate::sink::evolve::{Decision, Reconciled, Step};
 use crate::sink::mapping::data_type;
+use crate::sink::shape::Shape;
 use crate::sink::table::{TableSettings, columns_of, create_statement, step_statement, unfit};
 
 /// Everything that `validate --connect` shows.
@@ -28,6 +31,8 @@ pub struct Examination {
     pub findings: Vec<FindingReport>,
     /// What would be done with each table.
     pub tables: Vec<TableReport>,
+    /// What starts, and is worth a second look.
+    pub remarks: Vec<String>,
     /// What does not fit together; empty when the pipeline would start.
     pub problems: Vec<String>,
 }
@@ -69,15 +74,32 @@ pub struct SinkReport {
     pub action: String,
     /// Why it is refused.
     pub reason: Option<String>,
+    /// What becomes of each column of a table that exists.
+    pub columns: Vec<ColumnReport>,
     /// Statements that would be run.
     pub statements: Vec<String>,
+}
+
+/// One column of a sink table that exists.
+#[derive(Debug, Clone, Serialize)]
+pub struct ColumnReport {
+    /// Its name.
+    pub column: String,
+    /// `keep`, `add`, `widen`, `open` (let it take nulls) or `refuse`.
+    pub action: &'static str,
+    /// Its type at the sink; none before it is added.
+    pub there: Option<String>,
+    /// The type that rows want; none when they have no such column.
+    pub wanted: Option<String>,
+    /// Why it is refused.
+    pub reason: Option<String>,
 }
 
 /// Asks both ends and plans. Changes nothing.
 pub async fn examine(config: &PipelineConfig) -> Result<Examination, EngineError> {
     let client = sink_client(config)?;
     let project = project(&client).await?;
-    let mut planner = planner(config, project.has_schemas(), None)?;
+    let mut planner = planner(config, &project, None)?;
     let mut source = source(config).await?;
     let tables = source.tables(config).await?;
     let schemas = source.read_schemas(config, &tables).await?;
@@ -89,27 +111,21 @@ pub async fn examine(config: &PipelineConfig) -> Result<Examination, EngineError
         project_has_schemas: project.has_schemas(),
         findings: findings.iter().map(report_finding).collect(),
         tables: Vec::new(),
+        remarks: Vec::new(),
         problems: Vec::new(),
     };
-    let mut owners: BTreeMap<TableName, Vec<(TableId, bool)>> = BTreeMap::new();
-    for schema in schemas {
-        let schema = Arc::new(schema);
-        match examine_table(&client, &mut planner, &settings, &schema, &mut owners).await {
-            Ok(table) => {
-                let refused = table
-                    .sinks
-                    .iter()
-                    .filter_map(|s| s.reason.as_ref().map(|r| format!("`{}`: {r}", s.table)));
-                examination.problems.extend(refused);
-                examination.tables.push(table);
-            }
-            Err(error @ (EngineError::Guest(_) | EngineError::Plan(_))) => {
-                examination.problems.push(error.to_string())
-            }
-            Err(error) => return Err(error),
-        }
+    let schemas: Vec<_> = schemas.into_iter().map(Arc::new).collect();
+    let mut owners = Owners::default();
+    let planned = plan_all(&mut planner, &schemas, &mut owners, &mut examination.problems)?;
+    examination.problems.extend(owners.problems());
+    examination.remarks = owners.conflicts();
+    for (schema, planned) in planned {
+        let table = examine_table(&client, &planner, &settings, &schema, &planned, &mut owners).await?;
+        let refused =
+            table.sinks.iter().filter_map(|s| s.reason.as_ref().map(|r| format!("`{}`: {r}", s.table)));
+        examination.problems.extend(refused);
+        examination.tables.push(table);
     }
-    examination.problems.extend(collisions(&owners));
     let refusing = findings.iter().filter(|f| f.severity == sluicebox_mysql::Severity::Refuse);
     examination.problems.extend(refusing.map(|f| format!("{} ({}): {}", f.check, f.found, f.fix)));
     source.control.close().await;
@@ -125,29 +141,39 @@ fn report_finding(finding: &sluicebox_mysql::Finding) -> FindingReport {
     }
 }
 
-/// Tables that would be written to one sink table although no route says so.
-fn collisions(owners: &BTreeMap<TableName, Vec<(TableId, bool)>>) -> Vec<String> {
-    let accident = |(_, tables): &(&TableName, &Vec<(TableId, bool)>)| {
-        tables.len() > 1 && tables.iter().any(|(_, routed)| !routed)
-    };
-    let words = |(name, tables): (&TableName, &Vec<(TableId, bool)>)| {
-        let tables: Vec<_> = tables.iter().map(|(t, _)| format!("`{t}`")).collect();
-        format!(
-            "{} would all be written to `{name}`; give each its own sink table with a route",
-            tables.join(" and ")
-        )
-    };
-    owners.iter().filter(accident).map(words).collect()
+/// Plans every table and enters it with its sink tables; what cannot be planned is a problem and left out.
+fn plan_all(
+    planner: &mut Planner,
+    schemas: &[Arc<TableSchema>],
+    owners: &mut Owners,
+    problems: &mut Vec<String>,
+) -> Result<Vec<(Arc<TableSchema>, Planned)>, EngineError> {
+    let mut all = Vec::with_capacity(schemas.len());
+    for schema in schemas {
+        let planned = match planner.plan(schema) {
+            Ok(planned) => planned,
+            Err(error @ (EngineError::Guest(_) | EngineError::Plan(_))) => {
+                problems.push(error.to_string());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        match owners.put(&schema.id, &planned.output, &planned.sinks) {
+            Ok(()) => all.push((Arc::clone(schema), planned)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Ok(all)
 }
 
 async fn examine_table(
     client: &Client,
-    planner: &mut Planner,
+    planner: &Planner,
     settings: &TableSettings,
     schema: &Arc<TableSchema>,
-    owners: &mut BTreeMap<TableName, Vec<(TableId, bool)>>,
+    planned: &Planned,
+    owners: &mut Owners,
 ) -> Result<TableReport, EngineError> {
-    let planned = planner.plan(schema)?;
     let output = &planned.output;
     let mut guests = Vec::new();
     for stage in &planned.stages {
@@ -161,9 +187,11 @@ async fn examine_table(
         guests.push("discards every row".into());
     }
     let mut sinks = Vec::new();
-    for (name, routed) in &planned.sinks {
-        owners.entry(name.clone()).or_default().push((schema.id.clone(), *routed));
-        sinks.push(examine_sink(client, settings, name, output).await?);
+    for landing in &planned.sinks {
+        // What does not go together is among the problems already.
+        if let Ok(Some(shape)) = owners.shape(&landing.name) {
+            sinks.push(examine_sink(client, settings, landing, output, &shape).await?);
+        }
     }
     let declared = |name: &str| {
         let column = schema.index_of(name).map(|at| schema.columns[at].source_type.to_string());
@@ -228,37 +256,56 @@ fn describe_plan(plan: &TablePlan) -> String {
 async fn examine_sink(
     client: &Client,
     settings: &TableSettings,
-    name: &TableName,
+    landing: &Landing,
     schema: &Arc<TableSchema>,
+    shape: &Shape,
 ) -> Result<SinkReport, EngineError> {
+    let name = &landing.name;
     let there = client.describe(name).await.map_err(EngineError::sink(format!("describing `{name}`")))?;
-    let report = |action: &str, reason: Option<String>, statements: Vec<String>| SinkReport {
+    let report = |action: &str, reason: Option<String>, columns, statements| SinkReport {
         table: name.to_string(),
         action: action.to_owned(),
         reason,
+        columns,
         statements,
     };
     let Some(there) = there else {
-        let sql = create_statement(client.project_name(), name, schema, settings.buckets);
-        return Ok(report("create", None, vec![sql]));
+        let sql = create_statement(client.project_name(), name, shape, settings);
+        return Ok(report("create", None, Vec::new(), vec![sql]));
     };
-    if let Some(reason) = unfit(&there, schema) {
-        return Ok(report("refuse", Some(reason), Vec::new()));
+    if let Some(reason) = unfit(&there, shape) {
+        return Ok(report("refuse", Some(reason), Vec::new(), Vec::new()));
     }
-    let columns = columns_of(&there);
-    match settings.policy.plan(&[], Some(schema), &columns) {
-        Err(refused) => Ok(report("refuse", Some(refused.0), Vec::new())),
+    let sink = columns_of(&there);
+    let columns = settings.policy.reconcile(shape, &sink).into_iter().map(report_column).collect();
+    Ok(match settings.policy.plan(&[], Some(shape), &sink) {
+        Err(refused) => report("refuse", Some(refused.0), columns, Vec::new()),
         Ok(steps) if steps.is_empty() => {
-            let fit = Fit::new(schema, &columns, &there.primary_key, false);
-            Ok(match fit {
-                Ok(_) => report("keep", None, Vec::new()),
-                Err(reason) => report("refuse", Some(reason), Vec::new()),
-            })
+            match Fit::new(schema, landing.added.as_ref(), &sink, &there.primary_key, false) {
+                Ok(_) => report("keep", None, columns, Vec::new()),
+                Err(reason) => report("refuse", Some(reason), columns, Vec::new()),
+            }
         }
         Ok(steps) => {
-            let statements =
-                steps.iter().map(|step| step_statement(client.project_name(), name, step)).collect();
-            Ok(report("change", None, statements))
+            let statement = |step| step_statement(client.project_name(), name, step);
+            report("change", None, columns, steps.iter().map(statement).collect())
         }
+    })
+}
+
+fn report_column(column: Reconciled<'_>) -> ColumnReport {
+    let (action, reason) = match column.decision {
+        Ok(Decision::Keep) => ("keep", None),
+        Ok(Decision::Add(_)) => ("add", None),
+        Ok(Decision::Change(Step::MakeNullable(_))) => ("open", None),
+        Ok(Decision::Change(_)) => ("widen", None),
+        Err(refused) => ("refuse", Some(refused.0)),
+    };
+    ColumnReport {
+        column: column.name.to_owned(),
+        action,
+        there: column.there.map(|c| c.data_type.to_string()),
+        wanted: column.wanted.map(|c| c.data_type.to_string()),
+        reason,
     }
 }

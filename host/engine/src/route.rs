@@ -134,6 +134,18 @@ pub struct RouteRule {
     source: String,
     expression: Regex,
     target: Template,
+    /// How rows of several sources get along in one target.
+    pub merge: Merge,
+}
+
+/// How rows of several sources get along in one target.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Merge {
+    /// A column that each row gets, with the name of its source table; part of the key where there is one
+    /// (`add-source-column`).
+    pub source_column: Option<Arc<str>>,
+    /// Whether it was said that of rows with one key the last written counts (`on-key-conflict: last-wins`).
+    pub last_wins: bool,
 }
 
 impl fmt::Debug for RouteRule {
@@ -173,7 +185,13 @@ impl RouteRule {
             None => Template::Pieces(pieces(sink_table, &expression)?),
         };
         target.check()?;
-        Ok(Self { source: source_table.to_owned(), expression, target })
+        Ok(Self { source: source_table.to_owned(), expression, target, merge: Merge::default() })
+    }
+
+    /// The rule, with what it says of several sources in one target.
+    #[must_use]
+    pub fn merging(self, merge: Merge) -> Self {
+        Self { merge, ..self }
     }
 
     /// `source-table` as written.
@@ -207,23 +225,25 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Under which names a table is written: at least one, none twice, in the order of the rules.
+    /// Under which names a table is written, and by which rule: at least one, none twice, in the order of the rules. No rule
+    /// where the table keeps its own name.
     ///
     /// # Errors
     /// [`NoTarget`] when a rule that matches cannot make a name for this table.
-    pub fn targets(&self, table: &TableId) -> Result<Vec<SinkName>, NoTarget> {
-        let mut targets = Vec::new();
-        for target in self.rules.iter().filter_map(|rule| rule.target(table)) {
+    pub fn targets(&self, table: &TableId) -> Result<Vec<(SinkName, Option<&RouteRule>)>, NoTarget> {
+        let mut targets: Vec<(SinkName, Option<&RouteRule>)> = Vec::new();
+        for rule in &self.rules {
+            let Some(target) = rule.target(table) else { continue };
             let target = target?;
-            if !targets.contains(&target) {
-                targets.push(target);
+            if targets.iter().all(|(known, _)| *known != target) {
+                targets.push((target, Some(rule)));
             }
             if self.mode == RouteMode::FirstMatch {
                 break;
             }
         }
         if targets.is_empty() {
-            targets.push(SinkName::from(table));
+            targets.push((SinkName::from(table), None));
         }
         Ok(targets)
     }
@@ -338,7 +358,7 @@ mod tests {
     }
 
     fn names(routes: &Routes, table: &str) -> Vec<String> {
-        routes.targets(&id(table)).expect("a target").iter().map(SinkName::to_string).collect()
+        routes.targets(&id(table)).expect("a target").iter().map(|(name, _)| name.to_string()).collect()
     }
 
     /// Each row: source-table, sink-table, replace-symbol, table, target (none: the rule does not match).

@@ -72,7 +72,7 @@ fn routes_of_the_file_give_tables_their_names() {
         [("orders", "ods_db.ods_orders"), ("products", "ods_db.ods_products"), ("else", "app_db.else")]
     {
         let targets = pipeline.routes.targets(&TableId::new("app_db", table)).expect("a target");
-        assert_eq!(targets.iter().map(ToString::to_string).collect::<Vec<_>>(), [want]);
+        assert_eq!(targets.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>(), [want]);
     }
 }
 
@@ -89,7 +89,7 @@ fn a_file_with_every_option_runs_unchanged() {
     assert_eq!(pipeline.sink.bucket_buffer, ByteSize::mib(8));
     assert_eq!(pipeline.routes.mode, RouteMode::FirstMatch);
     let targets = pipeline.routes.targets(&TableId::new("inv_7", "table_x")).expect("a target");
-    assert_eq!(targets[0].to_string(), "inv_7_test.table_x");
+    assert_eq!(targets[0].0.to_string(), "inv_7_test.table_x");
     assert_eq!(pipeline.pipeline.checkpoint_interval, Duration::from_secs(30));
     assert_eq!(pipeline.pipeline.state_dir, golden("state/here"));
 

@@ -45,7 +45,7 @@ pub use fault::{ConfigError, Fault, Note};
 pub use filter::{SchemaChangeFilter, SchemaChangeTag};
 pub use option::{OptionDoc, Status};
 pub use options::{PipelineOptions, RuntimeMode, SchemaBehaviour};
-pub use sink::{Compression, SinkConfig};
+pub use sink::{Compression, SchemaPlacement, SinkConfig};
 pub use source::{NewTables, ServerIds, SourceConfig, Startup};
 pub use transform::{GuestConfig, OnError, PluginConfig, PluginLimits, TransformRule};
 pub use zone::{LocalZone, Zone};

@@ -34,8 +34,12 @@ pub struct SinkConfig {
     pub project: String,
     /// Tunnel quota; none: the shared one.
     pub quota: Option<String>,
+    /// In which schema of a project with schemas a table lands.
+    pub placement: SchemaPlacement,
     /// Buckets of Delta tables that the pipeline creates.
     pub buckets: NonZeroU32,
+    /// Whether tables are created with the source's NOT NULL.
+    pub keep_not_null: bool,
     /// How what is sent is compressed.
     pub compression: Compression,
     /// A target sends all its buckets when they hold this much.
@@ -70,6 +74,19 @@ pub enum Compression {
 impl Word for Compression {
     const WORDS: &'static [(&'static str, Self)] =
         &[("raw", Self::Raw), ("zlib", Self::Zlib), ("lz4", Self::Lz4), ("snappy", Self::Snappy)];
+}
+
+/// In which schema of a project with schemas a table lands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaPlacement {
+    /// The schema of its database's name, or of its route's.
+    Database,
+    /// As Flink CDC does it: the default schema, unless a route's target has three parts.
+    Flink,
+}
+
+impl Word for SchemaPlacement {
+    const WORDS: &'static [(&'static str, Self)] = &[("database", Self::Database), ("flink", Self::Flink)];
 }
 
 /// The type of a sink.
@@ -126,10 +143,22 @@ static REGION: Opt<String> = Opt::new(
     kinds::SOME_TEXT,
     "Region for signatures of version 4, e.g. `cn-hangzhou`; not written: signatures of version 2.",
 );
+static PLACEMENT: Opt<SchemaPlacement> = Opt::new(
+    "schema-placement",
+    Kind::word(),
+    "In which schema of a project with schemas a table lands: `database`, that of its database's name (or of its route's); `flink`, the default one unless a route's target has three parts.",
+)
+.or("database");
 static BUCKETS: Opt<NonZeroU32> =
     Opt::new("buckets-num", kinds::COUNT, "Buckets of Delta tables that the pipeline creates.")
         .spelled(&["bucketsNum"])
         .or(DEFAULT_BUCKETS);
+static KEEP_NOT_NULL: Opt<bool> = Opt::new(
+    "create.not-null",
+    kinds::FLAG,
+    "Whether columns that are NOT NULL at the source are created so. Key columns always are; others then refuse rows that a later change leaves without a value, unless `schema.change.behavior` lets the pipeline open them.",
+)
+.or("false");
 static COMPRESSION: Opt<Compression> =
     Opt::new("compress.algorithm", Kind::word(), "How what is sent is compressed; `snappy` is deprecated.")
         .spelled(&["compressAlgorithm"])
@@ -186,7 +215,9 @@ pub(super) static TABLE: Table = &[
     &credentials::COMMAND,
     &REGION,
     &CA,
+    &PLACEMENT,
     &BUCKETS,
+    &KEEP_NOT_NULL,
     &COMPRESSION,
     &TOTAL_BUFFER,
     &BUCKET_BUFFER,
@@ -228,7 +259,9 @@ impl SinkConfig {
             tunnel_endpoint: block.get(&TUNNEL_ENDPOINT),
             project: block.get(&PROJECT)?,
             quota: block.get(&QUOTA),
+            placement: block.get(&PLACEMENT)?,
             buckets: block.get(&BUCKETS)?,
+            keep_not_null: block.get(&KEEP_NOT_NULL)?,
             compression: block.get(&COMPRESSION)?,
             total_buffer,
             bucket_buffer,

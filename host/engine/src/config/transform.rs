@@ -13,7 +13,7 @@ use super::expand::Forms;
 use super::kinds::{self, Expected, Kind, KindName, Word};
 use super::option::{Described, Opt, Structure, Table};
 use crate::pattern::TablePatterns;
-use crate::route::RouteRule;
+use crate::route::{Merge, RouteRule};
 
 /// One entry of `transform`. The first entry that means a table applies to it, and no other.
 #[derive(Debug, Clone)]
@@ -120,10 +120,31 @@ static REPLACE_SYMBOL: Opt<String> = Opt::new(
     kinds::SOME_TEXT,
     "A text that stands for the source table's name in `sink-table`.",
 );
+static SOURCE_COLUMN: Opt<String> = Opt::new(
+    "add-source-column",
+    kinds::SOME_TEXT,
+    "A column that each row gets with the name of its source table, `database.table`; part of the key, so that several tables with the same keys share one sink table.",
+);
+static ON_KEY_CONFLICT: Opt<OnKeyConflict> = Opt::new(
+    "on-key-conflict",
+    Kind::word(),
+    "`last-wins`: rows of several tables with the same key may overwrite each other; without it, and without a source column, a start tells of it.",
+);
 static ROUTE_DESCRIPTION: Opt<String> = Opt::new("description", kinds::TEXT, "Free text.");
 
 /// All options of an entry of `route`.
-pub(super) static ROUTE: Table = &[&ROUTE_SOURCE, &ROUTE_SINK, &REPLACE_SYMBOL, &ROUTE_DESCRIPTION];
+pub(super) static ROUTE: Table =
+    &[&ROUTE_SOURCE, &ROUTE_SINK, &REPLACE_SYMBOL, &SOURCE_COLUMN, &ON_KEY_CONFLICT, &ROUTE_DESCRIPTION];
+
+/// What happens to rows of several tables with one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnKeyConflict {
+    LastWins,
+}
+
+impl Word for OnKeyConflict {
+    const WORDS: &'static [(&'static str, Self)] = &[("last-wins", Self::LastWins)];
+}
 
 static SOURCE_TABLE: Opt<TablePatterns> =
     Opt::new("source-table", kinds::PATTERNS, "Patterns of the tables that are meant.").required();
@@ -200,7 +221,7 @@ fn route(context: &mut Context<'_>, block: &Block<'_>) -> Option<RouteRule> {
     }
     let hidden = block.is_expanded(&ROUTE_SOURCE) || block.is_expanded(&ROUTE_SINK);
     match RouteRule::new(&source, &sink, symbol.as_deref()) {
-        Ok(rule) => Some(rule),
+        Ok(rule) => Some(rule.merging(merge(block)?)),
         Err(error) => {
             let message = if hidden {
                 "not a route with what is put in for `${…}`".to_owned()
@@ -214,6 +235,19 @@ fn route(context: &mut Context<'_>, block: &Block<'_>) -> Option<RouteRule> {
             None
         }
     }
+}
+
+/// How rows of several tables get along; none when something is wrong, which is told by then.
+fn merge(block: &Block<'_>) -> Option<Merge> {
+    let source_column = match block.has(&SOURCE_COLUMN) {
+        true => Some(block.get(&SOURCE_COLUMN)?.into()),
+        false => None,
+    };
+    let last_wins = match block.has(&ON_KEY_CONFLICT) {
+        true => block.get(&ON_KEY_CONFLICT)? == OnKeyConflict::LastWins,
+        false => false,
+    };
+    Some(Merge { source_column, last_wins })
 }
 
 /// Reads the entries of `transform`; what is wrong is told by then.

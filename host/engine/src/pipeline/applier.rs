@@ -29,6 +29,7 @@ use crate::error::EngineError;
 use crate::sink::encode::{Buffers, Encoder, Fit, From, Spread};
 use crate::sink::policy::{Fill, Flush, FlushPolicy};
 use crate::sink::session::SinkSession;
+use crate::sink::shape::SourceColumn;
 use crate::sink::table::{SinkTable, TableSettings};
 use crate::state::{Flushed, SessionRecord, Store};
 use crate::telemetry::Telemetry;
@@ -58,6 +59,8 @@ pub(super) struct Applier {
     queue: mpsc::Receiver<TargetMessage>,
     /// How each source's rows fit.
     fits: HashMap<TableId, Fit>,
+    /// The column that rows of a source get, for the sources that have one.
+    added: HashMap<TableId, SourceColumn>,
     spread: Option<Spread>,
     encoder: Encoder,
     buffers: Buffers,
@@ -102,6 +105,7 @@ impl Applier {
             number,
             queue,
             fits: HashMap::new(),
+            added: HashMap::new(),
             spread: None,
             encoder: Encoder::default(),
             buffers: Buffers::default(),
@@ -186,7 +190,7 @@ impl Applier {
         if self.fits.get(source).is_some_and(|fit| fit.is_for(schema)) {
             return Ok(());
         }
-        let fit = self.table.fit(schema, &self.shared.table)?;
+        let fit = self.table.fit(schema, self.added.get(source), &self.shared.table)?;
         self.fits.insert(source.clone(), fit);
         Ok(())
     }
@@ -352,7 +356,12 @@ impl Applier {
             commit_end(&mut self.session).await?;
         }
         self.table.apply(&self.shared.client, &self.shared.store, &self.shared.table, &change).await?;
-        self.fits.remove(&change.source);
+        // Rows of every source are written for the columns that the table has now.
+        self.fits.clear();
+        match change.added {
+            Some(added) => self.added.insert(change.source, added),
+            None => self.added.remove(&change.source),
+        };
         // The next session tells the buckets anew: a table that was made again may have another number of them.
         self.spread = None;
         Ok(())

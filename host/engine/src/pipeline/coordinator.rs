@@ -32,8 +32,9 @@ use tokio::task::JoinSet;
 
 use super::applier::{Applier, Shared};
 use super::messages::{Ack, SnapshotMessage, SourceChange, TargetMessage, WorkItem};
+use super::owners::{Destinations, Owners, moved};
 use super::receiver::Items;
-use super::tables::{Planner, TableRun};
+use super::tables::{Landing, Planner, TableRun};
 use crate::error::EngineError;
 use crate::state::{SchemaRecord, Store};
 use crate::telemetry::Telemetry;
@@ -85,16 +86,15 @@ pub(super) struct Parts {
 
 /// One sink table.
 pub(super) struct Target {
+    name: TableName,
     label: String,
     queue: mpsc::Sender<TargetMessage>,
     /// What it holds beyond the checkpoint, until the stream has passed it.
     ahead: Option<Position>,
     /// Whether it was sent rows since its last barrier.
     dirty: bool,
-    /// Sources that feed it.
+    /// Sources that were introduced to it.
     sources: HashSet<TableId>,
-    /// Whether every source came by a route.
-    routed: bool,
 }
 
 /// The thread's state.
@@ -116,6 +116,7 @@ pub(super) struct Coordinator {
     /// Columns of every captured table where the stream stands.
     schemas: HashMap<TableId, Arc<TableSchema>>,
     runs: HashMap<TableId, Arc<TableRun>>,
+    owners: Owners,
     targets: Vec<Target>,
     by_name: HashMap<TableName, usize>,
     ahead: HashMap<String, Position>,
@@ -149,6 +150,7 @@ impl Coordinator {
             in_transaction: false,
             schemas,
             runs: HashMap::new(),
+            owners: Owners::default(),
             targets: Vec::new(),
             by_name: HashMap::new(),
             ahead: parts.ahead,
@@ -179,6 +181,7 @@ impl Coordinator {
     }
 
     fn serve(&mut self, first: bool) -> Result<Outcome, EngineError> {
+        self.enter_all()?;
         // A target that a table without a key is read into takes no schema change in between: its sources are introduced
         // before the first row.
         if first || self.snapshots.any_unread() {
@@ -200,6 +203,38 @@ impl Coordinator {
                 return Ok(outcome);
             }
         }
+    }
+
+    /// Enters every captured table with its sink tables, before a row moves: what is done to a sink table depends on all that
+    /// is written into it.
+    fn enter_all(&mut self) -> Result<(), EngineError> {
+        let mut schemas: Vec<_> = self.schemas.values().cloned().collect();
+        schemas.sort_by(|a, b| a.id.cmp(&b.id));
+        for schema in schemas {
+            let planned = self.planner.plan(&schema)?;
+            self.owners.put(&schema.id, &planned.output, &planned.sinks).map_err(EngineError::Plan)?;
+        }
+        if let Some(problem) = self.owners.problems().into_iter().next() {
+            return Err(EngineError::Plan(problem));
+        }
+        for conflict in self.owners.conflicts() {
+            tracing::warn!("{conflict}");
+        }
+        self.tell_moved()
+    }
+
+    /// Says which tables go elsewhere than in the last run.
+    fn tell_moved(&self) -> Result<(), EngineError> {
+        const KEY: &str = "destinations";
+        let before: Destinations = self.store.meta(KEY)?.unwrap_or_default();
+        let now = self.owners.destinations();
+        for told in moved(&before, &now) {
+            tracing::warn!("{told}");
+        }
+        if before != now {
+            self.store.set_meta(KEY, &now)?;
+        }
+        Ok(())
     }
 
     /// Whether nothing is left that could be committed now.
@@ -305,6 +340,7 @@ impl Coordinator {
         })?;
         let old = self.runs.remove(&table);
         self.schemas.remove(&table);
+        self.owners.remove(&table);
         if let Some(schema) = &schema {
             self.schemas.insert(schema.id.clone(), Arc::clone(schema));
             if schema.id != table {
@@ -327,13 +363,7 @@ impl Coordinator {
                 (false, false) => continue,
             };
             let change = Some(format!("{transaction} {table}"));
-            self.tell_schema(
-                target,
-                &table,
-                change,
-                changes,
-                new.as_ref().map(|run| Arc::clone(&run.output)),
-            )?;
+            self.tell_schema(target, &table, change, changes)?;
         }
         if let Some(run) = new {
             self.runs.insert(table, run);
@@ -364,13 +394,7 @@ impl Coordinator {
         }
         let run = self.plan_of(table)?;
         for &target in &run.targets {
-            self.tell_schema(
-                target,
-                table,
-                None,
-                vec![SchemaChange::CreateTable],
-                Some(Arc::clone(&run.output)),
-            )?;
+            self.tell_schema(target, table, None, vec![SchemaChange::CreateTable])?;
         }
         self.runs.insert(table.clone(), Arc::clone(&run));
         Ok(run)
@@ -379,31 +403,23 @@ impl Coordinator {
     fn plan_of(&mut self, table: &TableId) -> Result<Arc<TableRun>, EngineError> {
         let schema = self.schemas.get(table).cloned().ok_or(EngineError::Lost("schema of a table"))?;
         let planned = self.planner.plan(&schema)?;
+        self.owners.put(table, &planned.output, &planned.sinks).map_err(EngineError::Plan)?;
         let mut targets = Vec::with_capacity(planned.sinks.len());
-        for (name, routed) in &planned.sinks {
-            targets.push(self.target_of(name, *routed, table)?);
+        for landing in &planned.sinks {
+            // A table that came later can be one too many.
+            self.owners.shape(&landing.name).map_err(EngineError::Plan)?;
+            targets.push(self.target_of(landing, table)?);
         }
-        let (stages, output, images) = (planned.stages, planned.output, planned.images);
-        Ok(Arc::new(TableRun { schema, stages, output, images, targets }))
+        let (stages, images) = (planned.stages, planned.images);
+        Ok(Arc::new(TableRun { schema, stages, images, targets }))
     }
 
-    fn target_of(&mut self, name: &TableName, routed: bool, source: &TableId) -> Result<usize, EngineError> {
-        let number = match self.by_name.get(name) {
+    fn target_of(&mut self, landing: &Landing, source: &TableId) -> Result<usize, EngineError> {
+        let number = match self.by_name.get(&landing.name) {
             Some(&number) => number,
-            None => self.new_target(name)?,
+            None => self.new_target(&landing.name)?,
         };
-        let target = &mut self.targets[number];
-        target.sources.insert(source.clone());
-        target.routed &= routed;
-        if target.sources.len() > 1 && !target.routed {
-            let mut sources: Vec<_> = target.sources.iter().map(|s| format!("`{s}`")).collect();
-            sources.sort();
-            return Err(EngineError::Plan(format!(
-                "{} would all be written to `{}`; give each its own sink table with a route, or name the common one in routes for all",
-                sources.join(" and "),
-                target.label
-            )));
-        }
+        self.targets[number].sources.insert(source.clone());
         Ok(number)
     }
 
@@ -416,12 +432,12 @@ impl Coordinator {
         let label = name.to_string();
         let ahead = self.ahead.remove(&label);
         self.targets.push(Target {
+            name: name.clone(),
             label,
             queue,
             ahead,
             dirty: false,
             sources: HashSet::new(),
-            routed: true,
         });
         self.by_name.insert(name.clone(), number);
         Ok(number)
@@ -433,13 +449,19 @@ impl Coordinator {
         source: &TableId,
         change: Option<String>,
         changes: Vec<SchemaChange>,
-        output: Option<Arc<TableSchema>>,
     ) -> Result<(), EngineError> {
+        let name = &self.targets[target].name;
+        let shape = self.owners.shape(name).map_err(EngineError::Plan)?;
+        if shape.is_none() && self.owners.is_shared(name) {
+            // The last of several sources has gone: what they wrote together stays.
+            return Ok(());
+        }
         let change = SourceChange {
             source: source.clone(),
             change,
             changes,
-            output,
+            shape,
+            added: self.owners.added(name, source),
             before: Arc::new(self.position.clone()),
             epoch: self.epochs.next(),
         };

@@ -10,6 +10,7 @@ use super::tables::TableRun;
 use crate::budget::Share;
 use crate::error::EngineError;
 use crate::sink::encode::From;
+use crate::sink::shape::{Shape, SourceColumn};
 
 /// Rows on their way to a worker.
 pub(super) struct WorkItem {
@@ -61,8 +62,10 @@ pub(crate) struct SourceChange {
     /// introduced.
     pub change: Option<String>,
     pub changes: Vec<SchemaChange>,
-    /// Columns of the rows from here on; none when the table went.
-    pub output: Option<Arc<TableSchema>>,
+    /// What the sink table should look like from here on, for all its sources; none when no source is left.
+    pub shape: Option<Arc<Shape>>,
+    /// The column that each row of the source gets.
+    pub added: Option<SourceColumn>,
     /// Everything before the change's transaction.
     pub before: Arc<Position>,
     pub epoch: u64,

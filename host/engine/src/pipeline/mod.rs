@@ -12,6 +12,7 @@
 mod applier;
 mod coordinator;
 mod messages;
+mod owners;
 mod prepare;
 mod receiver;
 mod recovery;
@@ -22,9 +23,10 @@ mod worker;
 
 pub use coordinator::Outcome;
 pub(crate) use messages::SourceChange;
+pub(crate) use owners::Owners;
 pub(crate) use prepare::{judge, planner, project, source, table_settings};
 pub use prepare::{query, sink_client};
-pub(crate) use tables::Planner;
+pub(crate) use tables::{Landing, Planned, Planner};
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -163,7 +165,7 @@ fn attempt(
 ) -> Result<Outcome, EngineError> {
     let client = sink_client(config)?;
     let project = runtime.block_on(project(&client))?;
-    let planner = planner(config, project.has_schemas(), Some(store.directory().join("compiled")))?;
+    let planner = planner(config, &project, Some(store.directory().join("compiled")))?;
     let mut source = runtime.block_on(source(config))?;
     runtime.block_on(recovery::settle(&client, store, store.sessions()?))?;
     let start = match store.checkpoint()? {

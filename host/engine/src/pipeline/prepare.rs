@@ -15,8 +15,8 @@ use sluicebox_model::{Position, TableId, TableSchema};
 use sluicebox_mysql::{Control, Finding, Needs, ServerInfo, Severity, Watermark};
 use sluicebox_wasm::{Engine, Limits, PluginSpec};
 
-use super::tables::{Planner, PluginEntry, TransformEntry};
-use crate::config::{PipelineConfig, SchemaChangeTag, SinkAccount, Startup};
+use super::tables::{Placement, Planner, PluginEntry, TransformEntry};
+use crate::config::{PipelineConfig, SchemaChangeTag, SchemaPlacement, SinkAccount, Startup};
 use crate::error::EngineError;
 use crate::sink::evolve::EvolvePolicy;
 use crate::sink::table::TableSettings;
@@ -81,6 +81,7 @@ pub(crate) fn table_settings(config: &PipelineConfig, project: &Project) -> Tabl
     let filter = &config.sink.schema_changes;
     TableSettings {
         buckets: config.sink.buckets.get(),
+        keep_not_null: config.sink.keep_not_null,
         policy: EvolvePolicy {
             behaviour: config.pipeline.behaviour,
             allowed: SchemaChangeTag::ALL.into_iter().filter(|tag| filter.allows(*tag)).collect(),
@@ -94,7 +95,7 @@ pub(crate) fn table_settings(config: &PipelineConfig, project: &Project) -> Tabl
 /// Loads the plugins. `cache`: where compiled code is kept; none: nowhere.
 pub(crate) fn planner(
     config: &PipelineConfig,
-    schemas: bool,
+    project: &Project,
     cache: Option<std::path::PathBuf>,
 ) -> Result<Planner, EngineError> {
     let mut plugins = Vec::new();
@@ -120,7 +121,12 @@ pub(crate) fn planner(
         }
         transforms.push(TransformEntry { tables: rule.tables.clone(), plugins: chain });
     }
-    Ok(Planner::new(Arc::new(plugins), transforms, config.routes.clone(), schemas))
+    let placement = match (project.has_schemas(), config.sink.placement) {
+        (false, _) => Placement::TablesOnly,
+        (true, SchemaPlacement::Database) => Placement::Database,
+        (true, SchemaPlacement::Flink) => Placement::Namespace,
+    };
+    Ok(Planner::new(Arc::new(plugins), transforms, config.routes.clone(), placement))
 }
 
 /// The source, reached and checked.

@@ -13,7 +13,8 @@ use sluicebox_wasm::{Action, Instance, Plugin, TablePlan};
 use crate::config::OnError;
 use crate::error::EngineError;
 use crate::pattern::TablePatterns;
-use crate::route::{Routes, SinkName};
+use crate::route::{RouteRule, Routes, SinkName};
+use crate::sink::shape::SourceColumn;
 
 /// A plugin of the pipeline file.
 pub(crate) struct PluginEntry {
@@ -34,8 +35,6 @@ pub(crate) struct TableRun {
     pub schema: Arc<TableSchema>,
     /// The guests, in order.
     pub stages: Vec<Stage>,
-    /// Columns behind the guests.
-    pub output: Arc<TableSchema>,
     /// Which row images are decoded.
     pub images: Images,
     /// Places in the coordinator's list of targets; empty when the rows are discarded.
@@ -49,13 +48,27 @@ pub(crate) struct Stage {
     pub plan: Arc<TablePlan>,
 }
 
+/// The schema that every project with schemas has.
+const DEFAULT_SCHEMA: &str = "default";
+
+/// How a name of one to three parts becomes that of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// The project has no schemas: the last part is the table, the others do not count.
+    TablesOnly,
+    /// Of two parts the first is the schema, of three the first of them.
+    Database,
+    /// As Flink CDC does it: of three parts the first is the schema; everything else lands in the default one.
+    Namespace,
+}
+
 /// Plans tables.
 pub(crate) struct Planner {
     pub plugins: Arc<Vec<PluginEntry>>,
     pub transforms: Vec<TransformEntry>,
     pub routes: Routes,
-    /// Whether the project has schemas, so that a database becomes one.
-    pub schemas: bool,
+    /// How names become those of tables.
+    pub placement: Placement,
     instances: Vec<Option<Instance>>,
     next_plan: u32,
 }
@@ -65,8 +78,20 @@ pub(crate) struct Planned {
     pub stages: Vec<Stage>,
     pub output: Arc<TableSchema>,
     pub images: Images,
-    /// Sink tables, and whether a route named them; empty when the rows are discarded.
-    pub sinks: Vec<(TableName, bool)>,
+    /// Where the rows land; empty when they are discarded.
+    pub sinks: Vec<Landing>,
+}
+
+/// A sink table of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Landing {
+    pub name: TableName,
+    /// Whether a route named it.
+    pub routed: bool,
+    /// The column that the route adds.
+    pub added: Option<SourceColumn>,
+    /// Whether rows of other sources may overwrite each other there, as the route says.
+    pub last_wins: bool,
 }
 
 impl Planner {
@@ -74,10 +99,10 @@ impl Planner {
         plugins: Arc<Vec<PluginEntry>>,
         transforms: Vec<TransformEntry>,
         routes: Routes,
-        schemas: bool,
+        placement: Placement,
     ) -> Self {
         let instances = plugins.iter().map(|_| None).collect();
-        Self { plugins, transforms, routes, schemas, instances, next_plan: 1 }
+        Self { plugins, transforms, routes, placement, instances, next_plan: 1 }
     }
 
     /// Plans one table at one schema version.
@@ -100,7 +125,7 @@ impl Planner {
         }
         let images =
             if stages.iter().any(|s| s.plan.needs_before()) { Images::Both } else { Images::Effective };
-        let sinks = self.sinks(&output.id)?;
+        let sinks = self.sinks(&schema.id, &output.id)?;
         Ok(Planned { stages, output, images, sinks })
     }
 
@@ -115,21 +140,27 @@ impl Planner {
         Ok(instance.plan(id, input)?)
     }
 
-    /// Where rows of a table land, and whether a route says so.
-    pub fn sinks(&self, table: &TableId) -> Result<Vec<(TableName, bool)>, EngineError> {
-        let names = self.routes.targets(table).map_err(|error| EngineError::Plan(error.to_string()))?;
-        let routed = self.routes.rules.iter().any(|rule| rule.target(table).is_some());
-        Ok(names.iter().map(|name| (self.place_routed(name, table), routed)).collect())
+    /// Where rows of `source` land, under the name `table` that the guests gave it.
+    fn sinks(&self, source: &TableId, table: &TableId) -> Result<Vec<Landing>, EngineError> {
+        let targets = self.routes.targets(table).map_err(|error| EngineError::Plan(error.to_string()))?;
+        let landing = |(name, rule): (SinkName, Option<&RouteRule>)| Landing {
+            name: self.place_routed(&name, table),
+            routed: rule.is_some(),
+            added: rule
+                .and_then(|rule| rule.merge.source_column.clone())
+                .map(|name| SourceColumn { name, value: source.to_string().into() }),
+            last_wins: rule.is_some_and(|rule| rule.merge.last_wins),
+        };
+        Ok(targets.into_iter().map(landing).collect())
     }
 
     fn place_routed(&self, name: &SinkName, table: &TableId) -> TableName {
-        self.place(name.namespace(), name.database().unwrap_or(&table.database), name.table())
-    }
-
-    /// In a project with schemas a two-part name's first part is the schema, a three-part name's the first of three; a
-    /// project without schemas has tables only.
-    fn place(&self, namespace: Option<&str>, database: &str, table: &str) -> TableName {
-        let schema = self.schemas.then(|| namespace.unwrap_or(database).to_ascii_lowercase());
-        TableName { schema, name: table.to_ascii_lowercase() }
+        let database = name.database().unwrap_or(&table.database);
+        let schema = match self.placement {
+            Placement::TablesOnly => None,
+            Placement::Database => Some(name.namespace().unwrap_or(database)),
+            Placement::Namespace => Some(name.namespace().unwrap_or(DEFAULT_SCHEMA)),
+        };
+        TableName { schema: schema.map(str::to_ascii_lowercase), name: name.table().to_ascii_lowercase() }
     }
 }

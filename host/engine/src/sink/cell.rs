@@ -3,6 +3,8 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, UInt64Type};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sluicebox_maxcompute::bucket::Hasher;
 use sluicebox_maxcompute::record::Record;
 use sluicebox_model::{ColumnType, Physical};
@@ -113,9 +115,13 @@ pub fn read<'a>(
             Cell::Date(i32::try_from(v[row]).map_err(|_| "the day is out of range")?)
         }
         (Values::Int64(v), Cast::Timestamp) => timestamp(v[row]),
-        // Exact: only integers of at most 32 bits are cast to DOUBLE.
+        (Values::Int64(v), Cast::Double) => Cell::Double(exact_double(v[row])?),
+        // Exact: only integers of at most 16 bits are cast to FLOAT.
         #[allow(clippy::cast_precision_loss)]
-        (Values::Int64(v), Cast::Double) => Cell::Double(v[row] as f64),
+        (Values::Int64(v), Cast::Float) => Cell::Float(v[row] as f32),
+        (Values::Int64(v), Cast::Midnight) => {
+            timestamp(v[row].checked_mul(DAY_SECONDS * MICROS).ok_or("the day is out of range")?)
+        }
         (Values::Int64(v), Cast::Decimal { shift, precision, scale }) => {
             decimal(v[row].into(), shift, precision, scale, scratch)?
         }
@@ -129,12 +135,26 @@ pub fn read<'a>(
             scratch.push_bytes(&v[row].to_le_bytes()[..usize::from(bytes).min(8)]);
             Cell::Bytes(scratch.bytes())
         }
+        (Values::UInt64(v), Cast::BitText { bytes }) => {
+            let bits = v[row].to_le_bytes();
+            scratch.text(|out| push_base64(out, &bits[..usize::from(bytes).min(8)]))
+        }
         (Values::UInt64(v), Cast::UnsignedText) => scratch.text(|out| scratch_decimal(out, v[row].into(), 0)),
         // Exact: FLOAT columns hold widened singles.
         #[allow(clippy::cast_possible_truncation)]
         (Values::Float64(v), Cast::Float) => Cell::Float(v[row] as f32),
         (Values::Float64(v), Cast::Double) => Cell::Double(v[row]),
-        (Values::Float64(v), Cast::FloatText) => scratch.format(format_args!("{:?}", v[row])),
+        (Values::Float64(v), Cast::DoubleText) => {
+            let value = v[row];
+            scratch.text(|out| push_float(out, value, format_args!("{value:?}"), format_args!("{value:E}")))
+        }
+        // Exact: FLOAT columns hold widened singles.
+        #[allow(clippy::cast_possible_truncation)]
+        (Values::Float64(v), Cast::FloatText) => {
+            let value = v[row] as f32;
+            let plain = format_args!("{value:?}");
+            scratch.text(|out| push_float(out, value.into(), plain, format_args!("{value:E}")))
+        }
         (Values::Int64(v), Cast::IntegerText) => scratch.text(|out| scratch_decimal(out, v[row].into(), 0)),
         (Values::Int64(v), Cast::DecimalText { scale }) => {
             scratch.text(|out| scratch_decimal(out, v[row].into(), scale))
@@ -152,17 +172,32 @@ pub fn read<'a>(
         }),
         (Values::Bytes { offsets, data }, Cast::Text) => Cell::Text(short(slice(offsets, data, row))?),
         (Values::Bytes { offsets, data }, Cast::Bytes) => Cell::Bytes(short(slice(offsets, data, row))?),
+        (Values::Bytes { offsets, data }, Cast::BytesText) => {
+            let bytes = slice(offsets, data, row);
+            short_text(bytes.len().div_ceil(3).saturating_mul(4))?;
+            scratch.text(|out| push_base64(out, bytes))
+        }
         _ => return Err("its kind has no way into the column's type"),
     };
     Ok(Some(cell))
 }
 
 fn short(bytes: &[u8]) -> Result<&[u8], Misfit> {
-    if bytes.len() <= MAX_VALUE_BYTES {
-        Ok(bytes)
-    } else {
-        Err("the service takes at most 8 MiB in one value")
-    }
+    short_text(bytes.len()).map(|()| bytes)
+}
+
+fn short_text(bytes: usize) -> Result<(), Misfit> {
+    if bytes <= MAX_VALUE_BYTES { Ok(()) } else { Err("the service takes at most 8 MiB in one value") }
+}
+
+/// The number as a double, if that is the same number: up to 2^53 all are.
+fn exact_double(value: i64) -> Result<f64, Misfit> {
+    #[allow(clippy::cast_precision_loss)]
+    let double = value as f64;
+    // Compared as 128-bit integers: the cast back to 64 bits would take 2^63 for its neighbour.
+    #[allow(clippy::cast_possible_truncation)]
+    let back = double as i128;
+    if back == i128::from(value) { Ok(double) } else { Err("a DOUBLE would round the number") }
 }
 
 fn timestamp(micros: i64) -> Cell<'static> {
@@ -208,13 +243,6 @@ impl Scratch {
         render(&mut self.0);
         Cell::Text(&self.0)
     }
-
-    fn format(&mut self, arguments: std::fmt::Arguments<'_>) -> Cell<'_> {
-        use std::io::Write as _;
-        // Writing into memory cannot fail.
-        let _ = self.0.write_fmt(arguments);
-        Cell::Text(&self.0)
-    }
 }
 
 /// Plain decimal text of `unscaled` · 10^-`scale`.
@@ -253,6 +281,39 @@ fn scratch_decimal(out: &mut Vec<u8>, unscaled: i128, scale: u8) {
             out.push(b'.');
             out.extend_from_slice(fraction);
         }
+    }
+}
+
+/// Base64 with padding, as Flink CDC writes bytes into text.
+fn push_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    // The room is what base64 takes: it cannot fail, and what is written is all of it.
+    let written = STANDARD.encode_slice(bytes, &mut out[start..]).unwrap_or(0);
+    out.truncate(start + written);
+}
+
+/// The shortest text that reads back, as Java prints it: `7.0`, `1.0E10`, `1.5E-5`. `digits`: of the number itself, in
+/// scientific form; they differ between single and double precision.
+fn push_float(
+    out: &mut Vec<u8>,
+    value: f64,
+    plain: std::fmt::Arguments<'_>,
+    digits: std::fmt::Arguments<'_>,
+) {
+    use std::io::Write as _;
+    let size = value.abs();
+    // Writing into memory cannot fail.
+    if value == 0.0 || (1e-3..1e7).contains(&size) {
+        let _ = out.write_fmt(plain);
+        return;
+    }
+    let start = out.len();
+    let _ = out.write_fmt(digits);
+    if let Some(at) = out[start..].iter().position(|&b| b == b'E')
+        && !out[start..start + at].contains(&b'.')
+    {
+        out.splice(start + at..start + at, *b".0");
     }
 }
 
@@ -387,6 +448,54 @@ mod tests {
             (18_446_744_073_709_551_615, 0, "18446744073709551615"),
         ] {
             assert_eq!(rendered(|out| scratch_decimal(out, unscaled, scale)), text);
+        }
+    }
+
+    #[test]
+    fn bytes_print_as_base64() {
+        for (bytes, text) in [
+            (&b""[..], ""),
+            (b"f", "Zg=="),
+            (b"fo", "Zm8="),
+            (b"foo", "Zm9v"),
+            (b"foobar", "Zm9vYmFy"),
+            (&[0xff, 0xfe, 0xfd, 0x00], "//79AA=="),
+        ] {
+            assert_eq!(rendered(|out| push_base64(out, bytes)), text);
+        }
+    }
+
+    #[test]
+    fn floats_print_as_java_does() {
+        let double =
+            |v: f64| rendered(|out| push_float(out, v, format_args!("{v:?}"), format_args!("{v:E}")));
+        let single =
+            |v: f32| rendered(|out| push_float(out, v.into(), format_args!("{v:?}"), format_args!("{v:E}")));
+        for (value, text) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (7.0, "7.0"),
+            (0.001, "0.001"),
+            (9_999_999.5, "9999999.5"),
+            (1e7, "1.0E7"),
+            (-12_345_678.9, "-1.23456789E7"),
+            (0.000_15, "1.5E-4"),
+            (1e300, "1.0E300"),
+        ] {
+            assert_eq!(double(value), text);
+        }
+        assert_eq!(single(0.1), "0.1");
+        assert_eq!(single(3.4e38), "3.4E38");
+    }
+
+    #[test]
+    fn a_double_takes_integers_that_it_does_not_round() {
+        let largest = 1_i64 << 53;
+        for exact in [0, -1, largest, -largest, i64::MIN, largest + 2] {
+            assert!(exact_double(exact).is_ok(), "{exact}");
+        }
+        for rounded in [largest + 1, -largest - 1, i64::MAX] {
+            assert!(exact_double(rounded).is_err(), "{rounded}");
         }
     }
 

@@ -14,6 +14,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sluicebox_maxcompute::DataType;
 use sluicebox_maxcompute::bucket::{Hasher, bucket_of};
 use sluicebox_maxcompute::record::{Operation, RecordBody, RecordWriter};
 use sluicebox_model::{ChangeBatch, RowKind, TableId, TableSchema};
@@ -22,6 +23,7 @@ use super::cell::{Cell, ColumnView, Scratch, read};
 use super::evolve::{SinkColumn, find};
 use super::mapping::{Cast, cast};
 use super::render;
+use super::shape::SourceColumn;
 use crate::error::EngineError;
 
 /// How rows are spread over buckets.
@@ -47,21 +49,77 @@ pub struct Fit {
 #[derive(Debug)]
 struct Field {
     position: u32,
-    source: usize,
-    cast: Cast,
+    from: Origin,
+}
+
+/// Where a field's value comes from.
+#[derive(Debug)]
+enum Origin {
+    /// A column of the batch.
+    Column { at: usize, cast: Cast },
+    /// The same text in every row.
+    Constant(Arc<str>),
+}
+
+impl Field {
+    /// The value of a row; an error names the batch's column.
+    fn read<'a>(
+        &'a self,
+        views: &[ColumnView<'a>],
+        row: usize,
+        scratch: &'a mut Scratch,
+    ) -> Result<Option<Cell<'a>>, At> {
+        match &self.from {
+            Origin::Column { at, cast } => {
+                read(views[*at], row, *cast, scratch).map_err(|reason| At { source: *at, reason })
+            }
+            Origin::Constant(text) => Ok(Some(Cell::Text(text.as_bytes()))),
+        }
+    }
+
+    /// The value of a row where the column belongs to the key.
+    fn read_key<'a>(
+        &'a self,
+        views: &[ColumnView<'a>],
+        row: usize,
+        scratch: &'a mut Scratch,
+    ) -> Result<Cell<'a>, At> {
+        match &self.from {
+            Origin::Column { at, cast } => match read(views[*at], row, *cast, scratch) {
+                Ok(Some(cell)) => Ok(cell),
+                Ok(None) => Err(At { source: *at, reason: "a key column is null" }),
+                Err(reason) => Err(At { source: *at, reason }),
+            },
+            Origin::Constant(text) => Ok(Cell::Text(text.as_bytes())),
+        }
+    }
+
+    /// Whether two rows hold the same value.
+    fn same(&self, views: &[ColumnView<'_>], a: usize, b: usize) -> bool {
+        match self.from {
+            Origin::Column { at, .. } => views[at].same(a, b),
+            Origin::Constant(_) => true,
+        }
+    }
 }
 
 impl Fit {
-    /// Fits rows of `schema` to a sink table with these columns and key. `tolerant`: a column whose type has no way into the
-    /// sink's is left null rather than an error.
+    /// Fits rows of `schema`, and the column that the route adds, to a sink table with these columns and key. `tolerant`: a column
+    /// whose type has no way into the sink's is left null rather than an error.
     pub fn new(
         schema: &Arc<TableSchema>,
+        added: Option<&SourceColumn>,
         sink: &[SinkColumn],
         key: &[String],
         tolerant: bool,
     ) -> Result<Self, String> {
         let mut fields = Vec::with_capacity(sink.len());
         for (position, column) in sink.iter().enumerate() {
+            let place = u32::try_from(position).map_err(|_| "it has too many columns".to_owned())?;
+            if let Some(added) = added.filter(|added| column.name.eq_ignore_ascii_case(&added.name)) {
+                fields.push(constant(place, column, added)?);
+                continue;
+            }
             let Some(source) = schema.index_of(&column.name) else {
                 if !column.nullable {
                     return Err(format!(
@@ -72,9 +130,10 @@ impl Fit {
                 continue;
             };
             let from = schema.columns[source].column_type;
-            let position = u32::try_from(position).map_err(|_| "it has too many columns".to_owned())?;
             match cast(from, &column.data_type) {
-                Some(cast) => fields.push(Field { position, source, cast }),
+                Some(cast) => {
+                    fields.push(Field { position: place, from: Origin::Column { at: source, cast } })
+                }
                 None if tolerant && column.nullable => {
                     tracing::warn!(table = %schema.id, column = column.name, "column does not fit the sink and is left null");
                 }
@@ -290,8 +349,7 @@ impl Encoder {
             {
                 continue;
             }
-            let cell = read(views[field.source], row, field.cast, &mut self.scratch);
-            if let Some(cell) = cell.map_err(|reason| At { source: field.source, reason })? {
+            if let Some(cell) = field.read(views, row, &mut self.scratch)? {
                 cell.write(&mut record, field.position);
             }
         }
@@ -317,11 +375,7 @@ impl Encoder {
         self.key.clear();
         let mut sum = 0_i32;
         for &place in &fit.key {
-            let field = &fit.fields[place];
-            let at = |reason| At { source: field.source, reason };
-            let cell: Cell<'_> = read(views[field.source], row, field.cast, &mut self.scratch)
-                .map_err(at)?
-                .ok_or_else(|| at("a key column is null"))?;
+            let cell = fit.fields[place].read_key(views, row, &mut self.scratch)?;
             sum = sum.wrapping_add(cell.hash(hasher));
             if keep {
                 cell.identify(&mut self.key);
@@ -351,6 +405,17 @@ impl Encoder {
             From::Whole => true,
         }
     }
+}
+
+/// The field of a column that the route adds.
+fn constant(position: u32, column: &SinkColumn, added: &SourceColumn) -> Result<Field, String> {
+    if column.data_type != DataType::String {
+        return Err(format!(
+            "its column `{}` is {}, and the route fills it with the source table's name; make it a STRING, or name another column",
+            column.name, column.data_type
+        ));
+    }
+    Ok(Field { position, from: Origin::Constant(Arc::clone(&added.value)) })
 }
 
 /// A value that does not fit, by the batch's column.
@@ -385,7 +450,7 @@ fn views(batch: &ChangeBatch) -> Result<Vec<ColumnView<'_>>, EngineError> {
 
 /// Whether an update's row before has the key of its row after.
 fn same_key(fit: &Fit, views: &[ColumnView<'_>], before: usize) -> bool {
-    fit.key.iter().all(|&place| views[fit.fields[place].source].same(before, before + 1))
+    fit.key.iter().all(|&place| fit.fields[place].same(views, before, before + 1))
 }
 
 #[cfg(test)]

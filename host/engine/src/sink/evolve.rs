@@ -4,12 +4,18 @@
 //! The plan is a difference by name between the columns that rows will have from here on (after the guests) and the columns that
 //! the sink table has, so it is the same whether the change is seen for the first time or again after a crash, and a sink table
 //! that is ahead or wider needs nothing. Only what a difference cannot show (a rename, a drop, a truncate) is taken from
-//! the change itself. Added columns stand last and are nullable: MaxCompute can do no other, and rows are written by name.
+//! the change itself, and never where other sources feed the table. Added columns stand last and are nullable: MaxCompute can do
+//! no other, and rows are written by name.
+//!
+//! A type that the service cannot make of the other is refused with the ways on, or has a substitute: the least common type of
+//! both under `LENIENT` and for tables of several sources, the type as it is under `TRY_EVOLVE`.
 
 use sluicebox_maxcompute::DataType;
-use sluicebox_model::{SchemaChange, TableSchema};
+use sluicebox_model::SchemaChange;
 
-use super::mapping::{cast, data_type, widens};
+use super::least_type::least_common;
+use super::mapping::widens;
+use super::shape::{Shape, ShapeColumn};
 use crate::config::{SchemaBehaviour, SchemaChangeTag};
 
 /// Which changes may reach the sink, and how.
@@ -47,7 +53,7 @@ pub enum Step {
     /// Drop columns.
     Drop(Vec<String>),
     /// Add columns behind the others: name, type, comment.
-    Add(Vec<(String, DataType, Option<String>)>),
+    Add(Vec<Added>),
     /// Widen a column.
     Widen {
         /// Its name.
@@ -57,6 +63,8 @@ pub enum Step {
         /// Its comment.
         comment: Option<String>,
     },
+    /// Let a column take nulls.
+    MakeNullable(String),
     /// Remove all rows.
     Truncate,
     /// Remove the table.
@@ -65,22 +73,50 @@ pub enum Step {
     Comment(String),
 }
 
+/// A column to add: name, type, comment.
+pub type Added = (String, DataType, Option<String>);
+
+/// What is done with one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing.
+    Keep,
+    /// It comes to be.
+    Add(Added),
+    /// It is changed.
+    Change(Step),
+}
+
+/// One column, as it is wanted and as it is.
+#[derive(Debug)]
+pub struct Reconciled<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// As the rows want it; none: only the sink has it.
+    pub wanted: Option<&'a ShapeColumn>,
+    /// As it is at the sink; none: only the rows have it.
+    pub there: Option<&'a SinkColumn>,
+    /// What follows.
+    pub decision: Result<Decision, Refused>,
+}
+
 /// Why a change cannot be carried out, in the operator's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub String);
 
 impl EvolvePolicy {
-    /// Plans what to do at the sink for `changes`, after which rows have the columns of `schema` (none: the table went).
+    /// Plans what to do at the sink for `changes` of one source, after which rows want the table to have this `shape` (none: the
+    /// table went).
     pub fn plan(
         &self,
         changes: &[SchemaChange],
-        schema: Option<&TableSchema>,
+        shape: Option<&Shape>,
         sink: &[SinkColumn],
     ) -> Result<Vec<Step>, Refused> {
         match self.behaviour {
             SchemaBehaviour::Ignore => return Ok(Vec::new()),
             SchemaBehaviour::Exception if !changes.is_empty() => {
-                return Err(Refused("`schema-change.behavior` is `exception`".into()));
+                return Err(Refused("`schema.change.behavior` is `EXCEPTION`".into()));
             }
             SchemaBehaviour::Exception
             | SchemaBehaviour::Evolve
@@ -89,12 +125,15 @@ impl EvolvePolicy {
         }
         let mut steps = Vec::new();
         let mut sink = sink.to_vec();
-        if self.behaviour != SchemaBehaviour::Lenient {
-            self.plan_renames_and_drops(changes, schema, &mut sink, &mut steps);
+        // What one source loses is still fed by others.
+        if !shape.is_some_and(|s| s.shared) {
+            if self.behaviour != SchemaBehaviour::Lenient {
+                self.plan_renames_and_drops(changes, shape, &mut sink, &mut steps);
+            }
+            self.plan_whole_table(changes, shape, &mut steps);
         }
-        self.plan_whole_table(changes, schema, &mut steps);
-        if let Some(schema) = schema {
-            self.plan_difference(schema, &sink, &mut steps)?;
+        if let Some(shape) = shape {
+            self.plan_difference(shape, &sink, &mut steps)?;
         }
         Ok(steps)
     }
@@ -106,11 +145,11 @@ impl EvolvePolicy {
     fn plan_renames_and_drops(
         &self,
         changes: &[SchemaChange],
-        schema: Option<&TableSchema>,
+        shape: Option<&Shape>,
         sink: &mut Vec<SinkColumn>,
         steps: &mut Vec<Step>,
     ) {
-        let wanted = |name: &str| schema.is_some_and(|s| s.index_of(name).is_some());
+        let wanted = |name: &str| shape.is_some_and(|s| s.find(name).is_some());
         for change in changes {
             match change {
                 SchemaChange::RenameColumn { old, new } if self.allows(SchemaChangeTag::RenameColumn) => {
@@ -137,12 +176,7 @@ impl EvolvePolicy {
         }
     }
 
-    fn plan_whole_table(
-        &self,
-        changes: &[SchemaChange],
-        schema: Option<&TableSchema>,
-        steps: &mut Vec<Step>,
-    ) {
+    fn plan_whole_table(&self, changes: &[SchemaChange], shape: Option<&Shape>, steps: &mut Vec<Step>) {
         for change in changes {
             match change {
                 SchemaChange::TruncateTable if self.allows(SchemaChangeTag::TruncateTable) => {
@@ -154,7 +188,7 @@ impl EvolvePolicy {
                 SchemaChange::AlterComment
                     if self.comments && self.allows(SchemaChangeTag::AlterTableComment) =>
                 {
-                    let comment = schema.and_then(|s| s.comment.as_deref()).unwrap_or_default();
+                    let comment = shape.and_then(|s| s.comment.as_deref()).unwrap_or_default();
                     steps.push(Step::Comment(comment.to_owned()));
                 }
                 _ => {}
@@ -162,50 +196,109 @@ impl EvolvePolicy {
         }
     }
 
-    /// Adds what the sink lacks and widens what is too narrow.
+    /// Adds what the sink lacks, widens what is too narrow, and opens to nulls what rows may lack.
     fn plan_difference(
         &self,
-        schema: &TableSchema,
+        shape: &Shape,
         sink: &[SinkColumn],
         steps: &mut Vec<Step>,
     ) -> Result<(), Refused> {
         let mut missing = Vec::new();
-        for column in &schema.columns {
-            let mapped = data_type(column.column_type);
-            let comment = column.comment.as_deref().filter(|_| self.comments).map(str::to_owned);
-            match find(sink, &column.name).map(|at| &sink[at]) {
-                None => missing.push((column.name.to_string(), mapped, comment)),
-                Some(there)
-                    if cast(column.column_type, &there.data_type)
-                        .is_some_and(|_| holds(&mapped, &there.data_type)) => {}
-                Some(there) if !self.allows(SchemaChangeTag::AlterColumnType) => {
-                    tracing::debug!(column = there.name, "type change is excluded");
-                }
-                Some(there) if widens(&there.data_type, &mapped) => {
-                    steps.push(Step::Widen { column: there.name.clone(), to: mapped, comment });
-                }
-                Some(_) if self.behaviour == SchemaBehaviour::TryEvolve => {}
-                Some(there) => {
-                    return Err(Refused(format!(
-                        "column `{}` is {} at the sink and becomes {mapped} here, which the service cannot change it to; widen \
-                         it by hand, map the table to a new one with a route, or set `schema.change.behavior: try_evolve`",
-                        there.name, there.data_type
-                    )));
-                }
+        for Reconciled { decision, .. } in self.reconcile(shape, sink) {
+            match decision? {
+                Decision::Keep => {}
+                Decision::Add(column) => missing.push(column),
+                Decision::Change(step) => steps.push(step),
             }
         }
-        if !missing.is_empty() && self.allows(SchemaChangeTag::AddColumn) {
+        if !missing.is_empty() {
             steps.push(Step::Add(missing));
         }
         Ok(())
     }
+
+    /// What becomes of each column, those of the rows first, then those that only the sink has.
+    pub fn reconcile<'a>(&self, shape: &'a Shape, sink: &'a [SinkColumn]) -> Vec<Reconciled<'a>> {
+        let mut columns = Vec::with_capacity(shape.columns.len());
+        for wanted in &shape.columns {
+            let there = find(sink, &wanted.name).map(|at| &sink[at]);
+            let decision = match there {
+                None if self.allows(SchemaChangeTag::AddColumn) => Ok(Decision::Add((
+                    wanted.name.to_string(),
+                    wanted.data_type.clone(),
+                    self.comment_of(wanted),
+                ))),
+                None => Ok(Decision::Keep),
+                Some(there) => self.fit(wanted, there, shape),
+            };
+            columns.push(Reconciled { name: &wanted.name, wanted: Some(wanted), there, decision });
+        }
+        for there in sink.iter().filter(|there| shape.find(&there.name).is_none()) {
+            let decision = Ok(self.open(there, shape));
+            columns.push(Reconciled { name: &there.name, wanted: None, there: Some(there), decision });
+        }
+        columns
+    }
+
+    /// Lets a column take nulls that rows may lack.
+    fn open(&self, there: &SinkColumn, shape: &Shape) -> Decision {
+        let may_lack = shape.find(&there.name).is_none_or(|c| c.nullable);
+        let open = !there.nullable && may_lack && !shape.is_key(&there.name);
+        if open && self.allows(SchemaChangeTag::AlterColumnType) {
+            Decision::Change(Step::MakeNullable(there.name.clone()))
+        } else {
+            Decision::Keep
+        }
+    }
+
+    fn comment_of(&self, column: &ShapeColumn) -> Option<String> {
+        column.comment.as_deref().filter(|_| self.comments).map(str::to_owned)
+    }
+
+    /// What makes a column that is there take the values of a column that is wanted.
+    fn fit(&self, wanted: &ShapeColumn, there: &SinkColumn, shape: &Shape) -> Result<Decision, Refused> {
+        if holds(&wanted.data_type, &there.data_type) {
+            return Ok(self.open(there, shape));
+        }
+        if !self.allows(SchemaChangeTag::AlterColumnType) {
+            tracing::debug!(column = there.name, "type change is excluded");
+            return Ok(Decision::Keep);
+        }
+        let widen = |to: DataType| {
+            let (column, comment) = (there.name.clone(), self.comment_of(wanted));
+            Ok(Decision::Change(Step::Widen { column, to, comment }))
+        };
+        if widens(&there.data_type, &wanted.data_type) {
+            return widen(wanted.data_type.clone());
+        }
+        let common = least_common(&there.data_type, &wanted.data_type);
+        let substitute = shape.shared || self.behaviour == SchemaBehaviour::Lenient;
+        if substitute && holds(&wanted.data_type, &common) && widens(&there.data_type, &common) {
+            return widen(common);
+        }
+        if self.behaviour == SchemaBehaviour::TryEvolve {
+            return Ok(Decision::Keep);
+        }
+        Err(Refused(format!(
+            "column `{}` is {} at the sink and becomes {} here, which the service cannot change it to; change the column by \
+             hand, make the table anew under another name with a route and an empty state directory, or compute the column as \
+             text with a transform",
+            there.name, there.data_type, wanted.data_type
+        )))
+    }
 }
 
-/// Whether every value of `mapped` fits `sink`.
-fn holds(mapped: &DataType, sink: &DataType) -> bool {
-    mapped == sink
-        || widens(mapped, sink)
-        || matches!(sink, DataType::Json | DataType::Char(_) | DataType::Varchar(_))
+/// Whether values of `wanted` can be written into `sink`. A text takes everything; a FLOAT takes no integers that it would round.
+fn holds(wanted: &DataType, sink: &DataType) -> bool {
+    use DataType as D;
+    match (wanted, sink) {
+        (D::Int | D::Bigint, D::Float) => false,
+        (D::Boolean, D::Tinyint | D::Smallint | D::Int | D::Bigint) => true,
+        (D::Date, D::TimestampNtz) => true,
+        (D::String, D::Json | D::Char(_) | D::Varchar(_)) => true,
+        (_, D::String) => true,
+        _ => wanted == sink || widens(wanted, sink),
+    }
 }
 
 /// Column names of the service have no letter case.
@@ -215,9 +308,10 @@ pub fn find(columns: &[SinkColumn], name: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use sluicebox_model::{Column, ColumnPlace, ColumnType, TableId};
+    use sluicebox_model::{Column, ColumnPlace, ColumnType, TableId, TableSchema};
 
     use super::*;
+    use crate::sink::shape::Tributary;
 
     fn policy(behaviour: SchemaBehaviour) -> EvolvePolicy {
         EvolvePolicy { behaviour, allowed: SchemaChangeTag::ALL.to_vec(), comments: true }
@@ -234,8 +328,8 @@ mod tests {
         }
     }
 
-    fn schema(columns: &[(&str, ColumnType)]) -> TableSchema {
-        TableSchema {
+    fn schema(columns: &[(&str, ColumnType)]) -> Shape {
+        let schema = TableSchema {
             id: TableId::new("d", "t"),
             version: 2,
             columns: columns.iter().map(|(name, t)| column(name, *t)).collect(),
@@ -244,7 +338,10 @@ mod tests {
             charset: None,
             unique_keys: Vec::new(),
             ddl: None,
-        }
+        };
+        let id = schema.id.clone();
+        let source = Tributary { schema: std::sync::Arc::new(schema), added: None };
+        Shape::of([(&id, &source)]).expect("one key").expect("one source")
     }
 
     fn sink(columns: &[(&str, &str)]) -> Vec<SinkColumn> {
@@ -297,6 +394,54 @@ mod tests {
         let other = schema(&[("id", ColumnType::Int), ("n", ColumnType::Date)]);
         assert!(policy(SchemaBehaviour::Evolve).plan(&[], Some(&other), &there).is_err());
         assert_eq!(policy(SchemaBehaviour::TryEvolve).plan(&[], Some(&other), &there), Ok(vec![]));
+    }
+
+    #[test]
+    fn lenient_and_shared_tables_take_the_least_common_type() {
+        let other = schema(&[("id", ColumnType::Int), ("n", ColumnType::Date)]);
+        let there = sink(&[("id", "int"), ("n", "int")]);
+        let text = Step::Widen { column: "n".into(), to: DataType::String, comment: None };
+        let lenient = policy(SchemaBehaviour::Lenient).plan(&[], Some(&other), &there);
+        assert_eq!(lenient, Ok(vec![text.clone()]));
+        let shared = Shape { shared: true, ..other };
+        assert_eq!(policy(SchemaBehaviour::Evolve).plan(&[], Some(&shared), &there), Ok(vec![text]));
+        let stuck = sink(&[("id", "int"), ("n", "boolean")]);
+        let refused = policy(SchemaBehaviour::Lenient).plan(&[], Some(&shared), &stuck);
+        assert!(refused.is_err(), "the service changes no BOOLEAN");
+    }
+
+    #[test]
+    fn what_one_source_loses_stays_where_others_write() {
+        let new = schema(&[("id", ColumnType::Int), ("b", ColumnType::Int)]);
+        let shared = Shape { shared: true, ..new };
+        let changes = [
+            SchemaChange::RenameColumn { old: "a".into(), new: "b".into() },
+            SchemaChange::DropColumns(vec!["c".into()]),
+            SchemaChange::TruncateTable,
+        ];
+        let there = sink(&[("id", "int"), ("a", "int"), ("c", "int")]);
+        let steps = policy(SchemaBehaviour::Evolve).plan(&changes, Some(&shared), &there);
+        assert_eq!(steps, Ok(vec![Step::Add(vec![("b".into(), DataType::Int, None)])]));
+    }
+
+    #[test]
+    fn columns_that_rows_may_lack_are_opened_to_nulls() {
+        let mut there = sink(&[("id", "int"), ("old", "int"), ("n", "int")]);
+        there.iter_mut().for_each(|c| c.nullable = false);
+        let new = schema(&[("id", ColumnType::Int), ("n", ColumnType::Int)]);
+        let steps = policy(SchemaBehaviour::Lenient).plan(&[], Some(&new), &there);
+        let open = |name: &str| Step::MakeNullable(name.into());
+        assert_eq!(steps, Ok(vec![open("n"), open("old")]), "and never the key");
+    }
+
+    #[test]
+    fn a_name_that_comes_back_with_another_type_never_adds_it_twice() {
+        // Dropped under LENIENT, so the sink has it still.
+        let there = sink(&[("id", "int"), ("c", "int"), ("d", "string")]);
+        let back = schema(&[("id", ColumnType::Int), ("c", ColumnType::BigInt), ("d", ColumnType::Int)]);
+        let steps = policy(SchemaBehaviour::Lenient).plan(&[], Some(&back), &there);
+        let widen = Step::Widen { column: "c".into(), to: DataType::Bigint, comment: None };
+        assert_eq!(steps, Ok(vec![widen]), "a text takes the number as it is");
     }
 
     #[test]

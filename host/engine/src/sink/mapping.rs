@@ -45,9 +45,9 @@ pub enum Cast {
     },
     /// 0 and 1.
     Boolean,
-    /// Double precision into FLOAT.
+    /// Single precision, and integers of at most 16 bits, into FLOAT.
     Float,
-    /// Into DOUBLE.
+    /// Floats and integers into DOUBLE; an integer that it would round does not fit.
     Double,
     /// Integers and decimals into DECIMAL; `shift` is the number of zeros to add behind the point.
     Decimal {
@@ -67,8 +67,17 @@ pub enum Cast {
         /// Number of bytes.
         bytes: u8,
     },
+    /// Bytes into base64 text.
+    BytesText,
+    /// Bits into the base64 text of their bytes, lowest byte first.
+    BitText {
+        /// Number of bytes.
+        bytes: u8,
+    },
     /// Days.
     Date,
+    /// Days into the wall clock of their midnight.
+    Midnight,
     /// Microseconds into a timestamp with nanoseconds.
     Timestamp,
     /// A number into text.
@@ -80,8 +89,10 @@ pub enum Cast {
         /// Digits behind the point.
         scale: u8,
     },
-    /// A floating point number into text, shortest digits that read back.
+    /// A single precision number into Java's text, shortest digits that read back.
     FloatText,
+    /// A double precision number likewise.
+    DoubleText,
     /// `true`, `false`.
     BooleanText,
     /// A day into ISO text.
@@ -108,7 +119,8 @@ pub fn cast(from: ColumnType, to: &DataType) -> Option<Cast> {
             DataType::Smallint => integer(i16::MIN.into(), i16::MAX.into()),
             DataType::Int => integer(i32::MIN.into(), i32::MAX.into()),
             DataType::Bigint => integer(i64::MIN, i64::MAX),
-            DataType::Double if from != C::BigInt => Some(Cast::Double),
+            DataType::Float if matches!(from, C::TinyInt | C::SmallInt) => Some(Cast::Float),
+            DataType::Double => Some(Cast::Double),
             DataType::Decimal { precision, scale } => decimal(0, *precision, *scale),
             _ => is_text.then_some(Cast::IntegerText),
         },
@@ -116,7 +128,10 @@ pub fn cast(from: ColumnType, to: &DataType) -> Option<Cast> {
             DataType::Decimal { precision, scale } => decimal(0, *precision, *scale),
             _ => is_text.then_some(Cast::UnsignedText),
         },
-        C::Bit { width } => (*to == DataType::Binary).then_some(Cast::BitBytes { bytes: width.div_ceil(8) }),
+        C::Bit { width } => match to {
+            DataType::Binary => Some(Cast::BitBytes { bytes: width.div_ceil(8) }),
+            _ => is_text.then_some(Cast::BitText { bytes: width.div_ceil(8) }),
+        },
         C::Float => match to {
             DataType::Float => Some(Cast::Float),
             DataType::Double => Some(Cast::Double),
@@ -124,7 +139,7 @@ pub fn cast(from: ColumnType, to: &DataType) -> Option<Cast> {
         },
         C::Double => match to {
             DataType::Double => Some(Cast::Double),
-            _ => is_text.then_some(Cast::FloatText),
+            _ => is_text.then_some(Cast::DoubleText),
         },
         C::Decimal { precision: p, scale: s } => match to {
             DataType::Decimal { precision, scale } if p <= MAX_PRECISION => decimal(s, *precision, *scale),
@@ -135,9 +150,13 @@ pub fn cast(from: ColumnType, to: &DataType) -> Option<Cast> {
             matches!(to, DataType::String | DataType::Json | DataType::Varchar(_) | DataType::Char(_))
                 .then_some(Cast::Text)
         }
-        C::Binary => (*to == DataType::Binary).then_some(Cast::Bytes),
+        C::Binary => match to {
+            DataType::Binary => Some(Cast::Bytes),
+            _ => is_text.then_some(Cast::BytesText),
+        },
         C::Date => match to {
             DataType::Date => Some(Cast::Date),
+            DataType::TimestampNtz => Some(Cast::Midnight),
             _ => is_text.then_some(Cast::DateText),
         },
         C::Time { .. } => is_text.then_some(Cast::TimeText),

@@ -13,7 +13,7 @@ use sluicebox_model::{SchemaChange, TableId, TableSchema};
 
 use super::encode::Fit;
 use super::evolve::{EvolvePolicy, SinkColumn, Step};
-use super::mapping::data_type;
+use super::shape::{Shape, ShapeColumn, SourceColumn};
 use crate::config::SchemaBehaviour;
 use crate::error::EngineError;
 use crate::pipeline::SourceChange;
@@ -24,6 +24,8 @@ use crate::state::Store;
 pub struct TableSettings {
     /// Buckets of a Delta table that is made (`buckets-num`).
     pub buckets: u32,
+    /// Whether columns that are NOT NULL at the source are made so at the sink.
+    pub keep_not_null: bool,
     /// How schema changes reach the sink.
     pub policy: EvolvePolicy,
     /// Settings of each statement.
@@ -41,22 +43,22 @@ pub struct SinkTable {
     key: Vec<String>,
 }
 
-/// The statement that makes the table for rows of this schema.
-pub fn create_statement(project: &str, name: &TableName, schema: &TableSchema, buckets: u32) -> String {
-    let key: Vec<String> = schema.key_columns().map(|c| c.name.to_string()).collect();
-    let column = |(place, column): (usize, &sluicebox_model::Column)| Column {
+/// The statement that makes a table of this shape.
+pub fn create_statement(project: &str, name: &TableName, shape: &Shape, settings: &TableSettings) -> String {
+    let column = |column: &ShapeColumn| Column {
         name: column.name.to_string(),
-        data_type: data_type(column.column_type),
-        // Rows that a later schema change leaves without a value must still fit: only key columns refuse nulls.
-        nullable: !schema.key.contains(&place),
+        data_type: column.data_type.clone(),
+        // Rows that a later schema change leaves without a value must still fit: unless the operator wants it otherwise, only
+        // key columns refuse nulls.
+        nullable: !shape.is_key(&column.name) && (column.nullable || !settings.keep_not_null),
         comment: column.comment.as_deref().map(str::to_owned),
     };
     let definition = statement::TableDefinition {
-        columns: schema.columns.iter().enumerate().map(column).collect(),
+        columns: shape.columns.iter().map(column).collect(),
         partition_keys: Vec::new(),
-        buckets: (!key.is_empty()).then_some(buckets),
-        primary_key: key,
-        comment: schema.comment.as_deref().map(str::to_owned),
+        buckets: (!shape.key.is_empty()).then_some(settings.buckets),
+        primary_key: shape.key.iter().map(ToString::to_string).collect(),
+        comment: shape.comment.as_deref().map(str::to_owned),
         lifecycle_days: None,
         properties: Vec::new(),
     };
@@ -83,6 +85,7 @@ pub fn step_statement(project: &str, name: &TableName, step: &Step) -> String {
         Step::Widen { column, to, comment } => {
             statement::change_type(project, name, column, to, comment.as_deref())
         }
+        Step::MakeNullable(column) => statement::set_nullable(project, name, column),
         Step::Truncate => statement::truncate_table(project, name),
         Step::DropTable => statement::drop_table(project, name),
         Step::Comment(comment) => statement::set_comment(project, name, comment),
@@ -99,16 +102,16 @@ pub fn columns_of(table: &Table) -> Vec<SinkColumn> {
     table.columns.iter().map(column).collect()
 }
 
-/// Why an existing table cannot take rows of a schema at all, whatever its columns; none when it can.
+/// Why an existing table cannot take rows that want this shape at all, whatever its columns; none when it can.
 ///
 /// A table without a key goes on when its source gets one while it is followed: rows are appended as before. Where the source
-/// had the key from the beginning (version 1), the table was made for other rows.
-pub fn unfit(table: &Table, schema: &TableSchema) -> Option<String> {
+/// had the key from the beginning, the table was made for other rows.
+pub fn unfit(table: &Table, shape: &Shape) -> Option<String> {
     let names = |names: Vec<String>| {
         if names.is_empty() { "no key".to_owned() } else { format!("the key ({})", names.join(", ")) }
     };
-    let ours: Vec<String> = schema.key_columns().map(|c| c.name.to_ascii_lowercase()).collect();
-    let theirs: Vec<String> = table.primary_key.iter().map(|k| k.to_ascii_lowercase()).collect();
+    let ours: Vec<String> = shape.key.iter().map(|k| k.to_lowercase()).collect();
+    let theirs: Vec<String> = table.primary_key.iter().map(|k| k.to_lowercase()).collect();
     let sorted = |mut list: Vec<String>| {
         list.sort();
         list
@@ -119,11 +122,11 @@ pub fn unfit(table: &Table, schema: &TableSchema) -> Option<String> {
     if !table.partition_keys.is_empty() {
         return Some("it is partitioned, which this version does not write to".into());
     }
-    let appends_on = theirs.is_empty() && schema.version > 1;
+    let appends_on = theirs.is_empty() && shape.evolved;
     if !appends_on && sorted(ours.clone()) != sorted(theirs.clone()) {
-        let begin_anew = match schema.version {
-            0 | 1 => "",
-            _ => ", and begin with an empty state directory, so that the table is read whole",
+        let begin_anew = match shape.evolved {
+            false => "",
+            true => ", and begin with an empty state directory, so that the table is read whole",
         };
         return Some(format!(
             "it has {}, the rows have {}, and the key of a table cannot be altered; drop it, or route the table to another \
@@ -163,10 +166,16 @@ impl SinkTable {
     }
 
     /// How rows of a schema fit.
-    pub fn fit(&self, schema: &Arc<TableSchema>, settings: &TableSettings) -> Result<Fit, EngineError> {
+    pub fn fit(
+        &self,
+        schema: &Arc<TableSchema>,
+        added: Option<&SourceColumn>,
+        settings: &TableSettings,
+    ) -> Result<Fit, EngineError> {
         let tolerant =
             matches!(settings.policy.behaviour, SchemaBehaviour::TryEvolve | SchemaBehaviour::Ignore);
-        Fit::new(schema, &self.columns, &self.key, tolerant).map_err(|reason| self.misfit(&schema.id, reason))
+        Fit::new(schema, added, &self.columns, &self.key, tolerant)
+            .map_err(|reason| self.misfit(&schema.id, reason))
     }
 
     /// A session follows the columns that it was opened with: they must be those that rows are encoded for.
@@ -193,21 +202,21 @@ impl SinkTable {
         let doing = |what: &str| format!("{what} `{}`", self.label);
         let mut there = client.describe(&self.name).await.map_err(EngineError::sink(doing("describing")))?;
         if there.is_none() {
-            let Some(output) = &change.output else { return Ok(()) };
-            self.create(client, settings, output).await?;
+            let Some(shape) = &change.shape else { return Ok(()) };
+            self.create(client, settings, shape).await?;
             there = client.describe(&self.name).await.map_err(EngineError::sink(doing("describing")))?;
         }
         let Some(there) = there else {
             return Err(self.misfit(&change.source, "it was created and is not there".into()));
         };
-        if let Some(output) = &change.output
-            && let Some(reason) = unfit(&there, output)
+        if let Some(shape) = &change.shape
+            && let Some(reason) = unfit(&there, shape)
         {
             return Err(self.misfit(&change.source, reason));
         }
         let existing = change.changes.iter().all(|c| matches!(c, SchemaChange::CreateTable));
         let changes = if existing { &[][..] } else { &change.changes[..] };
-        let plan = settings.policy.plan(changes, change.output.as_deref(), &columns_of(&there));
+        let plan = settings.policy.plan(changes, change.shape.as_deref(), &columns_of(&there));
         let steps = plan.map_err(|refused| match existing {
             // No statement changed anything: the table that is there was made for other rows.
             true => self.misfit(&change.source, refused.0),
@@ -235,14 +244,14 @@ impl SinkTable {
         &self,
         client: &Client,
         settings: &TableSettings,
-        schema: &TableSchema,
+        shape: &Shape,
     ) -> Result<(), EngineError> {
         if let Some(database) = &self.name.schema {
             let doing = format!("creating schema `{database}`");
             client.create_schema(database).await.map_err(EngineError::sink(doing))?;
         }
-        let sql = create_statement(client.project_name(), &self.name, schema, settings.buckets);
-        tracing::info!(target_table = self.label, keyed = !schema.key.is_empty(), "creating sink table");
+        let sql = create_statement(client.project_name(), &self.name, shape, settings);
+        tracing::info!(target_table = self.label, keyed = !shape.key.is_empty(), "creating sink table");
         self.execute(client, settings, &sql).await
     }
 

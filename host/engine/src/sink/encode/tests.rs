@@ -102,8 +102,8 @@ fn encode(
 #[test]
 fn each_kind_becomes_its_operation() {
     let schema = schema(true);
-    let fit =
-        Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
+    let fit = Fit::new(&schema, None, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false)
+        .expect("fits");
     let rows = [
         (RowKind::Insert, 1, Some("a")),
         (RowKind::After, 2, None),
@@ -137,7 +137,7 @@ fn each_kind_becomes_its_operation() {
 fn rows_are_fitted_by_name_and_case_does_not_count() {
     let schema = schema(true);
     let wide = sink(&[("extra", "bigint"), ("NAME", "string"), ("Id", "bigint")]);
-    let fit = Fit::new(&schema, &wide, &["Id".into()], false).expect("fits");
+    let fit = Fit::new(&schema, None, &wide, &["Id".into()], false).expect("fits");
     let mut buffers = Buffers::default();
     let rows = [(RowKind::Insert, 9, Some("x"))];
     encode(&mut Encoder::default(), &fit, From::Stream, &batch(&schema, &rows), &mut buffers);
@@ -154,7 +154,7 @@ fn rows_are_fitted_by_name_and_case_does_not_count() {
 #[test]
 fn a_table_without_a_key_appends_and_takes_no_deletes() {
     let schema = schema(false);
-    let fit = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &[], false).expect("fits");
+    let fit = Fit::new(&schema, None, &sink(&[("id", "int"), ("name", "string")]), &[], false).expect("fits");
     let rows = [(RowKind::Insert, 1, None), (RowKind::After, 2, None), (RowKind::Delete, 3, None)];
     let mut buffers = Buffers::default();
     let batch = batch(&schema, &rows);
@@ -169,8 +169,8 @@ fn a_table_without_a_key_appends_and_takes_no_deletes() {
 #[test]
 fn a_chunk_leaves_out_what_the_stream_has_touched_inside_its_window() {
     let schema = schema(true);
-    let fit =
-        Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
+    let fit = Fit::new(&schema, None, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false)
+        .expect("fits");
     let (mut encoder, mut buffers) = (Encoder::default(), Buffers::default());
     let before = batch(&schema, &[(RowKind::Insert, 1, Some("before the window"))]);
     encode(&mut encoder, &fit, From::Stream, &before, &mut buffers);
@@ -195,8 +195,8 @@ fn a_chunk_leaves_out_what_the_stream_has_touched_inside_its_window() {
 #[test]
 fn a_later_window_counts_only_what_came_after_it() {
     let schema = schema(true);
-    let fit =
-        Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false).expect("fits");
+    let fit = Fit::new(&schema, None, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false)
+        .expect("fits");
     let (mut encoder, mut buffers) = (Encoder::default(), Buffers::default());
     encoder.windows.open(1);
     encode(&mut encoder, &fit, From::Stream, &batch(&schema, &[(RowKind::After, 5, None)]), &mut buffers);
@@ -209,8 +209,9 @@ fn a_later_window_counts_only_what_came_after_it() {
 #[test]
 fn a_null_key_is_an_error_that_names_the_column() {
     let schema = schema(true);
-    let by_name = Fit::new(&schema, &sink(&[("id", "int"), ("name", "string")]), &["name".into()], false)
-        .expect("fits");
+    let by_name =
+        Fit::new(&schema, None, &sink(&[("id", "int"), ("name", "string")]), &["name".into()], false)
+            .expect("fits");
     let batch = batch(&schema, &[(RowKind::Insert, 1, None)]);
     let error = Encoder::default()
         .encode(&batch, &by_name, spread(4), From::Stream, Instant::now(), &mut Buffers::default())

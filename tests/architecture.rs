@@ -6,15 +6,25 @@ use std::process::Command;
 
 use crate::support::root;
 
-/// Crate, and those of ours that it may import: `model` below all, `mysql`, `wasm` and `maxcompute` side by side,
+/// Crate, and those of ours that it may import: `model` below all, `mysql`, `wasm`, `expression` and `maxcompute` side by side,
 /// `engine` above them, the program on top. The emulator decodes with code of its own, so that a mistake in our
 /// encoding cannot cancel itself out.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sluicebox-model", &[]),
     ("sluicebox-mysql", &["sluicebox-model"]),
     ("sluicebox-wasm", &["sluicebox-model"]),
+    ("sluicebox-expression", &["sluicebox-model"]),
     ("sluicebox-maxcompute", &[]),
-    ("sluicebox-engine", &["sluicebox-model", "sluicebox-mysql", "sluicebox-wasm", "sluicebox-maxcompute"]),
+    (
+        "sluicebox-engine",
+        &[
+            "sluicebox-model",
+            "sluicebox-mysql",
+            "sluicebox-wasm",
+            "sluicebox-expression",
+            "sluicebox-maxcompute",
+        ],
+    ),
     ("sluicebox-emulator", &[]),
     ("sluicebox", &["sluicebox-model", "sluicebox-engine", "sluicebox-emulator"]),
 ];
@@ -22,7 +32,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Folders of the repository's first level, and of `host`. A new one is a decision: it belongs here and in
 /// ARCHITECTURE.md.
 const FIRST_LEVEL: &[&str] = &["configs", "docs", "guest-examples", "host", "scripts", "tests", "wit"];
-const HOST: &[&str] = &["cli", "emulator", "engine", "fuzz", "maxcompute", "model", "mysql", "wasm"];
+const HOST: &[&str] =
+    &["cli", "emulator", "engine", "expression", "fuzz", "maxcompute", "model", "mysql", "wasm"];
 
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "manager", "misc"];

@@ -5,12 +5,16 @@
 
 mod batch;
 mod gtid;
+mod nearest;
 mod position;
 mod schema;
 mod units;
+mod verdict;
 
 pub use batch::{ChangeBatch, Origin, RowKind};
 pub use gtid::{Gtid, GtidError, GtidSet, MariaDbGtids};
+pub use nearest::nearest;
 pub use position::{Gtids, Position, TransactionId};
 pub use schema::{Column, ColumnPlace, ColumnType, Physical, SchemaChange, TableId, TableSchema, UniqueKey};
 pub use units::{ByteSize, Secret};
+pub use verdict::{Folded, fold, is_pair, select_origins};

@@ -5,11 +5,10 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, ArrayRef, BooleanArray};
-use arrow::compute::{FilterBuilder, concat};
-use sluicebox_model::{ChangeBatch, Origin, RowKind};
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::concat;
+use sluicebox_model::{ChangeBatch, Folded, Origin, RowKind, is_pair};
 
-use crate::fold::{Folded, is_pair, select_origins};
 use crate::input::bytes_read;
 use crate::output::empty;
 use crate::plan::{Source, TablePlan};
@@ -107,15 +106,7 @@ pub(crate) fn assemble(
         };
         columns.push(column.ok_or("a column of the plan is missing")?);
     }
-    let schema = plan.output.clone();
-    let Some(selected) = folded.selected else {
-        return Ok(ChangeBatch { schema, kinds: folded.kinds, columns, origins: batch.origins.clone() });
-    };
-    let origins = select_origins(&batch.origins, &selected);
-    let predicate = FilterBuilder::new(&BooleanArray::new(selected, None)).optimize().build();
-    let filter = |column: &ArrayRef| predicate.filter(column).map_err(|error| error.to_string());
-    let columns = columns.iter().map(filter).collect::<Result<_, _>>()?;
-    Ok(ChangeBatch { schema, kinds: folded.kinds, columns, origins })
+    folded.apply(plan.output.clone(), columns, &batch.origins).map_err(|error| error.to_string())
 }
 
 /// A batch without rows.

@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{ArrayRef, BooleanBufferBuilder};
-use sluicebox_model::{ChangeBatch, TableId, TableSchema};
+use sluicebox_model::{ChangeBatch, TableId, TableSchema, fold, is_pair};
 
 use crate::abi;
 use crate::batch::{assemble, join, join_batches, misfit, next_call, nothing, slice};
 use crate::engine::Plugin;
-use crate::fold::{fold, is_pair};
 use crate::guest::shorten;
 use crate::input::Lane;
 use crate::live::Live;

@@ -14,7 +14,6 @@ mod batch;
 mod cache;
 mod engine;
 mod error;
-mod fold;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod guest;

@@ -1,26 +1,60 @@
-//! From verdicts about row images to what goes on.
+//! From verdicts about row images to what goes on: the one place that decides it, for plugins and for filters.
 //!
-//! An update whose row before stays and whose row after goes has left the filter: it becomes a delete. The other way round
-//! it has entered it: an insert. A row after that comes alone, because nobody needed the one before, can have been in the
-//! sink: when it goes, its key is deleted, which is harmless if it is not there. Without a key there is nothing to
-//! delete by, and it is dropped.
+//! A verdict is about one row image: it stays or it goes. Of an update both images may have one:
+//!
+//! | before | after | goes on |
+//! |---|---|---|
+//! | stays | stays | the update; where its effective key changed, the sink deletes the old key and writes the new row |
+//! | stays | goes  | a delete: the row has left the filter |
+//! | goes  | stays | an insert: the row has entered it |
+//! | goes  | goes  | nothing |
+//!
+//! A row after that comes alone, because nobody needed the one before, can have been in the sink: when it goes, its key is
+//! deleted, which is harmless if it is not there. Without a key there is nothing to delete by, and it is dropped.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray};
 use arrow::buffer::BooleanBuffer;
-use sluicebox_model::{Origin, RowKind};
+use arrow::compute::FilterBuilder;
+use arrow::error::ArrowError;
+
+use crate::{ChangeBatch, Origin, RowKind, TableSchema};
 
 /// What goes on of a batch.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Folded {
+pub struct Folded {
     /// One bit for each row that came in: whether it goes on. None: all do.
-    pub(crate) selected: Option<BooleanBuffer>,
+    pub selected: Option<BooleanBuffer>,
     /// What the rows that go on are.
-    pub(crate) kinds: Vec<RowKind>,
-    /// Rows that the guest dropped.
-    pub(crate) dropped: u64,
+    pub kinds: Vec<RowKind>,
+    /// Rows that were dropped.
+    pub dropped: u64,
+}
+
+impl Folded {
+    /// The batch of what goes on, under its schema, from columns for all rows that came in.
+    ///
+    /// # Errors
+    /// Arrow's, when a column is not as long as the rows that came in.
+    pub fn apply(
+        self,
+        schema: Arc<TableSchema>,
+        columns: Vec<ArrayRef>,
+        origins: &[Origin],
+    ) -> Result<ChangeBatch, ArrowError> {
+        let Some(selected) = self.selected else {
+            return Ok(ChangeBatch { schema, kinds: self.kinds, columns, origins: origins.to_vec() });
+        };
+        let origins = select_origins(origins, &selected);
+        let predicate = FilterBuilder::new(&BooleanArray::new(selected, None)).optimize().build();
+        let columns = columns.iter().map(|column| predicate.filter(column)).collect::<Result<_, _>>()?;
+        Ok(ChangeBatch { schema, kinds: self.kinds, columns, origins })
+    }
 }
 
 /// Folds verdicts. `keep` none means that all stay; `failed` has the rows taken out for their errors, ascending, pairs whole.
-pub(crate) fn fold(kinds: &[RowKind], keep: Option<&BooleanBuffer>, failed: &[usize], keyed: bool) -> Folded {
+pub fn fold(kinds: &[RowKind], keep: Option<&BooleanBuffer>, failed: &[usize], keyed: bool) -> Folded {
     if keep.is_none() && failed.is_empty() {
         return Folded { selected: None, kinds: kinds.to_vec(), dropped: 0 };
     }
@@ -64,12 +98,12 @@ pub(crate) fn fold(kinds: &[RowKind], keep: Option<&BooleanBuffer>, failed: &[us
 }
 
 /// Whether an update's two rows begin at this row.
-pub(crate) fn is_pair(kinds: &[RowKind], row: usize) -> bool {
+pub fn is_pair(kinds: &[RowKind], row: usize) -> bool {
     kinds.get(row) == Some(&RowKind::Before) && kinds.get(row + 1) == Some(&RowKind::After)
 }
 
 /// The runs of the rows that go on.
-pub(crate) fn select_origins(origins: &[Origin], selected: &BooleanBuffer) -> Vec<Origin> {
+pub fn select_origins(origins: &[Origin], selected: &BooleanBuffer) -> Vec<Origin> {
     let mut out = Vec::with_capacity(origins.len());
     let mut first_row = 0;
     for (place, origin) in origins.iter().enumerate() {
@@ -87,5 +121,5 @@ pub(crate) fn select_origins(origins: &[Origin], selected: &BooleanBuffer) -> Ve
 }
 
 #[cfg(test)]
-#[path = "fold_tests.rs"]
+#[path = "verdict_tests.rs"]
 mod tests;

@@ -1,0 +1,60 @@
+//! `LIKE`, `SIMILAR TO` and regular expressions.
+
+use crate::support::{Case, check, settings};
+
+pub const CASES: &[Case] = &[
+    ("s LIKE 'Hello%'", "BOOLEAN", "TRUE"),
+    ("s LIKE 'Hello'", "BOOLEAN", "FALSE"),
+    ("s LIKE '_ello%d'", "BOOLEAN", "TRUE"),
+    ("s LIKE 'hello%'", "BOOLEAN", "FALSE"),
+    ("'a.c' LIKE 'a.c' AND NOT 'abc' LIKE 'a.c'", "BOOLEAN", "TRUE"),
+    ("s LIKE nothing", "BOOLEAN", "NULL"),
+    ("s NOT LIKE '%x%'", "BOOLEAN", "TRUE"),
+    ("'50%' LIKE '50!%' ESCAPE '!'", "BOOLEAN", "TRUE"),
+    ("'50x' LIKE '50!%' ESCAPE '!'", "BOOLEAN", "FALSE"),
+    ("s LIKE CONCAT(LEFT(s, 2), '%')", "BOOLEAN", "TRUE"),
+    ("s LIKE 'x!' ESCAPE '!'", "", "error: ends with its escape"),
+    ("s LIKE 'x' ESCAPE 'xy'", "", "error: takes one character"),
+    ("s SIMILAR TO '(Hello|Bye)%'", "BOOLEAN", "TRUE"),
+    ("s SIMILAR TO 'Hello'", "BOOLEAN", "FALSE"),
+    ("'aaa' SIMILAR TO 'a{3}'", "BOOLEAN", "TRUE"),
+    ("'b' SIMILAR TO '[a-c]'", "BOOLEAN", "TRUE"),
+    ("'a.c' SIMILAR TO 'a.c' AND NOT 'abc' SIMILAR TO 'a.c'", "BOOLEAN", "TRUE"),
+    ("'a%' SIMILAR TO 'a\\%' ESCAPE '\\'", "BOOLEAN", "TRUE"),
+    ("s NOT SIMILAR TO 'x%'", "BOOLEAN", "TRUE"),
+    ("nothing SIMILAR TO 'a'", "BOOLEAN", "NULL"),
+    ("REGEXP_REPLACE(s, '[aeiou]', '*')", "TEXT", "H*ll* W*rld"),
+    ("REGEXP_REPLACE(mail, '^(.)[^@]*', '$1***')", "TEXT", "a***@example.org"),
+    ("REGEXP_REPLACE(s, 'o', '\\$')", "TEXT", "Hell$ W$rld"),
+    ("REGEXP_REPLACE(s, '(', 'x')", "", "error: no regular expression"),
+    ("REGEXP_REPLACE(s, nothing, 'x')", "TEXT", "NULL"),
+    ("REGEXP_REPLACE(s, LEFT('(', 1), 'x')", "", "error: no regular expression"),
+    ("REGEXP_REPLACE(s, CONCAT('(', LEFT(s, 0)), 'x')", "TEXT", "NULL"),
+    ("REGEXP_EXTRACT(mail, '@(.*)$', 1)", "TEXT", "example.org"),
+    ("REGEXP_EXTRACT(mail, '@(.*)$')", "TEXT", "@example.org"),
+    ("REGEXP_EXTRACT(mail, 'x(y)z', 1)", "TEXT", "NULL"),
+    ("REGEXP_EXTRACT(mail, '@(.*)$', 2)", "TEXT", "NULL"),
+    ("REGEXP_EXTRACT(mail, '@(.*)$', -1)", "TEXT", "NULL"),
+    ("REGEXP_EXTRACT(mail, '\\w+')", "TEXT", "ada"),
+    ("REGEXP_EXTRACT(uni, '\\w+')", "TEXT", "a"),
+    ("REGEXP_EXTRACT('a.b', '\\Qa.\\E.')", "TEXT", "a.b"),
+    ("REGEXP_EXTRACT_ALL('a1b22', '([0-9]+)')", "JSON", r#"["1","22"]"#),
+    ("REGEXP_EXTRACT_ALL('a1b22', '[0-9]', 0)", "JSON", r#"["1","2","2"]"#),
+    ("REGEXP_EXTRACT_ALL('abc', '(x)')", "JSON", "[]"),
+    ("REGEXP_EXTRACT_ALL('abc', '(b)', 2)", "JSON", "NULL"),
+    ("REGEXP_EXTRACT_ALL('a1b22', '([0-9]+)')[2]", "TEXT", "22"),
+    ("CARDINALITY(REGEXP_EXTRACT_ALL(s, '(o)'))", "INT", "2"),
+    ("REGEXP_COUNT(s, 'o')", "INT", "2"),
+    ("REGEXP_COUNT(nothing, 'o')", "INT", "NULL"),
+    ("REGEXP_INSTR(s, 'W')", "INT", "7"),
+    ("REGEXP_INSTR(uni, '😀')", "INT", "3"),
+    ("REGEXP_INSTR(s, 'x')", "INT", "0"),
+    ("REGEXP_SUBSTR(s, '[A-Z][a-z]*')", "TEXT", "Hello"),
+    ("REGEXP_SUBSTR(s, '[0-9]')", "TEXT", "NULL"),
+    ("REGEXP_COUNT(s, '(?=o)')", "", "error: look-around"),
+];
+
+#[test]
+fn patterns() {
+    check(CASES, &settings());
+}

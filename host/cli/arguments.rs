@@ -1,9 +1,16 @@
 //! The command line.
 
+mod plugin;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use plugin::{
+    BenchOptions, BuildOptions, CompileOptions, Language, LimitOptions, NewOptions, PluginCommand,
+    RecordFrom, RecordOptions, TestOptions,
+};
 
 const EXIT_CODES: &str = "Exit codes: 0 stopped or finished, 2 bad usage or configuration, 3 source or sink refused, 1 anything else.";
 
@@ -45,7 +52,13 @@ pub enum Command {
         #[command(subcommand)]
         command: SchemaCommand,
     },
-    /// Look at WebAssembly plugins.
+    /// Look at events that plugins failed on (`on-error: dead-letter`), and send them again.
+    DeadLetters {
+        /// What to do.
+        #[command(subcommand)]
+        command: DeadLettersCommand,
+    },
+    /// Make, build, try and look at WebAssembly plugins.
     Plugin {
         /// What to do.
         #[command(subcommand)]
@@ -163,14 +176,44 @@ pub struct QueryOptions {
     pub json: bool,
 }
 
-/// `plugin …`.
+/// `dead-letters …`.
 #[derive(Debug, Subcommand)]
-pub enum PluginCommand {
-    /// Show what a file is: world, version, imports, size, and whether it would load.
-    #[command(after_help = "Example: sluicebox plugin inspect plugins/orders.wasm")]
-    Inspect {
-        /// The WebAssembly file.
+pub enum DeadLettersCommand {
+    /// List the letters with place, plugin and reason; works while the pipeline runs.
+    #[command(after_help = "Example: sluicebox dead-letters list pipeline.yaml --json")]
+    List {
+        /// The pipeline file.
         file: PathBuf,
+        /// Only those of one table, as `database.table`.
+        #[arg(long)]
+        table: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one letter whole, with the row; works while the pipeline runs.
+    #[command(after_help = "Example: sluicebox dead-letters show pipeline.yaml 17")]
+    Show {
+        /// The pipeline file.
+        file: PathBuf,
+        /// The letter's number, as `list` shows it.
+        number: u64,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send letters through the plugins as they are now, and into the sink, each exactly once. The pipeline must be stopped.
+    ///
+    /// For a table with a key the source is asked for the rows as they are now, so a letter never takes the sink back to an
+    /// older state. Letters that fail again stay; the exit code is then 1.
+    #[command(
+        after_help = "Example: sluicebox dead-letters replay pipeline.yaml\n         sluicebox dead-letters replay pipeline.yaml 17 18"
+    )]
+    Replay {
+        /// The pipeline file.
+        file: PathBuf,
+        /// Numbers of letters; all when none is given.
+        numbers: Vec<u64>,
         /// Print JSON.
         #[arg(long)]
         json: bool,

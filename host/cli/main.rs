@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Query(options) => commands::query::run(&options),
         Command::Settle(options) => commands::settle::run(&options),
         Command::Schema { command } => commands::schema::run(&command),
+        Command::DeadLetters { command } => commands::dead_letters::run(&command),
         Command::Plugin { command } => commands::plugin::run(&command),
         Command::Emulator(options) => commands::emulator::run(&options),
         Command::Options(options) => commands::options::run(&options),

@@ -1,5 +1,6 @@
 //! The commands, one a file. They print facts to standard output and nothing else there.
 
+pub mod dead_letters;
 pub mod emulator;
 pub mod options;
 pub mod plugin;

@@ -33,7 +33,7 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
         tables.push(json!({ "table": name, "snapshot": if record.done { "done" } else { "reading" }, "chunks_planned": planned, "chunks_delivered": delivered }));
     }
     let errors = reader.errors().map_err(read)?;
-    let dead_letters = reader.dead_letters().map_err(read)?;
+    let dead_letters = reader.dead_letter_count().map_err(read)?;
     if options.json {
         let position = checkpoint.as_ref().map(|c| c.position.to_string());
         return print_json(&json!({

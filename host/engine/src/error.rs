@@ -105,6 +105,20 @@ pub enum EngineError {
         /// The guest's words about the first.
         reason: String,
     },
+    /// A guest failed on more events than its error budget allows.
+    #[error(
+        "plugin `{plugin}` failed on more than {limit} events within a minute, its `error-budget`, the last time on `{table}`: {reason}"
+    )]
+    ErrorBudget {
+        /// The plugin.
+        plugin: String,
+        /// The source table.
+        table: String,
+        /// The budget.
+        limit: u64,
+        /// The guest's words about the last.
+        reason: String,
+    },
     /// The behaviour in force does not allow the schema change.
     #[error("schema change of `{table}` is not allowed: {reason}")]
     SchemaChange {
@@ -157,9 +171,12 @@ impl EngineError {
             | Self::ChangedByOthers { .. }
             | Self::SnapshotDisturbed { .. } => Retry,
             Self::Preflight(_) | Self::Schema { .. } | Self::UnknownFate { .. } => Halt { refused: true },
-            Self::Guest(_) | Self::Condemned { .. } | Self::State(_) | Self::Plan(_) | Self::Value { .. } => {
-                Halt { refused: false }
-            }
+            Self::Guest(_)
+            | Self::Condemned { .. }
+            | Self::ErrorBudget { .. }
+            | Self::State(_)
+            | Self::Plan(_)
+            | Self::Value { .. } => Halt { refused: false },
             Self::SchemaChange { .. } | Self::Start { .. } | Self::Lost(_) => Halt { refused: false },
         }
     }
@@ -182,6 +199,12 @@ impl EngineError {
             Self::Condemned { .. } | Self::Guest(WasmError::Guest { .. }) => Some(
                 "set `on-error: skip` or `on-error: dead-letter` on the plugin to go on without such rows",
             ),
+            Self::ErrorBudget { .. } => Some(
+                "mend the plugin, or raise its `error-budget`; no row of the last batch went on, so none is lost",
+            ),
+            Self::Guest(WasmError::Plan { .. }) => {
+                Some("set `on-schema-error: pass` on the plugin to let rows of such tables go on without it")
+            }
             Self::SchemaChange { .. } => {
                 Some("see `schema.change.behavior` and `sink.exclude.schema.changes`")
             }

@@ -4,8 +4,10 @@
 //! it from outside while it runs.
 
 mod budget;
+pub mod cases;
 pub mod config;
 mod error;
+pub mod events;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod metrics;
@@ -18,6 +20,8 @@ pub mod state;
 mod telemetry;
 
 pub use error::{Disposition, EngineError};
-pub use pipeline::{Outcome, describe, query, run, sink_client};
-pub use sluicebox_wasm::{Inspection, WasmError, inspect as inspect_plugin};
+pub use pipeline::{Outcome, Replayed, describe, query, replay, run, sink_client};
+pub use sluicebox_wasm::{
+    Engine as PluginEngine, Inspection, Limits as PluginLimits, WasmError, inspect as inspect_plugin,
+};
 pub use telemetry::{Progress, Telemetry, now_ms};

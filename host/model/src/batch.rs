@@ -1,5 +1,6 @@
 //! Row images as columns: what workers decode, guests see and appliers encode.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
@@ -68,6 +69,25 @@ impl ChangeBatch {
     /// Bytes that the arrays hold on to.
     pub fn byte_size(&self) -> usize {
         self.columns.iter().map(|c| c.get_array_memory_size()).sum::<usize>() + self.kinds.len()
+    }
+
+    /// Some rows of the batch; the arrays are shared.
+    pub fn slice(&self, rows: Range<usize>) -> Self {
+        let start = u32::try_from(rows.start).unwrap_or(u32::MAX);
+        let end = u32::try_from(rows.end).unwrap_or(u32::MAX);
+        let before = self.origins.partition_point(|origin| origin.first_row <= start).saturating_sub(1);
+        let cut =
+            |origin: &Origin| Origin { first_row: origin.first_row.saturating_sub(start), ..origin.clone() };
+        Self {
+            schema: Arc::clone(&self.schema),
+            kinds: self.kinds[rows.clone()].to_vec(),
+            columns: self.columns.iter().map(|column| column.slice(rows.start, rows.len())).collect(),
+            origins: self.origins[before..]
+                .iter()
+                .take_while(|origin| origin.first_row < end)
+                .map(cut)
+                .collect(),
+        }
     }
 
     /// The origin of a row; none only when the batch breaks its invariants.

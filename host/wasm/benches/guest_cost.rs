@@ -156,6 +156,7 @@ fn main() {
         config: serde_json::Value::Null,
         limits: Limits::default(),
         sha256: None,
+        precompiled: false,
     };
     let engine = Engine::new(None).unwrap();
     let mut guest = engine.load(&spec).unwrap().instantiate().unwrap();

@@ -70,25 +70,6 @@ pub(crate) fn next_call(plan: &TablePlan, batch: &ChangeBatch, start: usize) -> 
     rows
 }
 
-/// Some rows of a batch.
-pub(crate) fn slice(batch: &ChangeBatch, rows: Range<usize>) -> ChangeBatch {
-    let start = u32::try_from(rows.start).unwrap_or(u32::MAX);
-    let end = u32::try_from(rows.end).unwrap_or(u32::MAX);
-    let before = batch.origins.partition_point(|origin| origin.first_row <= start).saturating_sub(1);
-    let cut =
-        |origin: &Origin| Origin { first_row: origin.first_row.saturating_sub(start), ..origin.clone() };
-    ChangeBatch {
-        schema: batch.schema.clone(),
-        kinds: batch.kinds[rows.clone()].to_vec(),
-        columns: batch.columns.iter().map(|column| column.slice(rows.start, rows.len())).collect(),
-        origins: batch.origins[before..]
-            .iter()
-            .take_while(|origin| origin.first_row < end)
-            .map(cut)
-            .collect(),
-    }
-}
-
 /// Columns, kinds and origins of what goes on. `computed` has the computed columns in the output's order, each for the whole
 /// batch.
 pub(crate) fn assemble(

@@ -94,7 +94,7 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 #[cfg(unix)]
-fn closed_to_others(found: &fs::Metadata) -> Result<(), String> {
+pub(crate) fn closed_to_others(found: &fs::Metadata) -> Result<(), String> {
     use std::os::unix::fs::MetadataExt as _;
     let user = rustix::process::geteuid().as_raw();
     if found.uid() != user {
@@ -107,7 +107,7 @@ fn closed_to_others(found: &fs::Metadata) -> Result<(), String> {
 }
 
 #[cfg(not(unix))]
-fn closed_to_others(_: &fs::Metadata) -> Result<(), String> {
+pub(crate) fn closed_to_others(_: &fs::Metadata) -> Result<(), String> {
     Err("this system's permissions are not known here".into())
 }
 

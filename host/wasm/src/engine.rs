@@ -9,11 +9,15 @@ use crate::cache::Cache;
 use crate::guest::{self, Guest};
 use crate::limits::{Limits, PluginSpec};
 use crate::load;
+use crate::precompiled::{self, Heading};
 use crate::ticker::Ticker;
 use crate::{Inspection, Instance, WasmError};
 
 /// Stack of a guest, in bytes: wasmtime's own default, a quarter of the smallest thread stack in use here.
 const STACK_BYTES: usize = 512 << 10;
+
+const IS_COMPILED: &str = "it was compiled ahead of time, so it is native code that nothing can check: say `precompiled: true` beside \
+                           its path if you trust it";
 
 /// The process's one WebAssembly engine.
 #[derive(Clone)]
@@ -88,7 +92,16 @@ impl Engine {
         {
             return Err(refuse(format!("its SHA-256 is {}, the pipeline file wants {wanted}", file.hash)));
         }
-        let component = self.component(&file).map_err(refuse)?;
+        let (component, hash) = match (spec.precompiled, file.bytes.starts_with(precompiled::MAGIC)) {
+            (true, true) => precompiled::load(&self.0.engine, &spec.path, &file.bytes).map_err(refuse)?,
+            (false, false) => (self.component(&file).map_err(refuse)?, file.hash),
+            (true, false) => {
+                return Err(refuse(
+                    "`precompiled` is true, and it was not made by `sluicebox plugin compile`".into(),
+                ));
+            }
+            (false, true) => return Err(refuse(IS_COMPILED.into())),
+        };
         load::surface(&self.0.engine, &component).check().map_err(refuse)?;
         let component = self.0.linker.instantiate_pre(&component).map_err(|error| {
             refuse(format!("what it imports is not what this host offers under the same name: {error:#}"))
@@ -96,7 +109,7 @@ impl Engine {
         Ok(Plugin(Arc::new(Loaded {
             name: plugin_name(&spec.path),
             path: spec.path.clone(),
-            hash: file.hash,
+            hash,
             config: spec.config.to_string(),
             limits: spec.limits.clone(),
             component,
@@ -114,8 +127,41 @@ impl Engine {
         Ok(Inspection::new(&file, surface))
     }
 
+    /// Compiles a plugin ahead of time: the bytes of a file that [`Engine::load`] takes where `precompiled` is set, on this kind
+    /// of machine and with this version of the program.
+    ///
+    /// # Errors
+    /// [`WasmError::Load`] says what is wrong with the file.
+    pub fn precompile(&self, path: &Path) -> Result<Vec<u8>, WasmError> {
+        let refuse = |reason| WasmError::Load { path: path.to_owned(), reason };
+        let file = load::read(path).map_err(refuse)?;
+        if file.bytes.starts_with(precompiled::MAGIC) {
+            return Err(refuse("it is compiled already".into()));
+        }
+        let component = self.component(&file).map_err(refuse)?;
+        load::surface(&self.0.engine, &component).check().map_err(refuse)?;
+        let code =
+            component.serialize().map_err(|error| refuse(format!("it does not compile: {error:#}")))?;
+        precompiled::write(&Heading::here(&file.hash), &code).map_err(refuse)
+    }
+
+    /// The file as a component: as it is, or made of a core module that carries the interface.
+    ///
+    /// # Errors
+    /// [`WasmError::Load`] says what is wrong with the file, also when it is no plugin.
+    pub fn component_bytes(&self, path: &Path) -> Result<Vec<u8>, WasmError> {
+        let refuse = |reason| WasmError::Load { path: path.to_owned(), reason };
+        let file = load::read(path).map_err(refuse)?;
+        let component = self.component(&file).map_err(refuse)?;
+        load::surface(&self.0.engine, &component).check().map_err(refuse)?;
+        Ok(load::component_bytes(&file.bytes).map_err(refuse)?.into_owned())
+    }
+
     fn component(&self, file: &load::PluginFile) -> Result<wasmtime::component::Component, String> {
         let Inner { engine, cache, .. } = &*self.0;
+        if file.bytes.starts_with(precompiled::MAGIC) {
+            return Err(IS_COMPILED.into());
+        }
         if let Some(component) = cache.as_ref().and_then(|cache| cache.load(engine, &file.hash)) {
             return Ok(component);
         }

@@ -13,7 +13,7 @@ use arrow::array::{ArrayRef, BooleanBufferBuilder};
 use sluicebox_model::{ChangeBatch, TableId, TableSchema, fold, is_pair};
 
 use crate::abi;
-use crate::batch::{assemble, join, join_batches, misfit, next_call, nothing, slice};
+use crate::batch::{assemble, join, join_batches, misfit, next_call, nothing};
 use crate::engine::Plugin;
 use crate::guest::shorten;
 use crate::input::Lane;
@@ -25,6 +25,9 @@ use crate::{Fault, WasmError};
 /// Row images of one batch that may make the plugin fail before it counts as broken: each costs a new instance, and up to
 /// twice the time limit.
 const MAX_CULPRITS: usize = 16;
+/// Batches in a row of which no row went on before the plugin counts as broken: one bad row alone in its batch is the row's
+/// fault, the third batch is not.
+const MAX_BARREN: u32 = 3;
 
 /// What a plugin calls itself.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -93,6 +96,8 @@ pub struct Instance {
     /// None after it failed, until the next call.
     live: Option<Live>,
     plans: HashMap<u32, Arc<TablePlan>>,
+    /// Batches in a row that it failed on whole.
+    barren: u32,
     stats: Stats,
 }
 
@@ -110,7 +115,7 @@ impl Instance {
     pub(crate) fn start(plugin: Plugin) -> Result<Self, WasmError> {
         let (live, about) = Live::start(plugin.loaded())?;
         let stats = Stats { started: 1, ..Stats::default() };
-        Ok(Self { plugin, about, live: Some(live), plans: HashMap::new(), stats })
+        Ok(Self { plugin, about, live: Some(live), plans: HashMap::new(), barren: 0, stats })
     }
 
     /// What the plugin calls itself.
@@ -162,18 +167,33 @@ impl Instance {
     ///
     /// # Errors
     /// As [`Instance::process`], and [`WasmError::Broken`] instead of [`WasmError::Guest`], when too many rows of the batch
-    /// make the plugin fail.
+    /// make the plugin fail, or all rows of several batches in a row.
     pub fn process_isolating(
         &mut self,
         plan: &TablePlan,
         batch: &ChangeBatch,
     ) -> Result<Processed, WasmError> {
         let processed = match self.attempt(plan, batch) {
-            Err(WasmError::Guest { fault, .. }) => self.row_by_row(plan, batch, fault)?,
-            other => other?,
+            Err(WasmError::Guest { fault, .. }) => {
+                let processed = self.row_by_row(plan, batch, fault.clone())?;
+                let barren = processed.failed.len() == batch.rows();
+                self.barren = if barren { self.barren + 1 } else { 0 };
+                if self.barren >= MAX_BARREN {
+                    return Err(self.broken(&plan.input.id, batch.rows(), fault));
+                }
+                processed
+            }
+            other => {
+                self.barren = 0;
+                other?
+            }
         };
         self.count(&processed);
         Ok(processed)
+    }
+
+    fn broken(&self, table: &TableId, rows: usize, fault: Fault) -> WasmError {
+        WasmError::Broken { plugin: self.plugin.name().to_owned(), table: table.clone(), rows, fault }
     }
 
     /// No more rows of this table and version will come.
@@ -349,7 +369,7 @@ impl Instance {
         while row < batch.rows() {
             let rows = row..row + if is_pair(&batch.kinds, row) { 2 } else { 1 };
             row = rows.end;
-            match self.attempt(plan, &slice(batch, rows.clone())) {
+            match self.attempt(plan, &batch.slice(rows.clone())) {
                 Ok(part) => {
                     dropped += part.dropped;
                     failed
@@ -365,8 +385,7 @@ impl Instance {
                 Err(other) => return Err(other),
             }
             if culprits > MAX_CULPRITS {
-                let (plugin, table) = (self.plugin.name().to_owned(), plan.input.id.clone());
-                return Err(WasmError::Broken { plugin, table, rows: culprits, fault: last });
+                return Err(self.broken(&plan.input.id, culprits, last));
             }
         }
         let defect = |reason: String| WasmError::Batch { table: batch.schema.id.clone(), reason };

@@ -25,6 +25,7 @@ mod live;
 mod load;
 mod output;
 mod plan;
+mod precompiled;
 mod ticker;
 
 pub use engine::{Engine, Plugin};

@@ -89,4 +89,6 @@ pub struct PluginSpec {
     pub limits: Limits,
     /// The file's SHA-256 in hexadecimal; a file with another one is refused.
     pub sha256: Option<String>,
+    /// The file was made by [`Engine::precompile`](crate::Engine::precompile): native code, which nothing checks.
+    pub precompiled: bool,
 }

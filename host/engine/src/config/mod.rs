@@ -47,7 +47,7 @@ pub use option::{OptionDoc, Status};
 pub use options::{PipelineOptions, RuntimeMode, SchemaBehaviour};
 pub use sink::{Compression, SchemaPlacement, SinkConfig};
 pub use source::{NewTables, ServerIds, SourceConfig, Startup};
-pub use transform::{GuestConfig, OnError, PluginConfig, PluginLimits, TransformRule};
+pub use transform::{GuestConfig, OnError, OnSchemaError, PluginConfig, PluginLimits, TransformRule};
 pub use zone::{LocalZone, Zone};
 
 use crate::route::Routes;

@@ -159,9 +159,7 @@ impl Applier {
                 Ok(())
             }
             TargetMessage::Schema(change) => self.schema(*change).await,
-            TargetMessage::Barrier { epoch, position, completes } => {
-                self.barrier(epoch, &position, completes).await
-            }
+            TargetMessage::Barrier { epoch, holds } => self.barrier(epoch, *holds).await,
         }
     }
 
@@ -297,27 +295,16 @@ impl Applier {
         Ok(())
     }
 
-    async fn barrier(
-        &mut self,
-        epoch: u64,
-        position: &Position,
-        completes: Vec<String>,
-    ) -> Result<(), EngineError> {
+    async fn barrier(&mut self, epoch: u64, holds: Flushed) -> Result<(), EngineError> {
         self.drain().await?;
-        self.commit(epoch, position, completes, true).await?;
+        self.commit(epoch, holds, true).await?;
         self.epoch = epoch + 1;
         Ok(())
     }
 
-    /// Commits the open session at a position, in the background; acknowledges the epoch when it is done, or at once where there
-    /// is nothing to commit.
-    async fn commit(
-        &mut self,
-        epoch: u64,
-        position: &Position,
-        completes: Vec<String>,
-        ack: bool,
-    ) -> Result<(), EngineError> {
+    /// Commits the open session in the background; acknowledges the epoch when it is done, or at once where there is nothing to
+    /// commit.
+    async fn commit(&mut self, epoch: u64, flushed: Flushed, ack: bool) -> Result<(), EngineError> {
         if let Session::Committing(_) = self.session {
             commit_end(&mut self.session).await?;
         }
@@ -328,7 +315,6 @@ impl Applier {
             return Ok(());
         };
         self.echoes.clear();
-        let flushed = Flushed { position: position.clone(), completes };
         self.shared.store.session_flushed(self.table.label(), session.id(), &flushed).await?;
         let record = SessionRecord {
             target: self.table.label().to_owned(),
@@ -351,7 +337,9 @@ impl Applier {
     async fn schema(&mut self, change: SourceChange) -> Result<(), EngineError> {
         self.drain().await?;
         self.epoch = change.epoch;
-        self.commit(change.epoch, &change.before, Vec::new(), false).await?;
+        let before = Position::clone(&change.before);
+        let holds = Flushed { position: before, completes: Vec::new(), letters: Vec::new() };
+        self.commit(change.epoch, holds, false).await?;
         if let Session::Committing(_) = self.session {
             commit_end(&mut self.session).await?;
         }

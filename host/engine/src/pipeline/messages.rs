@@ -11,6 +11,7 @@ use crate::budget::Share;
 use crate::error::EngineError;
 use crate::sink::encode::From;
 use crate::sink::shape::{Shape, SourceColumn};
+use crate::state::Flushed;
 
 /// Rows on their way to a worker.
 pub(super) struct WorkItem {
@@ -20,6 +21,8 @@ pub(super) struct WorkItem {
     pub work: Work,
     /// One for each target, in the run's order of targets that want them.
     pub outputs: Vec<oneshot::Sender<Decoded>>,
+    /// The names of those targets, likewise.
+    pub targets: Vec<String>,
     /// Their part of the memory budget.
     pub share: Share,
 }
@@ -52,7 +55,7 @@ pub(super) enum TargetMessage {
     /// A source has other columns from here on.
     Schema(Box<SourceChange>),
     /// The epoch ends here.
-    Barrier { epoch: u64, position: Arc<Position>, completes: Vec<String> },
+    Barrier { epoch: u64, holds: Box<Flushed> },
 }
 
 /// A change of a source, as one of its targets sees it.

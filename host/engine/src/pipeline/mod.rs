@@ -11,11 +11,14 @@
 
 mod applier;
 mod coordinator;
+mod error_budget;
+mod guests;
 mod messages;
 mod owners;
 mod prepare;
 mod receiver;
 mod recovery;
+mod replay;
 mod snapshot;
 mod startup;
 mod tables;
@@ -24,8 +27,9 @@ mod worker;
 pub use coordinator::Outcome;
 pub(crate) use messages::SourceChange;
 pub(crate) use owners::Owners;
-pub(crate) use prepare::{judge, planner, project, source, table_settings};
+pub(crate) use prepare::{Source, judge, planner, project, source, table_settings};
 pub use prepare::{query, sink_client};
+pub use replay::{Replayed, replay};
 pub(crate) use tables::{Landing, Planned, Planner};
 
 use std::collections::{HashMap, HashSet};
@@ -46,7 +50,7 @@ use crate::state::{SnapshotTable, Store};
 use crate::telemetry::{Telemetry, now_ms};
 use applier::Shared;
 use coordinator::{Coordinator, Parts};
-use prepare::{Source, heartbeat};
+use prepare::heartbeat;
 use snapshot::SnapshotPlan;
 
 /// A row that waits longer than this in a buffer is sent although its bucket is not full, so that a commit finds little left
@@ -170,7 +174,10 @@ fn attempt(
     runtime.block_on(recovery::settle(&client, store, store.sessions()?))?;
     let start = match store.checkpoint()? {
         None => runtime.block_on(begin(config, store, &mut source))?,
-        Some(checkpoint) => runtime.block_on(resume(config, store, &mut source, checkpoint))?,
+        Some(checkpoint) => {
+            recovery::forget_letters(store, &checkpoint.position)?;
+            runtime.block_on(resume(config, store, &mut source, checkpoint))?
+        }
     };
     let Source { control, server, server_id } = source;
     runtime.block_on(control.close());

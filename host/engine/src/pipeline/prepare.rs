@@ -15,8 +15,9 @@ use sluicebox_model::{Position, TableId, TableSchema};
 use sluicebox_mysql::{Control, Finding, Needs, ServerInfo, Severity, Watermark};
 use sluicebox_wasm::{Engine, Limits, PluginSpec};
 
+use super::error_budget::ErrorBudget;
 use super::tables::{Placement, Planner, PluginEntry, TransformEntry};
-use crate::config::{PipelineConfig, SchemaChangeTag, SchemaPlacement, SinkAccount, Startup};
+use crate::config::{PipelineConfig, PluginConfig, SchemaChangeTag, SchemaPlacement, SinkAccount, Startup};
 use crate::error::EngineError;
 use crate::sink::evolve::EvolvePolicy;
 use crate::sink::table::TableSettings;
@@ -106,18 +107,13 @@ pub(crate) fn planner(
         let mut chain = Vec::new();
         for plugin in &rule.plugins {
             let Some(engine) = &engine else { continue };
-            let spec = PluginSpec {
-                path: plugin.path.clone(),
-                config: plugin.config.0.clone(),
-                limits: Limits {
-                    memory: plugin.limits.memory,
-                    time: plugin.limits.time,
-                    ..Limits::default()
-                },
-                sha256: plugin.sha256.map(|digest| digest.iter().map(|b| format!("{b:02x}")).collect()),
-            };
             chain.push(plugins.len());
-            plugins.push(PluginEntry { plugin: engine.load(&spec)?, on_error: plugin.on_error });
+            plugins.push(PluginEntry {
+                plugin: engine.load(&spec_of(plugin))?,
+                on_error: plugin.on_error,
+                on_schema_error: plugin.on_schema_error,
+                budget: ErrorBudget::new(plugin.error_budget),
+            });
         }
         transforms.push(TransformEntry { tables: rule.tables.clone(), plugins: chain });
     }
@@ -127,6 +123,25 @@ pub(crate) fn planner(
         (true, SchemaPlacement::Flink) => Placement::Namespace,
     };
     Ok(Planner::new(Arc::new(plugins), transforms, config.routes.clone(), placement))
+}
+
+/// A plugin as the WebAssembly host names it.
+fn spec_of(plugin: &PluginConfig) -> PluginSpec {
+    let limits = &plugin.limits;
+    PluginSpec {
+        path: plugin.path.clone(),
+        config: plugin.config.0.clone(),
+        limits: Limits {
+            memory: limits.memory,
+            time: limits.time,
+            instances: limits.instances,
+            table_elements: limits.table_elements,
+            output: limits.output,
+            log_lines: limits.log_lines,
+        },
+        sha256: plugin.sha256.map(|digest| digest.iter().map(|b| format!("{b:02x}")).collect()),
+        precompiled: plugin.precompiled,
+    }
 }
 
 /// The source, reached and checked.

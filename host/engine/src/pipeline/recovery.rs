@@ -6,6 +6,7 @@
 //! twice if it had committed, so the pipeline halts and says so; it never guesses.
 
 use sluicebox_maxcompute::{Client, Error, SessionState, TableName};
+use sluicebox_model::Position;
 
 use crate::error::EngineError;
 use crate::sink::session::SinkSession;
@@ -88,6 +89,15 @@ async fn settle_one(client: &Client, store: &Store, record: &SessionRecord) -> R
         }
     }
     Ok(())
+}
+
+/// Deletes the letters of events that are read again from the checkpoint: a guest that fails on them again makes them anew.
+pub(super) fn forget_letters(store: &Store, checkpoint: &Position) -> Result<(), EngineError> {
+    let schemas = store.schemas_at(checkpoint)?;
+    let keyless = |table: &String| schemas.iter().any(|s| s.key.is_empty() && s.id.to_string() == *table);
+    let snapshots = store.snapshot_tables()?.into_iter().filter(|(_, snapshot)| !snapshot.done);
+    let unread = snapshots.map(|(table, _)| table).filter(keyless).collect();
+    Ok(store.forget_unsettled(checkpoint, store.targets_ahead()?, unread)?)
 }
 
 /// A target's name as its label says it.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use sluicebox_maxcompute::TableName;
 use sluicebox_model::{TableId, TableSchema};
 use sluicebox_mysql::Images;
-use sluicebox_wasm::{Action, Instance, Plugin, TablePlan};
+use sluicebox_wasm::{Action, Instance, Plugin, TablePlan, WasmError};
 
-use crate::config::OnError;
+use super::error_budget::ErrorBudget;
+use crate::config::{OnError, OnSchemaError};
 use crate::error::EngineError;
 use crate::pattern::TablePatterns;
 use crate::route::{RouteRule, Routes, SinkName};
@@ -20,6 +21,8 @@ use crate::sink::shape::SourceColumn;
 pub(crate) struct PluginEntry {
     pub plugin: Plugin,
     pub on_error: OnError,
+    pub on_schema_error: OnSchemaError,
+    pub budget: ErrorBudget,
 }
 
 /// One `transform` entry: which tables, which plugins in order.
@@ -111,7 +114,16 @@ impl Planner {
         let mut stages = Vec::new();
         let mut output = Arc::clone(schema);
         for plugin in chain.unwrap_or_default() {
-            let plan = self.ask(plugin, &output)?;
+            let plan = match self.ask(plugin, &output) {
+                Err(EngineError::Guest(error @ WasmError::Plan { .. }))
+                    if self.plugins[plugin].on_schema_error == OnSchemaError::Pass =>
+                {
+                    let plugin = self.plugins[plugin].plugin.name();
+                    tracing::warn!(table = %schema.id, plugin, %error, "rows pass without the plugin");
+                    continue;
+                }
+                plan => plan?,
+            };
             output = Arc::clone(&plan.output);
             if plan.action == Action::Discard {
                 return Ok(Planned {

@@ -3,21 +3,21 @@
 //! Any worker takes any item, so one hot table or one slow guest uses all cores; order is kept by the slots in which appliers
 //! wait for the results. Each worker has instances of its own of every plugin that it meets.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use sluicebox_model::{ChangeBatch, Origin};
+use sluicebox_model::ChangeBatch;
 use sluicebox_mysql::{BatchBuilder, RowsEvent};
-use sluicebox_wasm::{FailedRow, Instance, Processed, WasmError};
 
+use super::guests::{FailedEvent, Guests, Transformed};
 use super::messages::{Rows, Work, WorkItem};
 use super::tables::{PluginEntry, TableRun};
 use crate::config::OnError;
 use crate::error::EngineError;
-use crate::sink::render::row_as_json;
-use crate::state::{DeadLetter, Store};
+use crate::events::{event_at, key_of};
+use crate::state::{DeadLetter, StateError, Store};
 use crate::telemetry::{Telemetry, now_ms};
 
 /// Items waiting for a worker, for each worker: enough that none is idle while the coordinator gathers the next; their rows are in the
@@ -41,7 +41,7 @@ pub(super) fn spawn(
     for number in 0..count {
         let mut worker = Worker {
             plugins: Arc::clone(plugins),
-            instances: HashMap::new(),
+            guests: Guests::new(Arc::clone(plugins)),
             store: Arc::clone(store),
             telemetry: Arc::clone(telemetry),
         };
@@ -71,15 +71,15 @@ impl Workers {
 
 struct Worker {
     plugins: Arc<Vec<PluginEntry>>,
-    instances: HashMap<usize, Instance>,
+    guests: Guests,
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
 }
 
 impl Worker {
     fn serve(&mut self, item: WorkItem) {
-        let WorkItem { run, work, outputs, mut share } = item;
-        let batch = self.decode(&run, work).and_then(|batch| self.transform(&run, batch));
+        let WorkItem { run, work, outputs, targets, mut share } = item;
+        let batch = self.decode(&run, work).and_then(|batch| self.transform(&run, batch, &targets));
         let count = outputs.len() as u64;
         match batch {
             Ok(batch) => {
@@ -105,91 +105,85 @@ impl Worker {
         }
     }
 
-    fn transform(&mut self, run: &TableRun, mut batch: ChangeBatch) -> Result<ChangeBatch, EngineError> {
-        for stage in &run.stages {
-            if batch.rows() == 0 {
-                break;
-            }
-            let on_error = self.plugins[stage.plugin].on_error;
-            let instance = self.instance(stage.plugin)?;
-            let processed = match instance.process(&stage.plan, &batch) {
-                Err(WasmError::Guest { .. }) if on_error != OnError::Fail => {
-                    instance.process_isolating(&stage.plan, &batch)?
-                }
-                other => other?,
-            };
-            let Processed { batch: output, failed, dropped } = processed;
-            self.telemetry.filtered(dropped);
-            if !failed.is_empty() {
-                self.failed(stage.plugin, on_error, &batch, &failed)?;
-            }
-            batch = output;
+    fn transform(
+        &mut self,
+        run: &TableRun,
+        input: ChangeBatch,
+        targets: &[String],
+    ) -> Result<ChangeBatch, EngineError> {
+        if run.stages.is_empty() {
+            return Ok(input);
+        }
+        let Transformed { batch, dropped, failed } = self.guests.run(&run.stages, input.clone())?;
+        self.telemetry.filtered(dropped);
+        for failures in failed.chunk_by(|a, b| a.plugin == b.plugin) {
+            self.failed(&input, failures, targets)?;
         }
         Ok(batch)
     }
 
-    fn instance(&mut self, plugin: usize) -> Result<&mut Instance, EngineError> {
-        match self.instances.entry(plugin) {
-            std::collections::hash_map::Entry::Occupied(there) => Ok(there.into_mut()),
-            std::collections::hash_map::Entry::Vacant(slot) => {
-                Ok(slot.insert(self.plugins[plugin].plugin.instantiate()?))
-            }
-        }
-    }
-
-    /// What happens to rows that a guest condemned.
+    /// What happens to events that one guest failed on. They are told by their number alone: a guest's words can quote the row.
     fn failed(
         &self,
-        plugin: usize,
-        on_error: OnError,
-        batch: &ChangeBatch,
-        failed: &[FailedRow],
+        input: &ChangeBatch,
+        failed: &[FailedEvent],
+        targets: &[String],
     ) -> Result<(), EngineError> {
-        let entry = &self.plugins[plugin];
-        let table = batch.schema.id.to_string();
-        self.telemetry.condemned(failed.len() as u64);
-        match on_error {
-            OnError::Fail => Err(EngineError::Condemned {
-                plugin: entry.plugin.name().to_owned(),
-                table,
-                rows: failed.len(),
-                reason: failed.first().map(|f| f.message.clone()).unwrap_or_default(),
-            }),
-            OnError::Skip => {
-                let reason = failed.first().map(|f| f.message.as_str()).unwrap_or_default();
-                tracing::warn!(
-                    table,
-                    plugin = entry.plugin.name(),
-                    rows = failed.len(),
-                    reason,
-                    "rows skipped: the plugin failed on them"
-                );
-                Ok(())
-            }
+        let Some(first) = failed.first() else { return Ok(()) };
+        let entry = &self.plugins[first.plugin];
+        let (table, plugin) = (input.schema.id.to_string(), entry.plugin.name());
+        self.telemetry.condemned(failed.iter().map(|event| event.rows.len() as u64).sum());
+        if !entry.budget.spend(failed.len() as u64, Instant::now()) {
+            let (plugin, limit) = (plugin.to_owned(), entry.budget.limit());
+            return Err(EngineError::ErrorBudget { plugin, table, limit, reason: first.reason.clone() });
+        }
+        let events = failed.len();
+        match entry.on_error {
             OnError::DeadLetter => {
-                let letter = |row: &FailedRow| DeadLetter {
-                    at_ms: now_ms(),
-                    table: table.clone(),
-                    place: place_of(batch.origin_of(row.row)),
-                    plugin: entry.plugin.hash().to_owned(),
-                    reason: row.message.clone(),
-                    row_json: row_as_json(batch, row.row),
-                };
-                self.store.add_dead_letters(failed.iter().map(letter).collect())?;
+                let letters = failed.iter().map(|event| self.letter(input, event, targets));
+                self.store.add_dead_letters(letters.collect::<Result<_, _>>()?)?;
                 tracing::warn!(
                     table,
-                    plugin = entry.plugin.name(),
-                    rows = failed.len(),
-                    "rows kept as dead letters"
+                    plugin,
+                    events,
+                    "events kept as dead letters: the plugin failed on them"
                 );
-                Ok(())
+            }
+            // With `fail` the guests' own error has ended the batch before.
+            OnError::Skip | OnError::Fail => {
+                let reason = &first.reason;
+                tracing::warn!(table, plugin, events, reason, "rows skipped: the plugin failed on them");
             }
         }
+        Ok(())
     }
-}
 
-fn place_of(origin: Option<&Origin>) -> String {
-    origin.and_then(|o| o.transaction.as_ref()).map_or_else(|| "snapshot".to_owned(), |t| t.to_string())
+    fn letter(
+        &self,
+        input: &ChangeBatch,
+        failed: &FailedEvent,
+        targets: &[String],
+    ) -> Result<DeadLetter, EngineError> {
+        let (event, _) = event_at(input, failed.rows.start);
+        let origin = input.origin_of(failed.rows.start);
+        let transaction = origin.and_then(|o| o.transaction.as_deref().cloned());
+        let key = if transaction.is_none() { key_of(&input.schema, event.row()) } else { None };
+        let plugin = &self.plugins[failed.plugin].plugin;
+        let json = |value| serde_json::to_string(value).map_err(StateError::from);
+        Ok(DeadLetter {
+            number: 0,
+            at_ms: now_ms(),
+            table: input.schema.id.to_string(),
+            commit_micros: origin.map(|o| o.commit_micros).unwrap_or_default(),
+            transaction,
+            snapshot_key: key.as_ref().map(json).transpose()?,
+            plugin: plugin.name().to_owned(),
+            plugin_hash: plugin.hash().to_owned(),
+            reason: failed.reason.clone(),
+            event_json: serde_json::to_string(&event).map_err(StateError::from)?,
+            targets: targets.to_vec(),
+        })
+    }
 }
 
 fn decode_events(

@@ -330,7 +330,7 @@ fn push_number(out: &mut Vec<u8>, value: u64, width: usize) {
 }
 
 /// `2024-02-29` of days since 1970-01-01.
-fn push_date(out: &mut Vec<u8>, days: i64) {
+pub(crate) fn push_date(out: &mut Vec<u8>, days: i64) {
     // Days since 0000-03-01, in 400-year cycles: the leap day is then the last of its year.
     let days = days + 719_468;
     let (cycle, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));

@@ -1,34 +1,11 @@
-//! A row as JSON, for dead letters: people read it, and it can be put in again.
+//! A row's key as people write it, for messages.
 
-use serde_json::{Map, Value};
-use sluicebox_model::{ChangeBatch, RowKind};
+use serde_json::Value;
+use sluicebox_model::ChangeBatch;
 
 use super::cell::Cell;
 use super::cell::{ColumnView, Scratch, read};
 use super::mapping::{cast, data_type};
-
-/// One row image as a JSON object: `{"kind": "after", "row": {column: value}}`. Numbers that JSON readers round are texts; bytes
-/// are hexadecimal.
-pub fn row_as_json(batch: &ChangeBatch, row: usize) -> String {
-    let mut columns = Map::new();
-    let mut scratch = Scratch::default();
-    for (column, array) in batch.schema.columns.iter().zip(&batch.columns) {
-        let into = cast(column.column_type, &data_type(column.column_type));
-        let cell = match (ColumnView::new(array, column.column_type), into) {
-            (Some(view), Some(cast)) => read(view, row, cast, &mut scratch).ok().flatten(),
-            _ => None,
-        };
-        columns.insert(column.name.to_string(), cell.map_or(Value::Null, as_json));
-    }
-    let kind = match batch.kinds.get(row) {
-        Some(RowKind::Insert) | None => "insert",
-        Some(RowKind::Before) => "before",
-        Some(RowKind::After) => "after",
-        Some(RowKind::Delete) => "delete",
-        Some(RowKind::Read) => "read",
-    };
-    serde_json::json!({ "kind": kind, "row": columns }).to_string()
-}
 
 /// Characters of a key that a message shows: enough to find the row by, however long its texts are.
 const SHOWN_KEY: usize = 200;

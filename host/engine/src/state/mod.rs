@@ -18,11 +18,13 @@
 //! connection; everybody else sends it closures, so no async task ever waits on a disk.
 
 mod crash;
+mod letters;
 mod records;
 mod tables;
 
+pub use letters::DeadLetter;
 pub use records::{
-    Checkpoint, DeadLetter, Flushed, SchemaRecord, SessionKind, SessionRecord, SnapshotChunk, SnapshotTable,
+    Checkpoint, Flushed, SchemaRecord, SessionKind, SessionRecord, SnapshotChunk, SnapshotTable,
 };
 
 use std::path::{Path, PathBuf};
@@ -34,7 +36,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
 /// Written to `meta.format`; raised when old code could not read what new code writes.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 /// The database's name in the state directory.
 pub const FILE_NAME: &str = "state.sqlite";
 /// Jobs waiting for the store's thread. Each waits for its answer, so this only has to exceed the number of targets that
@@ -196,15 +198,16 @@ fn prepare(connection: &mut Connection, directory: &Path) -> Result<(), StateErr
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.busy_timeout(BUSY)?;
     in_transaction(connection, |tx| {
-        tx.execute_batch(tables::CREATE)?;
-        let found: Option<i64> = tables::meta(tx, "format")?;
+        let found: Option<i64> = if tables::exist(tx)? { tables::meta(tx, "format")? } else { None };
         match found {
-            None => tables::set_meta(tx, "format", &FORMAT),
             Some(format) if format > FORMAT => {
-                Err(StateError::Format { path: directory.into(), found: format })
+                return Err(StateError::Format { path: directory.into(), found: format });
             }
-            Some(_) => Ok(()),
+            Some(1) => tx.execute_batch(tables::FROM_1)?,
+            _ => {}
         }
+        tx.execute_batch(tables::CREATE)?;
+        if found == Some(FORMAT) { Ok(()) } else { tables::set_meta(tx, "format", &FORMAT) }
     })
 }
 

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use serde::{Deserialize, Serialize};
 use sluicebox_model::{Position, TableSchema, TransactionId};
 
+use super::letters;
 use super::tables::{meta, set_meta};
 use super::{Reader, StateError, Store};
 
@@ -40,6 +41,9 @@ pub struct Flushed {
     pub position: Position,
     /// Tables without a key whose snapshot is whole once the session has committed.
     pub completes: Vec<String>,
+    /// Dead letters whose events the session holds.
+    #[serde(default)]
+    pub letters: Vec<u64>,
 }
 
 /// A session that a crash may have left behind.
@@ -96,11 +100,11 @@ fn json<T: Serialize>(value: &T) -> Result<String, StateError> {
     Ok(serde_json::to_string(value)?)
 }
 
-fn number(value: u64) -> i64 {
+pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn unsigned(value: i64) -> u64 {
+pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
@@ -201,6 +205,7 @@ impl Store {
                     };
                     put_snapshot_table(tx, table, &record)?;
                 }
+                letters::delivered(tx, &flushed.letters, &session.target)?;
             }
             delete_session(tx, &session.target, &session.id)
         })
@@ -356,19 +361,6 @@ impl Store {
         .await
     }
 
-    /// Keeps rows that a guest condemned.
-    pub fn add_dead_letters(&self, letters: Vec<DeadLetter>) -> Result<(), StateError> {
-        self.call_blocking(move |tx| {
-            for letter in letters {
-                tx.execute(
-                    "INSERT INTO dead_letters (at_ms, table_name, place, plugin, reason, row_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    (letter.at_ms, letter.table, letter.place, letter.plugin, letter.reason, letter.row_json),
-                )?;
-            }
-            Ok(())
-        })
-    }
-
     /// Keeps an error for `status`.
     pub fn add_error(&self, at_ms: i64, message: &str) -> Result<(), StateError> {
         let message = message.to_owned();
@@ -395,23 +387,6 @@ impl Store {
         let value = serde_json::to_value(value)?;
         self.call_blocking(move |tx| set_meta(tx, key, &value))
     }
-}
-
-/// A row that a guest condemned, or could not process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// When, in milliseconds since 1970-01-01T00:00:00Z.
-    pub at_ms: i64,
-    /// The table, as `database.table`.
-    pub table: String,
-    /// The transaction it came with, or `snapshot`.
-    pub place: String,
-    /// The plugin's content hash.
-    pub plugin: String,
-    /// The guest's words, or the trap.
-    pub reason: String,
-    /// The row as the plugin got it.
-    pub row_json: String,
 }
 
 impl Reader {
@@ -443,13 +418,6 @@ impl Reader {
     /// Every schema that a table has had, oldest first.
     pub fn schema_history(&self) -> Result<Vec<SchemaRecord>, StateError> {
         Ok(read_schemas(&self.connection)?.into_iter().map(|(_, record)| record).collect())
-    }
-
-    /// Number of dead letters.
-    pub fn dead_letters(&self) -> Result<u64, StateError> {
-        Ok(self
-            .connection
-            .query_row("SELECT COUNT(*) FROM dead_letters", [], |row| Ok(unsigned(row.get(0)?)))?)
     }
 
     /// The last errors, newest first: milliseconds since 1970-01-01T00:00:00Z and text.

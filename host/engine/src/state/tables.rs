@@ -29,11 +29,17 @@ CREATE TABLE IF NOT EXISTS snapshot_chunks (
 CREATE TABLE IF NOT EXISTS sink_statements (
     target TEXT NOT NULL, change TEXT NOT NULL, number INTEGER NOT NULL, statement TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (target, change, number)) WITHOUT ROWID;
+-- transaction_json: none for rows read by the snapshot; targets_json: those that lack the event
 CREATE TABLE IF NOT EXISTS dead_letters (
-    number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, table_name TEXT NOT NULL, place TEXT NOT NULL,
-    plugin TEXT NOT NULL, reason TEXT NOT NULL, row_json TEXT NOT NULL);
+    number INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, table_name TEXT NOT NULL, transaction_json TEXT,
+    commit_micros INTEGER NOT NULL, snapshot_key TEXT, plugin TEXT NOT NULL, plugin_hash TEXT NOT NULL,
+    reason TEXT NOT NULL, event_json TEXT NOT NULL, targets_json TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS dead_letters_by_key ON dead_letters (table_name, snapshot_key);
 CREATE TABLE IF NOT EXISTS errors (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, message TEXT NOT NULL);
 ";
+
+/// Format 1 kept rows of dead letters in a form that cannot be read back: they stay, under another name, for people to look at.
+pub(super) const FROM_1: &str = "ALTER TABLE dead_letters RENAME TO dead_letters_of_format_1;";
 
 /// Whether the tables have been made: all in one transaction, so the first tells for all.
 pub(super) fn exist(connection: &Connection) -> Result<bool, StateError> {

@@ -16,6 +16,7 @@ mod bound;
 mod exact;
 mod mark;
 mod rows;
+mod single;
 
 use std::sync::Arc;
 

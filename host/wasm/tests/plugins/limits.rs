@@ -174,6 +174,24 @@ fn a_plugin_that_fails_on_every_row_is_broken() {
     assert!(matches!(error, WasmError::Broken { rows: 17, .. }), "{error}");
 }
 
+#[test]
+fn a_plugin_of_which_nothing_comes_in_three_batches_in_a_row_is_broken() {
+    let mut guest = instance("misbehaving", json!({ "does": "trap", "at": 3 }));
+    let schema = numbered_schema(true);
+    let plan = guest.plan(1, &schema).expect("a plan");
+    let mut failed =
+        |numbers| guest.process_isolating(&plan, &inserts(&schema, numbers)).map(|p| p.failed.len());
+    for _ in 0..3 {
+        assert_eq!(failed(3..4).ok(), Some(1));
+        assert_eq!(failed(3..4).ok(), Some(1));
+        assert_eq!(failed(3..5).ok(), Some(1), "a batch of which something came ends the row");
+    }
+    assert_eq!(failed(3..4).ok(), Some(1));
+    assert_eq!(failed(3..4).ok(), Some(1));
+    let error = failed(3..4).expect_err("it is given up");
+    assert!(matches!(error, WasmError::Broken { rows: 1, .. }), "{error}");
+}
+
 /// Where log lines go in a test.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);

@@ -25,7 +25,13 @@ pub fn plugin_path(name: &str) -> PathBuf {
 }
 
 pub fn spec(name: &str, config: Value) -> PluginSpec {
-    PluginSpec { path: plugin_path(name), config, limits: Limits::default(), sha256: None }
+    PluginSpec {
+        path: plugin_path(name),
+        config,
+        limits: Limits::default(),
+        sha256: None,
+        precompiled: false,
+    }
 }
 
 pub fn instance(name: &str, config: Value) -> Instance {

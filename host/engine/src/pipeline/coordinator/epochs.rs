@@ -9,6 +9,7 @@ use sluicebox_model::{Position, TableId};
 use super::Coordinator;
 use crate::error::EngineError;
 use crate::pipeline::messages::{Ack, TargetMessage};
+use crate::state::Flushed;
 use crate::telemetry::now_ms;
 
 /// Which epoch is on its way, and where the last one ended.
@@ -90,8 +91,8 @@ impl Coordinator {
             self.targets[target].dirty = false;
             let completes = self.snapshots.completed_by(&self.targets[target], &self.epochs.read);
             waiting.insert(target);
-            let position = Arc::clone(&position);
-            self.tell(target, TargetMessage::Barrier { epoch, position, completes })?;
+            let holds = Flushed { position: Position::clone(&position), completes, letters: Vec::new() };
+            self.tell(target, TargetMessage::Barrier { epoch, holds: Box::new(holds) })?;
         }
         let delivered = std::mem::take(&mut self.epochs.delivered);
         let read = std::mem::take(&mut self.epochs.read);

@@ -116,13 +116,15 @@ impl Coordinator {
         let run = self.run_of(table)?;
         let share = self.take_share(bytes)?;
         let mut outputs = Vec::with_capacity(targets.len());
+        let labels = targets.iter().map(|&target| self.targets[target].label.clone()).collect();
         for &target in targets {
             let (output, slot) = oneshot::channel();
             outputs.push(output);
             self.targets[target].dirty = true;
             self.tell(target, TargetMessage::Rows { source: table.clone(), from, slot })?;
         }
-        self.workers.send(WorkItem { run, work, outputs, share }).map_err(|_| EngineError::Lost("workers"))
+        let item = WorkItem { run, work, outputs, targets: labels, share };
+        self.workers.send(item).map_err(|_| EngineError::Lost("workers"))
     }
 
     /// Waits for memory, but not longer than the appliers live: one that has failed gives nothing back.

@@ -1,19 +1,19 @@
-//! `plugin`.
+//! `plugin inspect`.
+
+use std::path::Path;
 
 use serde_json::json;
 use sluicebox_engine::{EngineError, inspect_plugin};
 
-use super::print_json;
-use crate::arguments::PluginCommand;
+use crate::commands::print_json;
 use crate::failure::Failure;
 use crate::output::line;
 
 /// Looks at a plugin.
-pub fn run(command: &PluginCommand) -> Result<(), Failure> {
-    let PluginCommand::Inspect { file, json: as_json } = command;
+pub fn run(file: &Path, as_json: bool) -> Result<(), Failure> {
     let found = inspect_plugin(file).map_err(EngineError::from)?;
     let refusal = found.loads.as_ref().err();
-    if *as_json {
+    if as_json {
         print_json(&json!({
             "world": found.world, "version": found.version, "imports": found.imports, "exports": found.exports,
             "size": found.size, "sha256": found.sha256, "loads": refusal.is_none(), "reason": refusal,

@@ -1,0 +1,139 @@
+//! Plugins compiled ahead of time: files for hosts that may not compile, or that must start at once.
+//!
+//! Such a file is native code, which runs as it is: whoever can write it runs code in this process. So it is loaded only
+//! where the pipeline file says `precompiled: true`, and only while it belongs to the user who runs the program and no one else
+//! can write it. A digest tells damage. Which engine and processor it is for is checked before a byte of it is used: our
+//! own heading tells system and architecture, and wasmtime's the engine's version, its settings and the processor's features.
+//!
+//! Form: [`MAGIC`], SHA-256 of all that follows, length of the heading in 4 bytes (lowest first), the heading in JSON, code.
+
+use std::fs::File;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use crate::cache::closed_to_others;
+
+/// First bytes of a file; changes with its form.
+pub(crate) const MAGIC: &[u8; 16] = b"sluicebox-aot-1\n";
+const DIGEST_BYTES: usize = 32;
+
+/// What a compiled file says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Heading {
+    /// SHA-256 of the plugin that it was made from, in hexadecimal.
+    pub(crate) plugin_sha256: String,
+    /// Version of this program.
+    pub(crate) program: String,
+    /// `x86_64-linux`
+    pub(crate) machine: String,
+}
+
+impl Heading {
+    pub(crate) fn here(plugin_sha256: &str) -> Self {
+        Self {
+            plugin_sha256: plugin_sha256.to_owned(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        }
+    }
+}
+
+/// The file's bytes.
+pub(crate) fn write(heading: &Heading, code: &[u8]) -> Result<Vec<u8>, String> {
+    let heading = serde_json::to_vec(heading).map_err(|error| error.to_string())?;
+    let length = u32::try_from(heading.len()).map_err(|error| error.to_string())?;
+    let body = [&length.to_le_bytes(), &heading[..], code].concat();
+    Ok([&MAGIC[..], &Sha256::digest(&body), &body].concat())
+}
+
+/// Takes a file apart, or says why it cannot be used here.
+fn read(bytes: &[u8]) -> Result<(Heading, &[u8]), String> {
+    let damaged = || "it is damaged: make it again with `sluicebox plugin compile`".to_owned();
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(damaged)?;
+    let (digest, body) = rest.split_first_chunk::<DIGEST_BYTES>().ok_or_else(damaged)?;
+    if Sha256::digest(body).as_slice() != digest {
+        return Err(damaged());
+    }
+    let (length, rest) = body.split_first_chunk::<4>().ok_or_else(damaged)?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| damaged())?;
+    let (heading, code) = rest.split_at_checked(length).ok_or_else(damaged)?;
+    let heading: Heading = serde_json::from_slice(heading).map_err(|_| damaged())?;
+    let here = Heading::here(&heading.plugin_sha256);
+    if heading.machine != here.machine {
+        return Err(format!(
+            "it was compiled for {}, this machine is {}: make it again here with `sluicebox plugin compile`",
+            heading.machine, here.machine
+        ));
+    }
+    Ok((heading, code))
+}
+
+/// The component, and the digest of the plugin that it was made from.
+pub(crate) fn load(
+    engine: &wasmtime::Engine,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(Component, String), String> {
+    let found = File::open(path).and_then(|file| file.metadata()).map_err(|error| error.to_string())?;
+    closed_to_others(&found)
+        .map_err(|reason| format!("{reason}; a compiled plugin is code that is run as it is"))?;
+    let (heading, code) = read(bytes)?;
+    let component = deserialize(engine, code).map_err(|error| {
+        format!(
+            "it was compiled by sluicebox {} for another engine or processor than this one: {error:#}; make it again \
+             here with `sluicebox plugin compile`",
+            heading.program
+        )
+    })?;
+    Ok((component, heading.plugin_sha256))
+}
+
+#[allow(unsafe_code, reason = "loading compiled code has no safe form")]
+fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes must be what `Component::serialize` made. They come from a file that the pipeline file names as
+    // compiled, that belongs to this user and that no one else can write (checked in `load`), and match the digest that `write`
+    // put before them. Another version or configuration of wasmtime, or another processor, is told by wasmtime's own header.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_damaged_or_from_elsewhere_is_told() {
+        let whole = write(&Heading::here("abc"), b"code").expect("a file");
+        assert_eq!(read(&whole), Ok((Heading::here("abc"), &b"code"[..])));
+        for length in 0..whole.len() {
+            assert!(read(&whole[..length]).is_err_and(|reason| reason.contains("damaged")), "{length}");
+        }
+        let mut other = whole.clone();
+        if let Some(last) = other.last_mut() {
+            *last ^= 1;
+        }
+        assert!(read(&other).is_err());
+        let heading = Heading { machine: "riscv64-plan9".into(), ..Heading::here("abc") };
+        let foreign = write(&heading, b"code").expect("a file");
+        let reason = read(&foreign).expect_err("it is from elsewhere");
+        assert!(reason.contains("compiled for riscv64-plan9, this machine is"), "{reason}");
+    }
+
+    #[test]
+    fn what_another_engine_compiled_is_told() {
+        let plain = wasmtime::Engine::new(&wasmtime::Config::new()).expect("an engine");
+        let component = Component::new(&plain, wat::parse_str("(component)").expect("WebAssembly"));
+        let code = component.expect("it compiles").serialize().expect("its code");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("plugin.compiled");
+        let bytes = write(&Heading::here("abc"), &code).expect("a file");
+        std::fs::write(&path, &bytes).expect("a file");
+        let mut other = wasmtime::Config::new();
+        other.epoch_interruption(true);
+        let other = wasmtime::Engine::new(&other).expect("an engine");
+        let reason = load(&other, &path, &bytes).map(|_| ()).expect_err("it is for another engine");
+        assert!(reason.contains("for another engine or processor than this one"), "{reason}");
+        assert_eq!(load(&plain, &path, &bytes).map(|(_, hash)| hash), Ok("abc".into()));
+    }
+}

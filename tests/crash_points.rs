@@ -11,9 +11,15 @@ use crate::support::{
     wait_for_same_rows,
 };
 
-on_both_servers!(no_record_of_the_stream_is_a_bad_moment, no_record_of_the_snapshot_is_a_bad_moment);
+on_both_servers!(
+    no_record_of_the_stream_is_a_bad_moment,
+    no_record_of_the_snapshot_is_a_bad_moment,
+    no_record_of_partitioned_tables_is_a_bad_moment,
+);
 
 const TABLES: [&str; 2] = ["accounts", "events"];
+/// A Delta table and an ordinary one, both partitioned by `region`.
+const PARTITIONED: [&str; 2] = ["visits", "hits"];
 /// The signal of a crash point.
 const ABORT: i32 = 6;
 
@@ -36,7 +42,7 @@ fn no_record_of_the_stream_is_a_bad_moment(kind: Kind) {
             step += 1;
             let round = if side == "before" { step } else { 1000 + step };
             write(&source, round);
-            run_at(&pipeline, &source, &emulator, at)
+            run_at(&pipeline, &TABLES, &source, &emulator, at)
         });
         assert!(
             crashes >= 8,
@@ -53,11 +59,48 @@ fn no_record_of_the_snapshot_is_a_bad_moment(kind: Kind) {
         let crashes = crash_until_it_ends(side, |at| {
             // A state of its own for each crash: that of the last one has the snapshot behind it.
             let emulator = Emulator::start();
-            run_at(&pipeline(&source, &emulator), &source, &emulator, at)
+            run_at(&pipeline(&source, &emulator), &TABLES, &source, &emulator, at)
         });
         assert!(
             crashes >= 8,
             "{side}: only {crashes} records: chunks, schemas and sessions of two targets are more"
+        );
+    }
+}
+
+/// Every epoch has a session for each of three partitions: they are delivered together or not at all.
+fn no_record_of_partitioned_tables_is_a_bad_moment(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    source.sql(
+        "CREATE TABLE visits (id INT NOT NULL PRIMARY KEY, region VARCHAR(9) NOT NULL, n INT NOT NULL);
+         CREATE TABLE hits (n INT NOT NULL, region VARCHAR(9) NOT NULL);
+         INSERT INTO visits VALUES (1, 'north', 0), (2, 'south', 0), (3, 'west', 0);
+         INSERT INTO hits VALUES (0, 'north'), (0, 'north'), (0, 'west')",
+    );
+    let pipeline = pipeline(&source, &emulator).block(&format!(
+        "route:\n  - source-table: {}.\\.*\n    sink-table: ods_db.<>\n    replace-symbol: <>\n    partition-keys: region\n",
+        source.name()
+    ));
+    let mut program = pipeline.start_and_wait();
+    for table in PARTITIONED {
+        wait_for_same_rows(&source, table, &emulator.sink(), table);
+    }
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    for side in ["before", "after"] {
+        let mut step = if side == "before" { 0 } else { 1000 };
+        let crashes = crash_until_it_ends(side, |at| {
+            step += 1;
+            // Each row moves on to the next region.
+            source.sql(&format!(
+                "UPDATE visits SET n = {step}, region = ELT(1 + ({step} + id) % 3, 'north', 'south', 'west');
+                 INSERT INTO hits VALUES ({step}, 'north'), ({step}, 'south'), ({step}, 'west'), ({step}, 'west')"
+            ));
+            run_at(&pipeline, &PARTITIONED, &source, &emulator, at)
+        });
+        assert!(
+            crashes >= 10,
+            "{side}: only {crashes} records: six sessions are opened, flushed and committed"
         );
     }
 }
@@ -71,12 +114,18 @@ fn crash_until_it_ends(side: &str, mut run: impl FnMut(&str) -> bool) -> usize {
 
 /// Runs the program to its crash, and again without one until the sink holds the source's rows. False when the first run got to
 /// the end without a crash.
-fn run_at(pipeline: &Pipeline, source: &Database<'_>, emulator: &Emulator, at: &str) -> bool {
+fn run_at(
+    pipeline: &Pipeline,
+    tables: &[&str],
+    source: &Database<'_>,
+    emulator: &Emulator,
+    at: &str,
+) -> bool {
     let mut program = pipeline.start_to_crash(at);
     let crashed = eventually(&format!("a crash {at}, or the end"), || match program.ended() {
         Some(status) if status.signal() == Some(ABORT) => Ok(true),
         Some(status) => panic!("{at}: ended with {status}\n{}", program.printed()),
-        None if caught_up(pipeline, source, emulator, &program) => Ok(false),
+        None if caught_up(pipeline, tables, source, emulator, &program) => Ok(false),
         None => Err(program.printed()),
     });
     if !crashed {
@@ -89,7 +138,7 @@ fn run_at(pipeline: &Pipeline, source: &Database<'_>, emulator: &Emulator, at: &
     }
     // Before that line it may not be ready to be stopped, and the rows may be there already.
     let mut program = pipeline.start_and_wait();
-    for table in TABLES {
+    for table in tables {
         let what = format!("after a crash {at}: the rows of `{table}`");
         eventually(&what, || {
             program.assert_running();
@@ -98,7 +147,7 @@ fn run_at(pipeline: &Pipeline, source: &Database<'_>, emulator: &Emulator, at: &
     }
     // Nothing may come after that.
     assert_eq!(program.stop(), Some(0), "{}", program.printed());
-    for table in TABLES {
+    for table in tables {
         same_rows(source, table, &emulator.sink(), table)
             .unwrap_or_else(|difference| panic!("{at}: {difference}"));
     }
@@ -106,7 +155,13 @@ fn run_at(pipeline: &Pipeline, source: &Database<'_>, emulator: &Emulator, at: &
 }
 
 /// Whether the sink holds all rows and a checkpoint says so.
-fn caught_up(pipeline: &Pipeline, source: &Database<'_>, emulator: &Emulator, program: &Sluicebox) -> bool {
+fn caught_up(
+    pipeline: &Pipeline,
+    tables: &[&str],
+    source: &Database<'_>,
+    emulator: &Emulator,
+    program: &Sluicebox,
+) -> bool {
     let status = pipeline.status();
     let is_settled = status["sessions"].as_array().is_some_and(Vec::is_empty)
         && status["tables"]
@@ -114,7 +169,7 @@ fn caught_up(pipeline: &Pipeline, source: &Database<'_>, emulator: &Emulator, pr
             .is_some_and(|tables| tables.iter().all(|table| table["snapshot"] == "done"));
     is_settled
         && program.printed().contains("pipeline running")
-        && TABLES.iter().all(|table| same_rows(source, table, &emulator.sink(), table).is_ok())
+        && tables.iter().all(|table| same_rows(source, table, &emulator.sink(), table).is_ok())
 }
 
 fn pipeline(source: &Database<'_>, emulator: &Emulator) -> Pipeline {

@@ -20,5 +20,6 @@ mod harness;
 mod kill;
 mod main_path;
 mod merging;
+mod partitions;
 mod plugin_tools;
 mod values;

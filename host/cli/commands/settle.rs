@@ -24,10 +24,16 @@ pub fn run(options: &SettleOptions) -> Result<(), Failure> {
         let reason = "its commit was never asked for, so it cannot have committed";
         return Err(anyhow!("session `{}`: {reason}", session.id).into());
     }
+    if fate == SessionFate::Lost
+        && sessions.iter().any(|other| other.target == session.target && other.committed)
+    {
+        let reason = "other partitions of the same commit are in the table, so its rows cannot be read again alone; write them by hand, then settle it as committed";
+        return Err(anyhow!("session `{}`: {reason}", session.id).into());
+    }
     small_runtime()?.block_on(async {
         match fate {
             SessionFate::Committed => store.session_committed(session).await,
-            SessionFate::Lost => store.session_dropped(&session.target, &session.id).await,
+            SessionFate::Lost => store.sessions_dropped(&session.target, vec![session.id.clone()]).await,
         }
         .map_err(EngineError::from)
     })?;

@@ -81,6 +81,14 @@ pub enum EngineError {
         /// The sink table.
         target: String,
     },
+    /// Rows of one epoch belong to more partitions than can be committed together.
+    #[error("rows for `{target}` go to more than {most} partitions between two commits")]
+    Partitions {
+        /// The sink table.
+        target: String,
+        /// How many can be.
+        most: usize,
+    },
     /// A sink table was changed by somebody else while rows were on their way.
     #[error("`{target}` was changed by somebody else; the epoch is taken back and read again")]
     ChangedByOthers {
@@ -170,6 +178,7 @@ impl EngineError {
             | Self::Respread { .. }
             | Self::ChangedByOthers { .. }
             | Self::SnapshotDisturbed { .. } => Retry,
+            Self::Partitions { .. } => Halt { refused: false },
             Self::Preflight(_) | Self::Schema { .. } | Self::UnknownFate { .. } => Halt { refused: true },
             Self::Guest(_)
             | Self::Condemned { .. }

@@ -16,7 +16,7 @@ use crate::sink::encode::Fit;
 use crate::sink::evolve::{Decision, Reconciled, Step};
 use crate::sink::mapping::data_type;
 use crate::sink::shape::Shape;
-use crate::sink::table::{TableSettings, columns_of, create_statement, step_statement, unfit};
+use crate::sink::table::{TableSettings, create_statement, layout_of, step_statement, unfit};
 
 /// Everything that `validate --connect` shows.
 #[derive(Debug, Clone, Serialize)]
@@ -276,16 +276,14 @@ async fn examine_sink(
     if let Some(reason) = unfit(&there, shape) {
         return Ok(report("refuse", Some(reason), Vec::new(), Vec::new()));
     }
-    let sink = columns_of(&there);
-    let columns = settings.policy.reconcile(shape, &sink).into_iter().map(report_column).collect();
-    Ok(match settings.policy.plan(&[], Some(shape), &sink) {
+    let layout = layout_of(&there);
+    let columns = settings.policy.reconcile(shape, &layout.columns).into_iter().map(report_column).collect();
+    Ok(match settings.policy.plan(&[], Some(shape), &layout.columns) {
         Err(refused) => report("refuse", Some(refused.0), columns, Vec::new()),
-        Ok(steps) if steps.is_empty() => {
-            match Fit::new(schema, landing.added.as_ref(), &sink, &there.primary_key, false) {
-                Ok(_) => report("keep", None, columns, Vec::new()),
-                Err(reason) => report("refuse", Some(reason), columns, Vec::new()),
-            }
-        }
+        Ok(steps) if steps.is_empty() => match Fit::new(schema, landing.added.as_ref(), &layout, false) {
+            Ok(_) => report("keep", None, columns, Vec::new()),
+            Err(reason) => report("refuse", Some(reason), columns, Vec::new()),
+        },
         Ok(steps) => {
             let statement = |step| step_statement(client.project_name(), name, step);
             report("change", None, columns, steps.iter().map(statement).collect())

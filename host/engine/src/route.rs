@@ -144,6 +144,8 @@ pub struct Merge {
     /// A column that each row gets, with the name of its source table; part of the key where there is one
     /// (`add-source-column`).
     pub source_column: Option<Arc<str>>,
+    /// Columns that partition the target, in order (`partition-keys`).
+    pub partition_keys: Vec<Arc<str>>,
     /// Whether it was said that of rows with one key the last written counts (`on-key-conflict: last-wins`).
     pub last_wins: bool,
 }

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluicebox_model::{ByteSize, Gtids, Secret};
@@ -133,6 +134,11 @@ pub(super) const SOME_SECRET: Kind<Secret> = Kind::new("secret", |text| some_tex
 /// A program and its arguments, separated by blanks; none of them has a blank in it.
 pub(super) const COMMAND: Kind<Vec<String>> = Kind::new("command", |text| {
     some_text(text).map(|text| text.split_whitespace().map(str::to_owned).collect())
+});
+/// Names separated by commas; at least one.
+pub(super) const NAMES: Kind<Vec<Arc<str>>> = Kind::new("list of names", |text| {
+    let names: Vec<Arc<str>> = text.split(',').map(|name| name.trim().into()).collect();
+    if names.iter().any(|name| name.is_empty()) { Err("names separated by commas".into()) } else { Ok(names) }
 });
 /// A path; relative to the pipeline file.
 pub(super) const FILE: Kind<PathBuf> = Kind::new("path", |text| some_text(text).map(PathBuf::from));

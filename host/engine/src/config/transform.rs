@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -167,11 +168,23 @@ static ON_KEY_CONFLICT: Opt<OnKeyConflict> = Opt::new(
     Kind::word(),
     "`last-wins`: rows of several tables with the same key may overwrite each other; without it, and without a source column, a start tells of it.",
 );
+static ROUTE_PARTITIONS: Opt<Vec<Arc<str>>> = Opt::new(
+    "partition-keys",
+    kinds::NAMES,
+    "Columns that partition the target, separated by commas; not columns of the key. Numbers stay numbers, everything else becomes text.",
+);
 static ROUTE_DESCRIPTION: Opt<String> = Opt::new("description", kinds::TEXT, "Free text.");
 
 /// All options of an entry of `route`.
-pub(super) static ROUTE: Table =
-    &[&ROUTE_SOURCE, &ROUTE_SINK, &REPLACE_SYMBOL, &SOURCE_COLUMN, &ON_KEY_CONFLICT, &ROUTE_DESCRIPTION];
+pub(super) static ROUTE: Table = &[
+    &ROUTE_SOURCE,
+    &ROUTE_SINK,
+    &REPLACE_SYMBOL,
+    &ROUTE_PARTITIONS,
+    &SOURCE_COLUMN,
+    &ON_KEY_CONFLICT,
+    &ROUTE_DESCRIPTION,
+];
 
 /// What happens to rows of several tables with one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -318,7 +331,11 @@ fn merge(block: &Block<'_>) -> Option<Merge> {
         true => block.get(&ON_KEY_CONFLICT)? == OnKeyConflict::LastWins,
         false => false,
     };
-    Some(Merge { source_column, last_wins })
+    let partition_keys = match block.has(&ROUTE_PARTITIONS) {
+        true => block.get(&ROUTE_PARTITIONS)?,
+        false => Vec::new(),
+    };
+    Some(Merge { source_column, partition_keys, last_wins })
 }
 
 /// Reads the entries of `transform`; what is wrong is told by then.

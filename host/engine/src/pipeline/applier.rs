@@ -14,7 +14,7 @@
 //!
 //! A crash at any point leaves either an open session, which the next start aborts, or a flushed one, which it commits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,13 +26,18 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use super::messages::{Ack, Rows, SourceChange, TargetMessage};
 use crate::budget::{Budget, Share};
 use crate::error::EngineError;
-use crate::sink::encode::{Buffers, Encoder, Fit, From, Spread};
+use crate::sink::buffers::{Buffers, Slot};
+use crate::sink::encode::{Encoder, Fit, From, Spread};
 use crate::sink::policy::{Fill, Flush, FlushPolicy};
 use crate::sink::session::SinkSession;
 use crate::sink::shape::SourceColumn;
 use crate::sink::table::{SinkTable, TableSettings};
 use crate::state::{Flushed, SessionRecord, Store};
 use crate::telemetry::Telemetry;
+
+/// Partitions of one table that get rows between two commits. Each has a session, and the service commits 32 of them at once: with
+/// more a commit takes minutes.
+const MOST_PARTITIONS: usize = 4_096;
 
 /// What all appliers share.
 pub(super) struct Shared {
@@ -68,24 +73,27 @@ pub(super) struct Applier {
     share: Share,
     session: Session,
     flushes: JoinSet<Sent>,
-    busy: HashSet<usize>,
-    /// Buckets of the open session whose last request may arrive once more: nothing newer may follow it.
-    echoes: HashSet<usize>,
+    busy: HashSet<Slot>,
+    /// Buckets of open sessions whose last request may arrive once more: nothing newer may follow it.
+    echoes: HashSet<Slot>,
+    /// Partitions that are known to exist.
+    partitions: HashSet<Box<str>>,
     epoch: u64,
     /// Whether somebody waits for memory.
     pressure: watch::Receiver<bool>,
 }
 
-/// Where the target's session is.
+/// Where the target's sessions are: one, or one for each partition that has rows.
 enum Session {
     None,
-    Open(SinkSession),
+    /// By the partition's place in the buffers.
+    Open(BTreeMap<usize, SinkSession>),
     Committing(JoinHandle<Result<(), EngineError>>),
 }
 
 /// A request that was answered, or was given up.
 struct Sent {
-    bucket: usize,
+    slot: Slot,
     result: Result<Stored, EngineError>,
 }
 
@@ -114,6 +122,7 @@ impl Applier {
             flushes: JoinSet::new(),
             busy: HashSet::new(),
             echoes: HashSet::new(),
+            partitions: HashSet::new(),
             epoch,
         }
     }
@@ -168,10 +177,12 @@ impl Applier {
         if batch.rows() == 0 {
             return Ok(());
         }
-        if self.table.is_keyed() && self.spread.is_none() {
-            self.open_session().await?;
-        }
         self.fit(source, &batch.schema)?;
+        let Some(fit) = self.fits.get(source) else { return Err(EngineError::Lost("fit of a source")) };
+        if self.table.is_keyed() && self.spread.is_none() {
+            let part = self.encoder.first_part(&batch, fit, &mut self.buffers)?;
+            self.open_session(part).await?;
+        }
         let Some(fit) = self.fits.get(source) else { return Err(EngineError::Lost("fit of a source")) };
         let encoded =
             self.encoder.encode(&batch, fit, self.spread, from, Instant::now(), &mut self.buffers)?;
@@ -207,31 +218,31 @@ impl Applier {
             Flush::FullBuckets => self.shared.policy.bucket_limit.get(),
             Flush::Everything => 0,
         };
-        let session = self.open_session().await?;
-        for bucket in self.buffers.at_least(least) {
+        for slot in self.buffers.at_least(least) {
+            let session = self.open_session(slot.part).await?;
             // Blocks of an upload have no order among each other.
             let ordered = self.table.is_keyed();
-            while self.flushes.len() >= self.shared.flushes || (ordered && self.busy.contains(&bucket)) {
+            while self.flushes.len() >= self.shared.flushes || (ordered && self.busy.contains(&slot)) {
                 let Some(sent) = self.flushes.join_next().await else { break };
                 self.answered(sent)?;
             }
-            self.send(&session, bucket)?;
+            self.send(&session, slot)?;
         }
         Ok(())
     }
 
-    fn send(&mut self, session: &SinkSession, bucket: usize) -> Result<(), EngineError> {
-        if self.echoes.contains(&bucket) {
+    fn send(&mut self, session: &SinkSession, slot: Slot) -> Result<(), EngineError> {
+        if self.echoes.contains(&slot) {
             return Err(EngineError::Unanswered { target: self.table.label().to_owned() });
         }
         let of = self.buffers.total();
-        let body = self.buffers.take(bucket);
+        let body = self.buffers.take(slot);
         let share = self.share.split(body.len() as u64, of);
-        let number = u32::try_from(bucket).map_err(|_| EngineError::Lost("bucket number"))?;
+        let number = u32::try_from(slot.bucket).map_err(|_| EngineError::Lost("bucket number"))?;
         let doing = format!("writing to `{}`", self.table.label());
         let place = session.place(number).map_err(EngineError::sink(doing.clone()))?;
         let (session, shared) = (session.clone(), Arc::clone(&self.shared));
-        self.busy.insert(bucket);
+        self.busy.insert(slot);
         self.flushes.spawn(async move {
             let (rows, bytes) = (body.records(), body.len() as u64);
             let compression = shared.compression;
@@ -249,40 +260,75 @@ impl Applier {
                 }
             };
             drop(share);
-            Sent { bucket, result }
+            Sent { slot, result }
         });
         Ok(())
     }
 
     fn answered(&mut self, sent: Result<Sent, JoinError>) -> Result<(), EngineError> {
         let sent = sent.map_err(|_| EngineError::Lost("flush task"))?;
-        self.busy.remove(&sent.bucket);
+        self.busy.remove(&sent.slot);
         if sent.result? == Stored::EchoPossible {
-            self.echoes.insert(sent.bucket);
+            self.echoes.insert(sent.slot);
         }
         Ok(())
     }
 
-    /// The open session; opens one where there is none, after the last one has committed.
-    async fn open_session(&mut self) -> Result<SinkSession, EngineError> {
+    /// The open session of a partition (0 where there are none); opens one, after the last ones have committed.
+    async fn open_session(&mut self, part: usize) -> Result<SinkSession, EngineError> {
         if let Session::Committing(_) = self.session {
             commit_end(&mut self.session).await?;
         }
-        if let Session::Open(session) = &self.session {
+        if let Session::Open(sessions) = &self.session
+            && let Some(session) = sessions.get(&part)
+        {
             return Ok(session.clone());
         }
-        let doing = format!("opening a session on `{}`", self.table.label());
-        let session = SinkSession::create(&self.shared.client, self.table.name(), self.table.is_keyed())
-            .await
-            .map_err(EngineError::sink(doing))?;
-        self.shared.store.session_open(self.table.label(), session.id(), session.kind(), self.epoch).await?;
-        self.table.check_session(session.columns())?;
+        if self.buffers.parts() > MOST_PARTITIONS {
+            return Err(EngineError::Partitions {
+                target: self.table.label().to_owned(),
+                most: MOST_PARTITIONS,
+            });
+        }
+        let partition = self.buffers.spec(part).map(str::to_owned);
+        if let Some(spec) = &partition
+            && !self.partitions.contains(spec.as_str())
+        {
+            self.table.add_partition(&self.shared.client, &self.shared.table, spec).await?;
+            self.partitions.insert(spec.as_str().into());
+        }
+        let session = self.create_session(partition).await?;
         if self.spread.is_some() && self.spread != session.spread() && self.buffers.total() > 0 {
             // Rows are in buckets of another number: only reading them again puts them right.
             return Err(EngineError::Respread { target: self.table.label().to_owned() });
         }
         self.spread = session.spread();
-        self.session = Session::Open(session.clone());
+        match &mut self.session {
+            Session::Open(sessions) => {
+                sessions.insert(part, session.clone());
+            }
+            other => *other = Session::Open(BTreeMap::from([(part, session.clone())])),
+        }
+        Ok(session)
+    }
+
+    async fn create_session(&mut self, partition: Option<String>) -> Result<SinkSession, EngineError> {
+        let doing = format!("opening a session on `{}`", self.table.label());
+        let (name, keyed) = (self.table.name(), self.table.is_keyed());
+        let session = SinkSession::create(&self.shared.client, name, partition.as_deref(), keyed)
+            .await
+            .map_err(EngineError::sink(doing))?;
+        let record = SessionRecord {
+            target: self.table.label().to_owned(),
+            id: session.id().to_owned(),
+            kind: session.kind(),
+            epoch: self.epoch,
+            flushed: None,
+            partition,
+            committed: false,
+        };
+        self.shared.store.session_open(&record).await?;
+        self.table.check_session(session.columns())?;
         Ok(session)
     }
 
@@ -308,24 +354,31 @@ impl Applier {
         if let Session::Committing(_) = self.session {
             commit_end(&mut self.session).await?;
         }
-        let Session::Open(session) = std::mem::replace(&mut self.session, Session::None) else {
+        let Session::Open(sessions) = std::mem::replace(&mut self.session, Session::None) else {
             if ack {
                 self.shared.ack(Ack { target: self.number, epoch });
             }
             return Ok(());
         };
         self.echoes.clear();
-        self.shared.store.session_flushed(self.table.label(), session.id(), &flushed).await?;
-        let record = SessionRecord {
-            target: self.table.label().to_owned(),
+        let label = self.table.label().to_owned();
+        let ids = sessions.values().map(|s| s.id().to_owned()).collect();
+        self.shared.store.sessions_flushed(&label, ids, epoch, &flushed).await?;
+        let record = |part: usize, session: &SinkSession| SessionRecord {
+            target: label.clone(),
             id: session.id().to_owned(),
             kind: session.kind(),
             epoch,
-            flushed: Some(flushed),
+            flushed: Some(flushed.clone()),
+            partition: self.buffers.spec(part).map(str::to_owned),
+            committed: false,
         };
+        let commits: Vec<_> =
+            sessions.into_iter().map(|(part, session)| (record(part, &session), session)).collect();
+        self.buffers.forget_parts();
         let (shared, number) = (Arc::clone(&self.shared), self.number);
         self.session = Session::Committing(tokio::spawn(async move {
-            commit(&shared, &session, &record).await?;
+            commit_all(&shared, commits).await?;
             if ack {
                 shared.ack(Ack { target: number, epoch });
             }
@@ -350,6 +403,8 @@ impl Applier {
             Some(added) => self.added.insert(change.source, added),
             None => self.added.remove(&change.source),
         };
+        // Partitions can have gone with the table.
+        self.partitions.clear();
         // The next session tells the buckets anew: a table that was made again may have another number of them.
         self.spread = None;
         Ok(())
@@ -378,6 +433,22 @@ async fn wait(time: Option<Duration>) {
         Some(time) => tokio::time::sleep(time).await,
         None => std::future::pending().await,
     }
+}
+
+/// Commits flushed sessions at the same time, and records each.
+async fn commit_all(
+    shared: &Arc<Shared>,
+    commits: Vec<(SessionRecord, SinkSession)>,
+) -> Result<(), EngineError> {
+    let mut tasks = JoinSet::new();
+    for (record, session) in commits {
+        let shared = Arc::clone(shared);
+        tasks.spawn(async move { commit(&shared, &session, &record).await });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(|_| EngineError::Lost("commit task"))??;
+    }
+    Ok(())
 }
 
 /// Commits a flushed session and records it.

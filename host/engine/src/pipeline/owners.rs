@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sluicebox_maxcompute::TableName;
-use sluicebox_model::{TableId, TableSchema};
+use sluicebox_model::{ColumnType, TableId, TableSchema};
 
 use super::tables::Landing;
-use crate::sink::shape::{Shape, SourceColumn, Tributary};
+use crate::sink::shape::{Shape, SourceColumn, Tributary, same_name};
 
 /// Where each source table's rows go: names of sink tables by name of the source.
 pub(crate) type Destinations = BTreeMap<String, Vec<String>>;
@@ -71,7 +71,12 @@ impl Owners {
         for landing in landings {
             check_names(&landing.name, source, output)?;
             check_column(landing.added.as_ref(), output)?;
-            let tributary = Tributary { schema: Arc::clone(output), added: landing.added.clone() };
+            check_partitions(landing, output)?;
+            let tributary = Tributary {
+                schema: Arc::clone(output),
+                added: landing.added.clone(),
+                partition_keys: landing.partition_keys.clone(),
+            };
             let feeding = Feeding { tributary, routed: landing.routed, last_wins: landing.last_wins };
             let owner = self.tables.entry(landing.name.clone()).or_default();
             owner.sources.insert(source.clone(), feeding);
@@ -159,6 +164,14 @@ impl Owner {
                 self.names()
             ));
         }
+        let mut partitions = self.sources.values().map(|s| &s.tributary.partition_keys);
+        let first = partitions.next();
+        if partitions.any(|keys| Some(keys) != first) {
+            return Err(format!(
+                "{} are all written to `{name}`, and their routes do not all have the same `partition-keys`",
+                self.names()
+            ));
+        }
         Ok(())
     }
 
@@ -215,6 +228,45 @@ fn check_names(name: &TableName, source: &TableId, output: &TableSchema) -> Resu
     }
 }
 
+/// Partition columns are columns of the rows, each named once, and not of the key.
+fn check_partitions(landing: &Landing, output: &TableSchema) -> Result<(), String> {
+    let source = &output.id;
+    for (place, name) in landing.partition_keys.iter().enumerate() {
+        let added = landing.added.as_ref().is_some_and(|added| same_name(&added.name, name));
+        let Some(at) = output.index_of(name) else {
+            if added {
+                return Err(format!(
+                    "`{name}` of `add-source-column` is part of the key; it cannot be among `partition-keys`"
+                ));
+            }
+            let known: Vec<_> = output.columns.iter().map(|c| format!("`{}`", c.name)).collect();
+            return Err(format!(
+                "`{source}` has no column `{name}` to partition `{}` by: it has {}",
+                landing.name,
+                known.join(", ")
+            ));
+        };
+        if output.key.contains(&at) {
+            return Err(format!(
+                "`{name}` belongs to the key of `{source}`; the service takes no column in both the key and the partition"
+            ));
+        }
+        if matches!(
+            output.columns[at].column_type,
+            ColumnType::Float | ColumnType::Double | ColumnType::Binary | ColumnType::Bit { .. }
+        ) {
+            return Err(format!(
+                "`{source}` cannot be partitioned by `{name}`, which is {}: whole numbers, texts and times can",
+                output.columns[at].column_type
+            ));
+        }
+        if landing.partition_keys[..place].iter().any(|other| same_name(other, name)) {
+            return Err(format!("`{name}` is named twice in `partition-keys` of `{}`", landing.name));
+        }
+    }
+    Ok(())
+}
+
 fn check_column(added: Option<&SourceColumn>, output: &TableSchema) -> Result<(), String> {
     match added.filter(|added| output.index_of(&added.name).is_some()) {
         Some(added) => Err(format!(
@@ -227,7 +279,7 @@ fn check_column(added: Option<&SourceColumn>, output: &TableSchema) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use sluicebox_model::{Column, ColumnType};
+    use sluicebox_model::Column;
 
     use super::*;
 
@@ -255,7 +307,7 @@ mod tests {
     fn landing(source: &str, column: Option<&str>, routed: bool, last_wins: bool) -> Landing {
         let added =
             column.map(|name| SourceColumn { name: name.into(), value: format!("d.{source}").into() });
-        Landing { name: TableName::new(None, "all"), routed, added, last_wins }
+        Landing { name: TableName::new(None, "all"), routed, added, partition_keys: Vec::new(), last_wins }
     }
 
     fn owners(sources: &[(&str, bool, Landing)]) -> Result<Owners, String> {
@@ -311,6 +363,29 @@ mod tests {
         ])
         .expect("no such column");
         assert!(mixed.problems()[0].contains("the same `add-source-column`"));
+    }
+
+    #[test]
+    fn partition_columns_are_columns_outside_the_key() {
+        let there = schema("a", true);
+        let mut wide = TableSchema::clone(&there);
+        for (name, column_type) in [("day", ColumnType::Date), ("weight", ColumnType::Double)] {
+            wide.columns.push(Column { name: name.into(), column_type, ..there.columns[0].clone() });
+        }
+        let check = |keys: &[&str]| {
+            let partition_keys = keys.iter().map(|k| (*k).into()).collect();
+            check_partitions(&Landing { partition_keys, ..landing("a", None, true, false) }, &wide)
+        };
+        assert_eq!(check(&["DAY"]), Ok(()));
+        for (keys, part) in [
+            (&["region"][..], "has no column `region`"),
+            (&["id"], "belongs to the key"),
+            (&["weight"], "which is DOUBLE"),
+            (&["day", "Day"], "named twice"),
+        ] {
+            let error = check(keys).expect_err(part);
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -47,48 +47,92 @@ pub(super) async fn settle(
     store: &Store,
     sessions: Vec<SessionRecord>,
 ) -> Result<(), EngineError> {
-    for session in sessions {
-        settle_one(client, store, &session).await?;
+    for group in sessions.chunk_by(|a, b| a.target == b.target) {
+        settle_target(client, store, group).await?;
     }
     Ok(())
 }
 
-async fn settle_one(client: &Client, store: &Store, record: &SessionRecord) -> Result<(), EngineError> {
-    let doing = || format!("settling session `{}` of `{}`", record.id, record.target);
+/// Settles one target's sessions: of a partitioned one there are several, and its rows are delivered when all of them are.
+async fn settle_target(client: &Client, store: &Store, records: &[SessionRecord]) -> Result<(), EngineError> {
+    let mut found = Vec::with_capacity(records.len());
+    for record in records {
+        found.push(look(client, record).await?);
+    }
+    let flushed = |f: &&Found<'_>| f.record.flushed.is_some();
+    let lost = found.iter().filter(flushed).find(|f| f.fate == Fate::Drop);
+    if let Some(unknown) = found.iter().find(|f| f.fate == Fate::Unknown) {
+        return Err(unknown.unknown(format!("the service calls it {}", unknown.state)));
+    }
+    if let Some(lost) = lost
+        && lost.record.kind == SessionKind::Upload
+        && found.iter().any(|f| f.fate == Fate::Delivered)
+    {
+        let reason = "its rows are not in the table, those of other partitions with the same commit are";
+        return Err(lost.unknown(reason.to_owned()));
+    }
+    let again = lost.is_some();
+    let (drop, commit): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|f| f.fate == Fate::Drop || (again && f.record.flushed.is_some()));
+    for found in commit {
+        if let (Fate::Commit, Some(session)) = (found.fate, &found.session) {
+            session.commit().await.map_err(EngineError::sink(doing(found.record)))?;
+        }
+        store.session_committed(found.record).await?;
+    }
+    for found in &drop {
+        if let Some(session) = found.session.as_ref().filter(|_| found.state == SessionState::Normal) {
+            session.abort().await.map_err(EngineError::sink(doing(found.record)))?;
+        }
+    }
+    if let Some(first) = drop.first() {
+        let ids = drop.iter().map(|f| f.record.id.clone()).collect();
+        store.sessions_dropped(&first.record.target, ids).await?;
+    }
+    Ok(())
+}
+
+/// A session that was left behind, and what the service knows of it.
+struct Found<'a> {
+    record: &'a SessionRecord,
+    session: Option<SinkSession>,
+    state: SessionState,
+    fate: Fate,
+}
+
+impl Found<'_> {
+    fn unknown(&self, reason: String) -> EngineError {
+        let SessionRecord { target, id, .. } = self.record;
+        EngineError::UnknownFate { target: target.clone(), session: id.clone(), reason }
+    }
+}
+
+fn doing(record: &SessionRecord) -> String {
+    format!("settling session `{}` of `{}`", record.id, record.target)
+}
+
+async fn look<'a>(client: &Client, record: &'a SessionRecord) -> Result<Found<'a>, EngineError> {
+    if record.committed {
+        return Ok(Found { record, session: None, state: SessionState::Committed, fate: Fate::Delivered });
+    }
     let name = table_name(&record.target);
-    let (session, state) = match SinkSession::attach(client, &name, record.kind, &record.id).await {
+    let attached =
+        SinkSession::attach(client, &name, record.partition.as_deref(), record.kind, &record.id).await;
+    let (session, state) = match attached {
         Ok(session) => {
-            let state = session.status().await.map_err(EngineError::sink(doing()))?;
+            let state = session.status().await.map_err(EngineError::sink(doing(record)))?;
             (Some(session), state)
         }
         Err(Error::SessionGone(_) | Error::NotFound(_)) => (None, SessionState::Gone),
-        Err(error) => return Err(EngineError::sink(doing())(error)),
+        Err(error) => return Err(EngineError::sink(doing(record))(error)),
     };
-    let fate = decide(record.kind, record.flushed.is_some(), state);
+    let fate = match (decide(record.kind, record.flushed.is_some(), state), &session) {
+        // Nothing to ask: nobody can tell.
+        (Fate::Commit, None) => Fate::Unknown,
+        (fate, _) => fate,
+    };
     tracing::info!(target_table = record.target, session = record.id, %state, ?fate, "settling a session of the last run");
-    match (fate, session) {
-        (Fate::Commit, Some(session)) => {
-            session.commit().await.map_err(EngineError::sink(doing()))?;
-            store.session_committed(record).await?;
-        }
-        (Fate::Delivered, _) => store.session_committed(record).await?,
-        (Fate::Drop, session) => {
-            if let Some(session) = session
-                && state == SessionState::Normal
-            {
-                session.abort().await.map_err(EngineError::sink(doing()))?;
-            }
-            store.session_dropped(&record.target, &record.id).await?;
-        }
-        (Fate::Unknown | Fate::Commit, _) => {
-            return Err(EngineError::UnknownFate {
-                target: record.target.clone(),
-                session: record.id.clone(),
-                reason: format!("the service calls it {state}"),
-            });
-        }
-    }
-    Ok(())
+    Ok(Found { record, session, state, fate })
 }
 
 /// Deletes the letters of events that are read again from the checkpoint: a guest that fails on them again makes them anew.

@@ -93,6 +93,8 @@ pub(crate) struct Landing {
     pub routed: bool,
     /// The column that the route adds.
     pub added: Option<SourceColumn>,
+    /// Columns that partition it.
+    pub partition_keys: Vec<Arc<str>>,
     /// Whether rows of other sources may overwrite each other there, as the route says.
     pub last_wins: bool,
 }
@@ -135,9 +137,11 @@ impl Planner {
             }
             stages.push(Stage { plugin, plan });
         }
-        let images =
-            if stages.iter().any(|s| s.plan.needs_before()) { Images::Both } else { Images::Effective };
         let sinks = self.sinks(&schema.id, &output.id)?;
+        // A row can leave its partition with the key that it has.
+        let moves = sinks.iter().any(|landing| !landing.partition_keys.is_empty());
+        let before = moves || stages.iter().any(|s| s.plan.needs_before());
+        let images = if before { Images::Both } else { Images::Effective };
         Ok(Planned { stages, output, images, sinks })
     }
 
@@ -161,6 +165,7 @@ impl Planner {
             added: rule
                 .and_then(|rule| rule.merge.source_column.clone())
                 .map(|name| SourceColumn { name, value: source.to_string().into() }),
+            partition_keys: rule.map(|rule| rule.merge.partition_keys.clone()).unwrap_or_default(),
             last_wins: rule.is_some_and(|rule| rule.merge.last_wins),
         };
         Ok(targets.into_iter().map(landing).collect())

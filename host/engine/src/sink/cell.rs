@@ -385,6 +385,32 @@ impl Cell<'_> {
         }
     }
 
+    /// Its text as a partition's value. The service takes no empty one, at most 255 bytes, and none of the letters that
+    /// separate names, values and folders.
+    pub fn partition_value(self, out: &mut String) -> Result<(), Misfit> {
+        const LONGEST: usize = 255;
+        match self {
+            Cell::Integer(value) => {
+                use std::fmt::Write as _;
+                // Writing into memory cannot fail.
+                let _ = write!(out, "{value}");
+                Ok(())
+            }
+            Cell::Text(bytes) => {
+                let text = std::str::from_utf8(bytes).map_err(|_| "a partition's value is not UTF-8")?;
+                let separates = |c: char| matches!(c, ',' | '=' | '/' | '\\' | '\'' | '"') || c.is_control();
+                if text.is_empty() || text.len() > LONGEST || text.contains(separates) {
+                    return Err(
+                        "the service takes no partition of this value: 1 to 255 bytes without , = / \\ ' \"",
+                    );
+                }
+                out.push_str(text);
+                Ok(())
+            }
+            _ => Err("a partition column is neither text nor a whole number"),
+        }
+    }
+
     /// Its part of the bucket hash.
     pub fn hash(self, hasher: Hasher) -> i32 {
         match self {

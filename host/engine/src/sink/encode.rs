@@ -3,7 +3,8 @@
 //! Rows are fitted to the sink table by column name: what the sink lacks is left out, what the row lacks is null. Keyed rows
 //! become upserts and deletes of their bucket; an update that changes the key is a delete of the old and an upsert of the
 //! new. Rows without a key are appended as they come; of an update the row after counts, a delete has no effect, as an
-//! ordinary table cannot take one.
+//! ordinary table cannot take one. In a partitioned table a row's partition is the text of its partition columns; an update that moves a
+//! row is a delete there and an upsert here.
 //!
 //! Snapshot chunks meet the stream here. While a chunk is being read (a *window* is open), the keys that the stream touches are
 //! kept; when the chunk comes, its rows with such keys are left out, since the stream's version is newer or has been
@@ -16,9 +17,10 @@ use std::time::Instant;
 
 use sluicebox_maxcompute::DataType;
 use sluicebox_maxcompute::bucket::{Hasher, bucket_of};
-use sluicebox_maxcompute::record::{Operation, RecordBody, RecordWriter};
+use sluicebox_maxcompute::record::{Operation, RecordWriter};
 use sluicebox_model::{ChangeBatch, RowKind, TableId, TableSchema};
 
+use super::buffers::{Buffers, Slot};
 use super::cell::{Cell, ColumnView, Scratch, read};
 use super::evolve::{SinkColumn, find};
 use super::mapping::{Cast, cast};
@@ -35,6 +37,17 @@ pub struct Spread {
     pub hasher: Hasher,
 }
 
+/// A sink table as rows see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// In its order, without those that partition it.
+    pub columns: Vec<SinkColumn>,
+    /// Names of the key's columns; empty without a key.
+    pub key: Vec<String>,
+    /// Columns that partition it, in order.
+    pub partitions: Vec<SinkColumn>,
+}
+
 /// How one schema version of one source fits a sink table.
 #[derive(Debug)]
 pub struct Fit {
@@ -44,6 +57,8 @@ pub struct Fit {
     /// Places in `fields`.
     key: Vec<usize>,
     columns: u32,
+    /// Names and values of the partition's columns, in order.
+    partitions: Vec<(String, Field)>,
 }
 
 #[derive(Debug)]
@@ -87,11 +102,18 @@ impl Field {
         match &self.from {
             Origin::Column { at, cast } => match read(views[*at], row, *cast, scratch) {
                 Ok(Some(cell)) => Ok(cell),
-                Ok(None) => Err(At { source: *at, reason: "a key column is null" }),
+                Ok(None) => Err(At { source: *at, reason: "a column of the key or the partition is null" }),
                 Err(reason) => Err(At { source: *at, reason }),
             },
             Origin::Constant(text) => Ok(Cell::Text(text.as_bytes())),
         }
+    }
+
+    /// Why its value does not fit.
+    fn misfit(&self, reason: &'static str) -> At {
+        // A constant is checked when the file is read.
+        let source = if let Origin::Column { at, .. } = self.from { at } else { usize::MAX };
+        At { source, reason }
     }
 
     /// Whether two rows hold the same value.
@@ -104,57 +126,50 @@ impl Field {
 }
 
 impl Fit {
-    /// Fits rows of `schema`, and the column that the route adds, to a sink table with these columns and key. `tolerant`: a column
-    /// whose type has no way into the sink's is left null rather than an error.
+    /// Fits rows of `schema`, and the column that the route adds, to a sink table. `tolerant`: a column whose type has no way
+    /// into the sink's is left null rather than an error.
     pub fn new(
         schema: &Arc<TableSchema>,
         added: Option<&SourceColumn>,
-        sink: &[SinkColumn],
-        key: &[String],
+        sink: &Layout,
         tolerant: bool,
     ) -> Result<Self, String> {
-        let mut fields = Vec::with_capacity(sink.len());
-        for (position, column) in sink.iter().enumerate() {
-            let place = u32::try_from(position).map_err(|_| "it has too many columns".to_owned())?;
-            if let Some(added) = added.filter(|added| column.name.eq_ignore_ascii_case(&added.name)) {
-                fields.push(constant(place, column, added)?);
-                continue;
-            }
-            let Some(source) = schema.index_of(&column.name) else {
-                if !column.nullable {
+        let mut fields = Vec::with_capacity(sink.columns.len());
+        for (position, column) in sink.columns.iter().enumerate() {
+            let position = u32::try_from(position).map_err(|_| "it has too many columns".to_owned())?;
+            match field(schema, added, column, position) {
+                Ok(Some(field)) => fields.push(field),
+                Ok(None) if column.nullable => {}
+                Ok(None) => {
                     return Err(format!(
                         "its column `{}` takes no null and the rows have no such column",
                         column.name
                     ));
                 }
-                continue;
-            };
-            let from = schema.columns[source].column_type;
-            match cast(from, &column.data_type) {
-                Some(cast) => {
-                    fields.push(Field { position: place, from: Origin::Column { at: source, cast } })
-                }
-                None if tolerant && column.nullable => {
+                Err(_) if tolerant && column.nullable => {
                     tracing::warn!(table = %schema.id, column = column.name, "column does not fit the sink and is left null");
                 }
-                None => {
-                    return Err(format!(
-                        "its column `{}` is {}, the rows have {from}; widen it by hand, or route the table to a new one",
-                        column.name, column.data_type
-                    ));
-                }
+                Err(reason) => return Err(reason),
             }
         }
         let place = |name: &String| {
-            let at = find(sink, name).and_then(|at| fields.iter().position(|f| f.position as usize == at));
+            let at = find(&sink.columns, name)
+                .and_then(|at| fields.iter().position(|f| f.position as usize == at));
             at.ok_or_else(|| format!("its key column `{name}` is not among the rows' columns"))
         };
-        let key = key.iter().map(place).collect::<Result<_, _>>()?;
+        let key = sink.key.iter().map(place).collect::<Result<_, _>>()?;
+        let partition = |column: &SinkColumn| {
+            let field = field(schema, added, column, 0)?.ok_or_else(|| {
+                format!("its partition column `{}` is not among the rows' columns", column.name)
+            })?;
+            Ok((column.name.clone(), field))
+        };
         Ok(Self {
             schema: Arc::clone(schema),
             fields,
             key,
-            columns: u32::try_from(sink.len()).unwrap_or(u32::MAX),
+            columns: u32::try_from(sink.columns.len()).unwrap_or(u32::MAX),
+            partitions: sink.partitions.iter().map(partition).collect::<Result<_, String>>()?,
         })
     }
 
@@ -173,54 +188,6 @@ pub struct Encoded {
     pub deleted: u64,
     /// Left out: a snapshot row that the stream has overtaken, a delete for an ordinary table.
     pub left_out: u64,
-}
-
-/// Encoded rows that have not been sent.
-#[derive(Debug, Default)]
-pub struct Buffers {
-    buckets: Vec<RecordBody>,
-    total: u64,
-    oldest: Option<Instant>,
-}
-
-impl Buffers {
-    /// Bytes in all buckets.
-    pub fn total(&self) -> u64 {
-        self.total
-    }
-
-    /// When the oldest row came.
-    pub fn oldest(&self) -> Option<Instant> {
-        self.oldest
-    }
-
-    /// Bytes in the fullest bucket.
-    pub fn largest(&self) -> u64 {
-        self.buckets.iter().map(|b| b.len() as u64).max().unwrap_or(0)
-    }
-
-    /// Buckets that hold at least so many bytes, and at least one row.
-    pub fn at_least(&self, bytes: u64) -> Vec<usize> {
-        let full = |body: &RecordBody| !body.is_empty() && body.len() as u64 >= bytes;
-        self.buckets.iter().enumerate().filter(|(_, body)| full(body)).map(|(at, _)| at).collect()
-    }
-
-    /// Takes a bucket's rows away.
-    pub fn take(&mut self, bucket: usize) -> RecordBody {
-        let body = self.buckets.get_mut(bucket).map(std::mem::take).unwrap_or_default();
-        self.total -= body.len() as u64;
-        if self.total == 0 {
-            self.oldest = None;
-        }
-        body
-    }
-
-    fn body(&mut self, bucket: usize) -> &mut RecordBody {
-        if self.buckets.len() <= bucket {
-            self.buckets.resize_with(bucket + 1, RecordBody::new);
-        }
-        &mut self.buckets[bucket]
-    }
 }
 
 /// Keys that the stream has touched while chunks are being read.
@@ -282,6 +249,7 @@ pub struct Encoder {
     writer: RecordWriter,
     scratch: Scratch,
     key: Vec<u8>,
+    spec: String,
     /// Touched keys of open windows.
     pub windows: Windows,
 }
@@ -298,14 +266,13 @@ impl Encoder {
         buffers: &mut Buffers,
     ) -> Result<Encoded, EngineError> {
         let views = views(batch)?;
-        let before = buffers.total;
         let mut encoded = Encoded::default();
         self.windows.batches += 1;
         for (row, kind) in batch.kinds.iter().enumerate() {
             let operation = match (kind, spread) {
                 (RowKind::Insert | RowKind::After | RowKind::Read, _) => Operation::Upsert,
                 (RowKind::Delete, Some(_)) => Operation::Delete,
-                (RowKind::Before, Some(_)) if !same_key(fit, &views, row) => Operation::Delete,
+                (RowKind::Before, Some(_)) if !same_place(fit, &views, row) => Operation::Delete,
                 (RowKind::Delete, None) => {
                     encoded.left_out += 1;
                     continue;
@@ -315,9 +282,7 @@ impl Encoder {
             self.row(&views, row, fit, spread, from, operation, buffers, &mut encoded)
                 .map_err(|misfit| misfit.explain(batch, row))?;
         }
-        if buffers.total > before && buffers.oldest.is_none() {
-            buffers.oldest = Some(now);
-        }
+        buffers.touched(now);
         Ok(encoded)
     }
 
@@ -342,6 +307,7 @@ impl Encoder {
                 return Ok(());
             }
         }
+        let part = self.part_of(views, row, fit, buffers)?;
         let mut record = self.writer.record();
         for field in &fit.fields {
             if operation == Operation::Delete
@@ -357,16 +323,44 @@ impl Encoder {
             Some(_) => record.end_keyed(fit.columns, operation),
             None => record.end(),
         };
-        let body = buffers.body(bucket);
-        let before = body.len();
-        body.push(done);
-        let added = (body.len() - before) as u64;
-        buffers.total += added;
+        buffers.write(Slot { part, bucket }, |body| body.push(done));
         match operation {
             Operation::Upsert => encoded.written += 1,
             Operation::Delete => encoded.deleted += 1,
         }
         Ok(())
+    }
+
+    /// The place of the partition that the batch's first row belongs to.
+    pub fn first_part(
+        &mut self,
+        batch: &ChangeBatch,
+        fit: &Fit,
+        buffers: &mut Buffers,
+    ) -> Result<usize, EngineError> {
+        let views = views(batch)?;
+        self.part_of(&views, 0, fit, buffers).map_err(|misfit| misfit.explain(batch, 0))
+    }
+
+    /// The place of a row's partition.
+    fn part_of(
+        &mut self,
+        views: &[ColumnView<'_>],
+        row: usize,
+        fit: &Fit,
+        buffers: &mut Buffers,
+    ) -> Result<usize, At> {
+        self.spec.clear();
+        for (name, field) in &fit.partitions {
+            let cell = field.read_key(views, row, &mut self.scratch)?;
+            if !self.spec.is_empty() {
+                self.spec.push(',');
+            }
+            self.spec.push_str(name);
+            self.spec.push('=');
+            cell.partition_value(&mut self.spec).map_err(|reason| field.misfit(reason))?;
+        }
+        Ok(buffers.part(&self.spec))
     }
 
     /// Sums the key's hashes; with a window open, also leaves the key's bytes in `self.key`.
@@ -407,15 +401,31 @@ impl Encoder {
     }
 }
 
-/// The field of a column that the route adds.
-fn constant(position: u32, column: &SinkColumn, added: &SourceColumn) -> Result<Field, String> {
-    if column.data_type != DataType::String {
-        return Err(format!(
-            "its column `{}` is {}, and the route fills it with the source table's name; make it a STRING, or name another column",
-            column.name, column.data_type
-        ));
+/// The field of a sink column; none when rows have no such column.
+fn field(
+    schema: &TableSchema,
+    added: Option<&SourceColumn>,
+    column: &SinkColumn,
+    position: u32,
+) -> Result<Option<Field>, String> {
+    if let Some(added) = added.filter(|added| column.name.eq_ignore_ascii_case(&added.name)) {
+        if column.data_type != DataType::String {
+            return Err(format!(
+                "its column `{}` is {}, and the route fills it with the source table's name; make it a STRING, or name another column",
+                column.name, column.data_type
+            ));
+        }
+        return Ok(Some(Field { position, from: Origin::Constant(Arc::clone(&added.value)) }));
     }
-    Ok(Field { position, from: Origin::Constant(Arc::clone(&added.value)) })
+    let Some(at) = schema.index_of(&column.name) else { return Ok(None) };
+    let from = schema.columns[at].column_type;
+    match cast(from, &column.data_type) {
+        Some(cast) => Ok(Some(Field { position, from: Origin::Column { at, cast } })),
+        None => Err(format!(
+            "its column `{}` is {}, the rows have {from}; widen it by hand, or route the table to a new one",
+            column.name, column.data_type
+        )),
+    }
 }
 
 /// A value that does not fit, by the batch's column.
@@ -448,9 +458,10 @@ fn views(batch: &ChangeBatch) -> Result<Vec<ColumnView<'_>>, EngineError> {
     batch.schema.columns.iter().zip(&batch.columns).map(view).collect()
 }
 
-/// Whether an update's row before has the key of its row after.
-fn same_key(fit: &Fit, views: &[ColumnView<'_>], before: usize) -> bool {
-    fit.key.iter().all(|&place| fit.fields[place].same(views, before, before + 1))
+/// Whether an update's row before has the key and the partition of its row after.
+fn same_place(fit: &Fit, views: &[ColumnView<'_>], before: usize) -> bool {
+    fit.partitions.iter().all(|(_, field)| field.same(views, before, before + 1))
+        && fit.key.iter().all(|&place| fit.fields[place].same(views, before, before + 1))
 }
 
 #[cfg(test)]

@@ -340,7 +340,8 @@ mod tests {
             ddl: None,
         };
         let id = schema.id.clone();
-        let source = Tributary { schema: std::sync::Arc::new(schema), added: None };
+        let source =
+            Tributary { schema: std::sync::Arc::new(schema), added: None, partition_keys: Vec::new() };
         Shape::of([(&id, &source)]).expect("one key").expect("one source")
     }
 

@@ -1,5 +1,6 @@
 //! From row images to tunnel sessions: mapping, schema evolution, encoding, buffers, sessions.
 
+pub mod buffers;
 pub mod cell;
 
 pub mod encode;

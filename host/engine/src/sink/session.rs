@@ -29,12 +29,17 @@ pub enum SinkSession {
 }
 
 impl SinkSession {
-    /// Opens a session.
-    pub async fn create(client: &Client, table: &TableName, keyed: bool) -> Result<Self, Error> {
+    /// Opens a session, on one partition of a partitioned table; the partition must exist.
+    pub async fn create(
+        client: &Client,
+        table: &TableName,
+        partition: Option<&str>,
+        keyed: bool,
+    ) -> Result<Self, Error> {
         if keyed {
-            return Ok(Self::Upsert(UpsertSession::create(client, table, None).await?));
+            return Ok(Self::Upsert(UpsertSession::create(client, table, partition).await?));
         }
-        let session = UploadSession::create(client, table, None).await?;
+        let session = UploadSession::create(client, table, partition).await?;
         Ok(Self::Upload { session, next_block: Arc::new(AtomicU32::new(0)) })
     }
 
@@ -42,13 +47,16 @@ impl SinkSession {
     pub async fn attach(
         client: &Client,
         table: &TableName,
+        partition: Option<&str>,
         kind: SessionKind,
         id: &str,
     ) -> Result<Self, Error> {
         match kind {
-            SessionKind::Upsert => Ok(Self::Upsert(UpsertSession::attach(client, table, None, id).await?)),
+            SessionKind::Upsert => {
+                Ok(Self::Upsert(UpsertSession::attach(client, table, partition, id).await?))
+            }
             SessionKind::Upload => {
-                let session = UploadSession::attach(client, table, None, id).await?;
+                let session = UploadSession::attach(client, table, partition, id).await?;
                 Ok(Self::Upload { session, next_block: Arc::new(AtomicU32::new(0)) })
             }
         }

@@ -28,6 +28,8 @@ pub struct Tributary {
     pub schema: Arc<TableSchema>,
     /// The column that its route adds.
     pub added: Option<SourceColumn>,
+    /// Columns that partition the table, in order; they are among the schema's, or the added one.
+    pub partition_keys: Vec<Arc<str>>,
 }
 
 /// A column of a table as it should be.
@@ -46,8 +48,10 @@ pub struct ShapeColumn {
 /// A table as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
-    /// In order: the first source's, then what each further one adds.
+    /// In order: the first source's, then what each further one adds. Without those that partition the table.
     pub columns: Vec<ShapeColumn>,
+    /// Columns that partition the table, in order.
+    pub partitions: Vec<ShapeColumn>,
     /// Names of the key's columns, in order; empty without a key.
     pub key: Vec<Arc<str>>,
     /// The table's comment.
@@ -115,8 +119,15 @@ impl Shape {
                 key.push(name);
             }
         }
+        let mut partitions = Vec::with_capacity(tributary.partition_keys.len());
+        for name in &tributary.partition_keys {
+            if let Some(at) = columns.iter().position(|c| same_name(&c.name, name)) {
+                let column = columns.remove(at);
+                partitions.push(ShapeColumn { data_type: partition_type(&column.data_type), ..column });
+            }
+        }
         let comment = schema.comment.clone();
-        Self { columns, key, comment, shared: false, evolved: schema.version > 1 }
+        Self { columns, partitions, key, comment, shared: false, evolved: schema.version > 1 }
     }
 
     fn take_in(&mut self, other: Self) {
@@ -134,6 +145,9 @@ impl Shape {
                 self.columns.push(ShapeColumn { nullable: true, ..column });
             }
         }
+        for (ours, theirs) in self.partitions.iter_mut().zip(other.partitions) {
+            ours.data_type = partition_type(&least_common(&ours.data_type, &theirs.data_type));
+        }
         self.shared = true;
         self.evolved |= other.evolved;
     }
@@ -149,8 +163,16 @@ impl Shape {
     }
 }
 
+/// The type of a partition column: the service takes whole numbers and text.
+pub fn partition_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Tinyint | DataType::Smallint | DataType::Int | DataType::Bigint => data_type.clone(),
+        _ => DataType::String,
+    }
+}
+
 /// Names of the service have no letter case.
-fn same_name(a: &str, b: &str) -> bool {
+pub fn same_name(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || (!a.is_ascii() && a.to_lowercase() == b.to_lowercase())
 }
 
@@ -187,7 +209,7 @@ mod tests {
             charset: None,
             ddl: None,
         };
-        (schema.id.clone(), Tributary { schema: Arc::new(schema), added: None })
+        (schema.id.clone(), Tributary { schema: Arc::new(schema), added: None, partition_keys: Vec::new() })
     }
 
     fn shape(sources: &[(TableId, Tributary)]) -> Result<Option<Shape>, KeysDiffer> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sluicebox_maxcompute::{Client, Column, Error, Hints, SessionColumn, Table, TableName, statement};
 use sluicebox_model::{SchemaChange, TableId, TableSchema};
 
-use super::encode::Fit;
+use super::encode::{Fit, Layout};
 use super::evolve::{EvolvePolicy, SinkColumn, Step};
 use super::shape::{Shape, ShapeColumn, SourceColumn};
 use crate::config::SchemaBehaviour;
@@ -39,8 +39,7 @@ pub struct TableSettings {
 pub struct SinkTable {
     name: TableName,
     label: String,
-    columns: Vec<SinkColumn>,
-    key: Vec<String>,
+    layout: Layout,
 }
 
 /// The statement that makes a table of this shape.
@@ -55,7 +54,7 @@ pub fn create_statement(project: &str, name: &TableName, shape: &Shape, settings
     };
     let definition = statement::TableDefinition {
         columns: shape.columns.iter().map(column).collect(),
-        partition_keys: Vec::new(),
+        partition_keys: shape.partitions.iter().map(column).collect(),
         buckets: (!shape.key.is_empty()).then_some(settings.buckets),
         primary_key: shape.key.iter().map(ToString::to_string).collect(),
         comment: shape.comment.as_deref().map(str::to_owned),
@@ -92,14 +91,18 @@ pub fn step_statement(project: &str, name: &TableName, step: &Step) -> String {
     }
 }
 
-/// Columns of a described table.
-pub fn columns_of(table: &Table) -> Vec<SinkColumn> {
+/// What a described table looks like.
+pub fn layout_of(table: &Table) -> Layout {
     let column = |c: &Column| SinkColumn {
         name: c.name.clone(),
         data_type: c.data_type.clone(),
         nullable: c.nullable,
     };
-    table.columns.iter().map(column).collect()
+    Layout {
+        columns: table.columns.iter().map(column).collect(),
+        key: table.primary_key.clone(),
+        partitions: table.partition_keys.iter().map(column).collect(),
+    }
 }
 
 /// Why an existing table cannot take rows that want this shape at all, whatever its columns; none when it can.
@@ -119,8 +122,21 @@ pub fn unfit(table: &Table, shape: &Shape) -> Option<String> {
     if table.view {
         return Some("it is a view".into());
     }
-    if !table.partition_keys.is_empty() {
-        return Some("it is partitioned, which this version does not write to".into());
+    let partitioned: Vec<String> = table.partition_keys.iter().map(|c| c.name.to_lowercase()).collect();
+    let wanted: Vec<String> = shape.partitions.iter().map(|c| c.name.to_lowercase()).collect();
+    if partitioned != wanted {
+        let words = |names: &[String]| {
+            if names.is_empty() {
+                "not partitioned".to_owned()
+            } else {
+                format!("partitioned by ({})", names.join(", "))
+            }
+        };
+        return Some(format!(
+            "it is {}, the rows are {}; say so with `partition-keys` of the route, or route the table to another one",
+            words(&partitioned),
+            words(&wanted)
+        ));
     }
     let appends_on = theirs.is_empty() && shape.evolved;
     if !appends_on && sorted(ours.clone()) != sorted(theirs.clone()) {
@@ -147,7 +163,7 @@ impl SinkTable {
     /// A table that nothing is known of yet.
     pub fn new(name: TableName) -> Self {
         let label = name.to_string();
-        Self { name, label, columns: Vec::new(), key: Vec::new() }
+        Self { name, label, layout: Layout::default() }
     }
 
     /// Its name.
@@ -162,7 +178,7 @@ impl SinkTable {
 
     /// Whether rows have a key: a Delta table.
     pub fn is_keyed(&self) -> bool {
-        !self.key.is_empty()
+        !self.layout.key.is_empty()
     }
 
     /// How rows of a schema fit.
@@ -174,14 +190,13 @@ impl SinkTable {
     ) -> Result<Fit, EngineError> {
         let tolerant =
             matches!(settings.policy.behaviour, SchemaBehaviour::TryEvolve | SchemaBehaviour::Ignore);
-        Fit::new(schema, added, &self.columns, &self.key, tolerant)
-            .map_err(|reason| self.misfit(&schema.id, reason))
+        Fit::new(schema, added, &self.layout, tolerant).map_err(|reason| self.misfit(&schema.id, reason))
     }
 
     /// A session follows the columns that it was opened with: they must be those that rows are encoded for.
     pub fn check_session(&self, columns: &[SessionColumn]) -> Result<(), EngineError> {
-        let same = columns.len() == self.columns.len()
-            && columns.iter().zip(&self.columns).all(|(theirs, ours)| {
+        let same = columns.len() == self.layout.columns.len()
+            && columns.iter().zip(&self.layout.columns).all(|(theirs, ours)| {
                 theirs.name.eq_ignore_ascii_case(&ours.name) && theirs.data_type == ours.data_type
             });
         if same { Ok(()) } else { Err(EngineError::ChangedByOthers { target: self.label.clone() }) }
@@ -189,6 +204,22 @@ impl SinkTable {
 
     fn misfit(&self, table: &TableId, reason: String) -> EngineError {
         EngineError::Schema { table: table.clone(), target: self.label.clone(), reason }
+    }
+
+    /// Makes sure that a partition exists: sessions are opened on existing ones only.
+    pub async fn add_partition(
+        &self,
+        client: &Client,
+        settings: &TableSettings,
+        spec: &str,
+    ) -> Result<(), EngineError> {
+        let values: Vec<_> = spec.split(',').filter_map(|pair| pair.split_once('=')).collect();
+        let doing = format!("adding partition `{spec}` to `{}`", self.label);
+        client
+            .add_partition(&self.name, &values, &settings.hints)
+            .await
+            .map(|_| ())
+            .map_err(EngineError::sink(doing))
     }
 
     /// Carries out a change of a source.
@@ -216,7 +247,7 @@ impl SinkTable {
         }
         let existing = change.changes.iter().all(|c| matches!(c, SchemaChange::CreateTable));
         let changes = if existing { &[][..] } else { &change.changes[..] };
-        let plan = settings.policy.plan(changes, change.shape.as_deref(), &columns_of(&there));
+        let plan = settings.policy.plan(changes, change.shape.as_deref(), &layout_of(&there).columns);
         let steps = plan.map_err(|refused| match existing {
             // No statement changed anything: the table that is there was made for other rows.
             true => self.misfit(&change.source, refused.0),
@@ -228,9 +259,8 @@ impl SinkTable {
         } else {
             client.describe(&self.name).await.map_err(EngineError::sink(doing("describing")))?
         };
-        self.columns = after.as_ref().map(columns_of).unwrap_or_default();
-        self.key = after.map(|t| t.primary_key).unwrap_or_default();
-        if change.changes.contains(&SchemaChange::AlterKey) && self.key.is_empty() {
+        self.layout = after.as_ref().map(layout_of).unwrap_or_default();
+        if change.changes.contains(&SchemaChange::AlterKey) && self.layout.key.is_empty() {
             tracing::warn!(
                 target_table = self.label,
                 source = %change.source,

@@ -10,6 +10,9 @@
 //!      later finishes the commit;
 //!   3. *committed* moves the target's own position to that place and forgets the session.
 //!
+//! A partitioned target has a session for each partition. They are flushed together, and the position moves when the last of
+//! them has committed: until then none is forgotten.
+//!
 //! When every target has committed an epoch, the *checkpoint* moves to the epoch's position and the targets' own positions
 //! up to that epoch are forgotten. A restart reads the source again from the checkpoint; a target that is ahead skips what its
 //! own position covers.

@@ -59,6 +59,10 @@ pub struct SessionRecord {
     pub epoch: u64,
     /// None while it is only open.
     pub flushed: Option<Flushed>,
+    /// The partition it writes to, as `ds=20240309,hh=01`; none where the target is not partitioned.
+    pub partition: Option<String>,
+    /// Whether it has committed, while others of its target and epoch have not.
+    pub committed: bool,
 }
 
 /// A table's columns from one place of the stream on.
@@ -157,45 +161,57 @@ impl Store {
     }
 
     /// Records a session before its first byte is sent.
-    pub async fn session_open(
+    pub async fn session_open(&self, session: &SessionRecord) -> Result<(), StateError> {
+        let SessionRecord { target, id, kind, epoch, partition, .. } = session.clone();
+        self.call(move |tx| {
+            tx.execute(
+                "INSERT OR REPLACE INTO sessions (target, id, kind, epoch, partition_spec) VALUES (?1, ?2, ?3, ?4, ?5)",
+                (target, id, json(&kind)?, number(epoch), partition),
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Records that all bytes of a target's sessions were answered, before the commit of any is asked for. They belong to this epoch.
+    pub async fn sessions_flushed(
         &self,
         target: &str,
-        id: &str,
-        kind: SessionKind,
+        ids: Vec<String>,
         epoch: u64,
+        flushed: &Flushed,
     ) -> Result<(), StateError> {
-        let (target, id, kind) = (target.to_owned(), id.to_owned(), json(&kind)?);
+        let (target, flushed) = (target.to_owned(), json(flushed)?);
         self.call(move |tx| {
-            tx.execute(
-                "INSERT OR REPLACE INTO sessions (target, id, kind, epoch) VALUES (?1, ?2, ?3, ?4)",
-                (target, id, kind, number(epoch)),
-            )?;
+            for id in ids {
+                tx.execute(
+                    "UPDATE sessions SET flushed_json = ?3, epoch = ?4 WHERE target = ?1 AND id = ?2",
+                    (&target, id, &flushed, number(epoch)),
+                )?;
+            }
             Ok(())
         })
         .await
     }
 
-    /// Records that all of a session's bytes were answered, before its commit is asked for.
-    pub async fn session_flushed(&self, target: &str, id: &str, flushed: &Flushed) -> Result<(), StateError> {
-        let (target, id, flushed) = (target.to_owned(), id.to_owned(), json(flushed)?);
-        self.call(move |tx| {
-            tx.execute(
-                "UPDATE sessions SET flushed_json = ?3 WHERE target = ?1 AND id = ?2",
-                (target, id, flushed),
-            )?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Records that a session has committed: its target stands at the session's position.
+    /// Records that a session has committed. When it is the last of its target and epoch, the target stands at their position.
     pub async fn session_committed(&self, session: &SessionRecord) -> Result<(), StateError> {
         let session = session.clone();
         self.call(move |tx| {
+            let (target, epoch) = (&session.target, number(session.epoch));
+            tx.execute("UPDATE sessions SET committed = 1 WHERE target = ?1 AND id = ?2", (target, &session.id))?;
+            let missing: i64 = tx.query_row(
+                "SELECT COUNT(*) FROM sessions WHERE target = ?1 AND epoch = ?2 AND flushed_json IS NOT NULL AND committed = 0",
+                (target, epoch),
+                |row| row.get(0),
+            )?;
+            if missing > 0 {
+                return Ok(());
+            }
             if let Some(flushed) = &session.flushed {
                 tx.execute(
                     "INSERT OR REPLACE INTO targets (target, epoch, position_json) VALUES (?1, ?2, ?3)",
-                    (&session.target, number(session.epoch), json(&flushed.position)?),
+                    (target, epoch, json(&flushed.position)?),
                 )?;
                 for table in &flushed.completes {
                     let record = SnapshotTable {
@@ -207,15 +223,19 @@ impl Store {
                 }
                 letters::delivered(tx, &flushed.letters, &session.target)?;
             }
-            delete_session(tx, &session.target, &session.id)
+            tx.execute(
+                "DELETE FROM sessions WHERE target = ?1 AND epoch = ?2 AND committed = 1",
+                (target, epoch),
+            )?;
+            Ok(())
         })
         .await
     }
 
-    /// Forgets a session that was aborted or that the service no longer knows.
-    pub async fn session_dropped(&self, target: &str, id: &str) -> Result<(), StateError> {
-        let (target, id) = (target.to_owned(), id.to_owned());
-        self.call(move |tx| delete_session(tx, &target, &id)).await
+    /// Forgets sessions of a target that were aborted or whose rows are read again.
+    pub async fn sessions_dropped(&self, target: &str, ids: Vec<String>) -> Result<(), StateError> {
+        let target = target.to_owned();
+        self.call(move |tx| ids.iter().try_for_each(|id| delete_session(tx, &target, id))).await
     }
 
     /// Moves the checkpoint: every target has committed this epoch. `delivered` are chunks whose rows it holds, `tables_done`
@@ -460,16 +480,17 @@ fn read_checkpoint(connection: &Connection) -> Result<Option<Checkpoint>, StateE
 
 fn read_sessions(connection: &Connection) -> Result<Vec<SessionRecord>, StateError> {
     let mut rows = connection
-        .prepare("SELECT target, id, kind, epoch, flushed_json FROM sessions ORDER BY target, id")?;
+        .prepare("SELECT target, id, kind, epoch, flushed_json, partition_spec, committed FROM sessions ORDER BY target, id")?;
     let rows = rows.query_map([], |r| {
         let kind: String = r.get(2)?;
         let flushed: Option<String> = r.get(4)?;
-        Ok((r.get(0)?, r.get(1)?, kind, r.get::<_, i64>(3)?, flushed))
+        Ok((r.get(0)?, r.get(1)?, kind, r.get::<_, i64>(3)?, flushed, r.get(5)?, r.get(6)?))
     })?;
     rows.map(|row| {
-        let (target, id, kind, epoch, flushed) = row?;
+        let (target, id, kind, epoch, flushed, partition, committed) = row?;
         let flushed = flushed.map(|text| serde_json::from_str(&text)).transpose()?;
-        Ok(SessionRecord { target, id, kind: serde_json::from_str(&kind)?, epoch: unsigned(epoch), flushed })
+        let (kind, epoch) = (serde_json::from_str(&kind)?, unsigned(epoch));
+        Ok(SessionRecord { target, id, kind, epoch, flushed, partition, committed })
     })
     .collect()
 }

@@ -13,10 +13,10 @@ CREATE TABLE IF NOT EXISTS checkpoint (
     id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, position_json TEXT NOT NULL, taken_at_ms INTEGER NOT NULL);
 -- where a target is ahead of the checkpoint
 CREATE TABLE IF NOT EXISTS targets (target TEXT PRIMARY KEY, epoch INTEGER NOT NULL, position_json TEXT NOT NULL) WITHOUT ROWID;
--- flushed_json: none while the session is only open
+-- flushed_json: none while the session is only open; committed: while others of its target and epoch are not
 CREATE TABLE IF NOT EXISTS sessions (
     target TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, epoch INTEGER NOT NULL, flushed_json TEXT,
-    PRIMARY KEY (target, id)) WITHOUT ROWID;
+    partition_spec TEXT, committed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (target, id)) WITHOUT ROWID;
 -- schema_json: none when the table was dropped; transaction_json: none for the schema a table was first seen with
 CREATE TABLE IF NOT EXISTS schema_history (
     number INTEGER PRIMARY KEY, table_name TEXT NOT NULL, transaction_json TEXT, schema_json TEXT, ddl TEXT);
@@ -38,8 +38,13 @@ CREATE INDEX IF NOT EXISTS dead_letters_by_key ON dead_letters (table_name, snap
 CREATE TABLE IF NOT EXISTS errors (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, message TEXT NOT NULL);
 ";
 
-/// Format 1 kept rows of dead letters in a form that cannot be read back: they stay, under another name, for people to look at.
-pub(super) const FROM_1: &str = "ALTER TABLE dead_letters RENAME TO dead_letters_of_format_1;";
+/// What changed since format 1. It kept rows of dead letters in a form that cannot be read back: they stay, under another name, for
+/// people to look at. Its sessions knew no partitions.
+pub(super) const FROM_1: &str = "
+ALTER TABLE dead_letters RENAME TO dead_letters_of_format_1;
+ALTER TABLE sessions ADD COLUMN partition_spec TEXT;
+ALTER TABLE sessions ADD COLUMN committed INTEGER NOT NULL DEFAULT 0;
+";
 
 /// Whether the tables have been made: all in one transaction, so the first tells for all.
 pub(super) fn exist(connection: &Connection) -> Result<bool, StateError> {

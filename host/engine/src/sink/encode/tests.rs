@@ -41,6 +41,11 @@ fn sink(columns: &[(&str, &str)]) -> Vec<SinkColumn> {
     columns.iter().map(column).collect()
 }
 
+fn layout(columns: &[(&str, &str)], key: &[&str]) -> Layout {
+    let key = key.iter().map(ToString::to_string).collect();
+    Layout { columns: sink(columns), key, partitions: Vec::new() }
+}
+
 fn batch(schema: &Arc<TableSchema>, rows: &[(RowKind, i64, Option<&str>)]) -> ChangeBatch {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.1)));
     let names: ArrayRef = Arc::new(StringArray::from_iter(rows.iter().map(|r| r.2)));
@@ -102,8 +107,8 @@ fn encode(
 #[test]
 fn each_kind_becomes_its_operation() {
     let schema = schema(true);
-    let fit = Fit::new(&schema, None, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false)
-        .expect("fits");
+    let fit =
+        Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["id"]), false).expect("fits");
     let rows = [
         (RowKind::Insert, 1, Some("a")),
         (RowKind::After, 2, None),
@@ -136,8 +141,8 @@ fn each_kind_becomes_its_operation() {
 #[test]
 fn rows_are_fitted_by_name_and_case_does_not_count() {
     let schema = schema(true);
-    let wide = sink(&[("extra", "bigint"), ("NAME", "string"), ("Id", "bigint")]);
-    let fit = Fit::new(&schema, None, &wide, &["Id".into()], false).expect("fits");
+    let wide = layout(&[("extra", "bigint"), ("NAME", "string"), ("Id", "bigint")], &["Id"]);
+    let fit = Fit::new(&schema, None, &wide, false).expect("fits");
     let mut buffers = Buffers::default();
     let rows = [(RowKind::Insert, 9, Some("x"))];
     encode(&mut Encoder::default(), &fit, From::Stream, &batch(&schema, &rows), &mut buffers);
@@ -154,7 +159,8 @@ fn rows_are_fitted_by_name_and_case_does_not_count() {
 #[test]
 fn a_table_without_a_key_appends_and_takes_no_deletes() {
     let schema = schema(false);
-    let fit = Fit::new(&schema, None, &sink(&[("id", "int"), ("name", "string")]), &[], false).expect("fits");
+    let fit =
+        Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &[]), false).expect("fits");
     let rows = [(RowKind::Insert, 1, None), (RowKind::After, 2, None), (RowKind::Delete, 3, None)];
     let mut buffers = Buffers::default();
     let batch = batch(&schema, &rows);
@@ -162,15 +168,15 @@ fn a_table_without_a_key_appends_and_takes_no_deletes() {
         .encode(&batch, &fit, None, From::Stream, Instant::now(), &mut buffers)
         .expect("encodes");
     assert_eq!(encoded, Encoded { written: 2, deleted: 0, left_out: 1 });
-    assert_eq!(buffers.take(0).records(), 2);
+    assert_eq!(buffers.take(Slot { part: 0, bucket: 0 }).records(), 2);
 }
 
 /// The stream touches key 2 while the chunk with keys 1 to 3 is read: the chunk's version of it is older.
 #[test]
 fn a_chunk_leaves_out_what_the_stream_has_touched_inside_its_window() {
     let schema = schema(true);
-    let fit = Fit::new(&schema, None, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false)
-        .expect("fits");
+    let fit =
+        Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["id"]), false).expect("fits");
     let (mut encoder, mut buffers) = (Encoder::default(), Buffers::default());
     let before = batch(&schema, &[(RowKind::Insert, 1, Some("before the window"))]);
     encode(&mut encoder, &fit, From::Stream, &before, &mut buffers);
@@ -195,8 +201,8 @@ fn a_chunk_leaves_out_what_the_stream_has_touched_inside_its_window() {
 #[test]
 fn a_later_window_counts_only_what_came_after_it() {
     let schema = schema(true);
-    let fit = Fit::new(&schema, None, &sink(&[("id", "int"), ("name", "string")]), &["id".into()], false)
-        .expect("fits");
+    let fit =
+        Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["id"]), false).expect("fits");
     let (mut encoder, mut buffers) = (Encoder::default(), Buffers::default());
     encoder.windows.open(1);
     encode(&mut encoder, &fit, From::Stream, &batch(&schema, &[(RowKind::After, 5, None)]), &mut buffers);
@@ -209,12 +215,60 @@ fn a_later_window_counts_only_what_came_after_it() {
 #[test]
 fn a_null_key_is_an_error_that_names_the_column() {
     let schema = schema(true);
-    let by_name =
-        Fit::new(&schema, None, &sink(&[("id", "int"), ("name", "string")]), &["name".into()], false)
-            .expect("fits");
+    let by_name = Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["name"]), false)
+        .expect("fits");
     let batch = batch(&schema, &[(RowKind::Insert, 1, None)]);
     let error = Encoder::default()
         .encode(&batch, &by_name, spread(4), From::Stream, Instant::now(), &mut Buffers::default())
         .expect_err("a null key");
     assert!(error.to_string().contains("`name` of `d.t`"), "{error}");
+}
+
+/// `t(id) PARTITIONED BY (name)`: a row that moves is deleted there and written here.
+#[test]
+fn a_row_goes_to_the_partition_of_its_value_and_leaves_the_one_before() {
+    let schema = schema(true);
+    let table = Layout { partitions: sink(&[("name", "string")]), ..layout(&[("id", "int")], &["id"]) };
+    let fit = Fit::new(&schema, None, &table, false).expect("fits");
+    let rows = [
+        (RowKind::Insert, 1, Some("a")),
+        (RowKind::Before, 2, Some("a")),
+        (RowKind::After, 2, Some("b")),
+        (RowKind::Before, 3, Some("b")),
+        (RowKind::After, 3, Some("b")),
+        (RowKind::Delete, 4, Some("a")),
+    ];
+    let (mut encoder, mut buffers) = (Encoder::default(), Buffers::default());
+    let rows = batch(&schema, &rows);
+    assert_eq!(encoder.first_part(&rows, &fit, &mut buffers).expect("a partition"), 0);
+    let encoded = encode(&mut encoder, &fit, From::Stream, &rows, &mut buffers);
+    assert_eq!(encoded, Encoded { written: 3, deleted: 2, left_out: 0 });
+    assert_eq!((buffers.spec(0), buffers.spec(1), buffers.parts()), (Some("name=a"), Some("name=b"), 2));
+    let mut counts = [0, 0];
+    for slot in buffers.at_least(0) {
+        counts[slot.part] += buffers.take(slot).records();
+    }
+    assert_eq!(counts, [3, 2], "1, and what left or was deleted; 2 and 3");
+    buffers.forget_parts();
+    assert_eq!(buffers.parts(), 0);
+}
+
+#[test]
+fn a_value_that_is_no_partition_is_an_error_that_names_the_row() {
+    let schema = schema(true);
+    let table = Layout { partitions: sink(&[("name", "string")]), ..layout(&[("id", "int")], &["id"]) };
+    let fit = Fit::new(&schema, None, &table, false).expect("fits");
+    for (value, part) in [
+        (None, "null"),
+        (Some(""), "1 to 255 bytes"),
+        (Some("a/b"), "1 to 255 bytes"),
+        (Some("a=b"), "1 to 255 bytes"),
+    ] {
+        let rows = batch(&schema, &[(RowKind::Insert, 1, value)]);
+        let error = Encoder::default()
+            .encode(&rows, &fit, spread(4), From::Stream, Instant::now(), &mut Buffers::default())
+            .expect_err("no partition")
+            .to_string();
+        assert!(error.contains("`name` of `d.t`") && error.contains(part), "{error}");
+    }
 }

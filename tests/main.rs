@@ -22,4 +22,5 @@ mod main_path;
 mod merging;
 mod partitions;
 mod plugin_tools;
+mod takeover;
 mod values;

@@ -26,6 +26,11 @@ pub struct Arguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a first pipeline file with comments, from what a server has.
+    #[command(
+        after_help = "Example: MYSQL_PASSWORD=secret sluicebox init pipeline.yaml --host db.example.org --user cdc --database app_db"
+    )]
+    Init(InitOptions),
     /// Run a pipeline until it is stopped (SIGINT, SIGTERM) or has nothing more to do.
     #[command(
         after_help = "Example: sluicebox run pipeline.yaml\n\nThe first signal finishes what was read and takes a checkpoint; a second one stops at once."
@@ -69,6 +74,12 @@ pub enum Command {
         after_help = "Example: sluicebox emulator --listen 127.0.0.1:8080 --data /tmp/maxcompute\n\nThe service API is under /api, the tunnel API at the root of the same port. A project exists as soon as it is named."
     )]
     Emulator(EmulatorOptions),
+    /// Take over a pipeline of another program.
+    Import {
+        /// What to do.
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
     /// List every option of the pipeline file.
     #[command(after_help = "Example: sluicebox options --json")]
     Options(OptionsOptions),
@@ -78,6 +89,28 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct InitOptions {
+    /// The file to write; it must not exist.
+    pub file: PathBuf,
+    /// The server's name or address.
+    #[arg(long)]
+    pub host: String,
+    /// Its TCP port.
+    #[arg(long, default_value_t = 3306)]
+    pub port: u16,
+    /// The account that the pipeline will use.
+    #[arg(long)]
+    pub user: String,
+    /// The environment variable that holds its password.
+    #[arg(long, value_name = "NAME", default_value = "MYSQL_PASSWORD")]
+    pub password_env: String,
+    /// A database to capture; may be given several times. Default: all that the account can see.
+    #[arg(long = "database", value_name = "NAME")]
+    pub databases: Vec<String>,
 }
 
 /// `run`.
@@ -130,6 +163,14 @@ pub struct HistoryOptions {
     pub json: bool,
 }
 
+/// `import`.
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Say line by line what a Flink CDC pipeline file does here, and what is not as there. Changes nothing: such a file runs as it is.
+    #[command(after_help = "Example: sluicebox import flink-cdc mysql-to-maxcompute.yaml")]
+    FlinkCdc(FileOptions),
+}
+
 /// `options`.
 #[derive(Debug, Args)]
 pub struct OptionsOptions {
@@ -139,6 +180,9 @@ pub struct OptionsOptions {
     /// Print Markdown: docs/configuration.md is what this prints.
     #[arg(long, conflicts_with = "json")]
     pub markdown: bool,
+    /// Print a JSON schema, by which editors complete and check pipeline files.
+    #[arg(long, conflicts_with_all = ["json", "markdown"])]
+    pub json_schema: bool,
 }
 
 /// A command about a pipeline file.

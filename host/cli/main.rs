@@ -19,6 +19,7 @@ use arguments::{Arguments, Command};
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
+        Command::Init(options) => commands::init::run(&options),
         Command::Run(options) => commands::run::run(&options),
         Command::Validate(options) => commands::validate::run(&options),
         Command::Status(options) => commands::status::run(&options),
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Schema { command } => commands::schema::run(&command),
         Command::DeadLetters { command } => commands::dead_letters::run(&command),
         Command::Plugin { command } => commands::plugin::run(&command),
+        Command::Import { command } => commands::import::run(&command),
         Command::Emulator(options) => commands::emulator::run(&options),
         Command::Options(options) => commands::options::run(&options),
         Command::Completions { shell } => commands::completions(shell),

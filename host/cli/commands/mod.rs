@@ -1,7 +1,10 @@
 //! The commands, one a file. They print facts to standard output and nothing else there.
 
 pub mod dead_letters;
+mod editor_schema;
 pub mod emulator;
+pub mod import;
+pub mod init;
 pub mod options;
 pub mod plugin;
 pub mod query;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sluicebox_engine::config::{OptionDoc, Status, reference};
 
-use super::print_json;
+use super::{editor_schema, print_json};
 use crate::arguments::OptionsOptions;
 use crate::failure::Failure;
 use crate::output::line;
@@ -17,6 +17,9 @@ pub fn run(options: &OptionsOptions) -> Result<(), Failure> {
             .map(|o| json!({ "block": o.block, "key": o.key, "aliases": o.aliases, "kind": o.kind, "default": o.default, "required": o.required, "meaning": o.meaning, "status": status(&o.status) }))
             .collect();
         return print_json(&rows);
+    }
+    if options.json_schema {
+        return print_json(&editor_schema::of(&reference));
     }
     if options.markdown {
         line!("{MARKDOWN_HEAD}");

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod route;
 mod sink;
 pub mod state;
+pub mod survey;
 mod telemetry;
 
 pub use error::{Disposition, EngineError};

@@ -48,6 +48,16 @@ pub(super) enum KindName {
     OneOf(fn() -> Vec<&'static str>),
 }
 
+impl KindName {
+    /// The words that a value may be; none where it is no word.
+    pub fn words(self) -> Vec<&'static str> {
+        match self {
+            Self::Plain(_) => Vec::new(),
+            Self::OneOf(words) => words(),
+        }
+    }
+}
+
 impl std::fmt::Display for KindName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -19,6 +19,7 @@ mod credentials;
 mod document;
 mod driver;
 mod expand;
+mod explain;
 mod fault;
 mod filter;
 mod kinds;
@@ -41,6 +42,7 @@ use fault::Findings;
 use option::{Described, Structure};
 
 pub use credentials::SinkAccount;
+pub use explain::{Difference, ExplainedKey, Explanation, explain};
 pub use fault::{ConfigError, Fault, Note};
 pub use filter::{SchemaChangeFilter, SchemaChangeTag};
 pub use option::{OptionDoc, Status};

@@ -25,6 +25,8 @@ pub struct OptionDoc {
     pub aliases: &'static [&'static str],
     /// What a value looks like.
     pub kind: String,
+    /// The words that it may be, where it is one of a few.
+    pub words: Vec<&'static str>,
     /// What counts when it is not written.
     pub default: Option<&'static str>,
     /// Whether it must be written.
@@ -80,6 +82,7 @@ impl Head {
             key: self.key,
             aliases: self.aliases,
             kind: self.kind.to_string(),
+            words: self.kind.words(),
             default: self.default,
             required: self.required,
             meaning: self.meaning,

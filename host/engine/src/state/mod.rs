@@ -103,7 +103,7 @@ impl Store {
         };
         std::fs::create_dir_all(directory).map_err(failed)?;
         let lock = std::fs::File::create(directory.join("lock")).map_err(failed)?;
-        match lock.try_lock() {
+        match take(&lock) {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
                 return Err(StateError::Locked { path: directory.into() });
@@ -170,6 +170,19 @@ impl Drop for Store {
             let _ = thread.join();
         }
     }
+}
+
+/// Takes the lock. Somebody who only asks whether it is held, as `status` does, holds it for some microseconds himself.
+fn take(lock: &std::fs::File) -> Result<(), std::fs::TryLockError> {
+    const ATTEMPTS: u32 = 20;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 1..ATTEMPTS {
+        match lock.try_lock() {
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            taken => return taken,
+        }
+    }
+    lock.try_lock()
 }
 
 fn serve(mut connection: Connection, queue: &Receiver<Job>) {

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod approval;
 mod architecture;
 mod bad_input;
 mod capture;

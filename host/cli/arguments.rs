@@ -149,6 +149,23 @@ pub enum SchemaCommand {
     /// Show every schema that tables have had since the pipeline began, with the statements between them; works while it runs.
     #[command(after_help = "Example: sluicebox schema history pipeline.yaml app_db.orders")]
     History(HistoryOptions),
+    /// Say yes to changes of sink tables that wait (`pipeline.schema.change.approval: required`); works while the pipeline runs.
+    #[command(
+        after_help = "Example: sluicebox schema approve pipeline.yaml app_db.orders\n\n`sluicebox status` shows what waits."
+    )]
+    Approve(ApproveOptions),
+}
+
+/// `schema approve`.
+#[derive(Debug, Args)]
+pub struct ApproveOptions {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// One source table, as `database.table`; everything that waits when not given.
+    pub table: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `schema history`.

@@ -1,19 +1,52 @@
-//! `schema history`.
+//! `schema history` and `schema approve`.
 
 use anyhow::anyhow;
 use serde_json::json;
 use sluicebox_engine::EngineError;
-use sluicebox_engine::state::{Reader, SchemaRecord};
+use sluicebox_engine::state::{self, Reader, SchemaRecord};
 
 use super::{load, print_json};
-use crate::arguments::{HistoryOptions, SchemaCommand};
+use crate::arguments::{ApproveOptions, HistoryOptions, SchemaCommand};
 use crate::failure::Failure;
 use crate::output::line;
 
 /// Looks at what is known of the source's schemas.
 pub fn run(command: &SchemaCommand) -> Result<(), Failure> {
-    let SchemaCommand::History(options) = command;
-    history(options)
+    match command {
+        SchemaCommand::History(options) => history(options),
+        SchemaCommand::Approve(options) => approve(options),
+    }
+}
+
+fn approve(options: &ApproveOptions) -> Result<(), Failure> {
+    let loaded = load(&options.file)?;
+    let directory = &loaded.pipeline.pipeline.state_dir;
+    let waiting = match Reader::open(directory).map_err(EngineError::from)? {
+        Some(reader) => reader.approvals().map_err(EngineError::from)?,
+        None => Vec::new(),
+    };
+    let waiting: Vec<_> = waiting.iter().filter(|a| !a.approved).map(|a| a.source.as_str()).collect();
+    let wanted = |table: &str| options.table.as_deref().is_none_or(|wanted| wanted == table);
+    if !waiting.iter().any(|table| wanted(table)) {
+        let known = if waiting.is_empty() { "nothing waits".to_owned() } else { waiting.join(", ") };
+        let what = options
+            .table
+            .as_deref()
+            .map_or_else(|| "no change".to_owned(), |t| format!("no change of `{t}`"));
+        return Err(anyhow!("{what} waits for approval: {known}").into());
+    }
+    let approved = state::approve(directory, options.table.as_deref()).map_err(EngineError::from)?;
+    if options.json {
+        let rows = approved.iter().map(|a| json!({ "table": a.source, "target": a.target, "change": a.change, "statements": a.statements }));
+        return print_json(&rows.collect::<Vec<_>>());
+    }
+    for approval in approved {
+        line!("approved: {} -> {}", approval.source, approval.target);
+        for statement in &approval.statements {
+            line!("    {statement}");
+        }
+    }
+    Ok(())
 }
 
 fn history(options: &HistoryOptions) -> Result<(), Failure> {

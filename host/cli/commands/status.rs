@@ -33,6 +33,7 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
         tables.push(json!({ "table": name, "snapshot": if record.done { "done" } else { "reading" }, "chunks_planned": planned, "chunks_delivered": delivered }));
     }
     let errors = reader.errors().map_err(read)?;
+    let approvals = reader.approvals().map_err(read)?;
     let dead_letters = reader.dead_letter_count().map_err(read)?;
     if options.json {
         let position = checkpoint.as_ref().map(|c| c.position.to_string());
@@ -44,6 +45,7 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
             "checkpoint_at_ms": checkpoint.as_ref().map(|c| c.taken_at_ms),
             "tables": tables,
             "sessions": sessions.iter().map(|s| json!({ "target": s.target, "id": s.id, "state": if s.flushed.is_some() { "flushed" } else { "open" }, "epoch": s.epoch })).collect::<Vec<_>>(),
+            "waiting_changes": approvals.iter().map(|a| json!({ "table": a.source, "target": a.target, "statements": a.statements, "asked_at_ms": a.asked_at_ms, "approved": a.approved })).collect::<Vec<_>>(),
             "dead_letters": dead_letters,
             "errors": errors.iter().map(|(at, text)| json!({ "at_ms": at, "message": text })).collect::<Vec<_>>(),
             "counters": progress,
@@ -92,6 +94,14 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
             session.target,
             if session.flushed.is_some() { "flushed" } else { "open" }
         );
+    }
+    for approval in &approvals {
+        let state = if approval.approved {
+            "approved, not carried out yet"
+        } else {
+            "waits for `sluicebox schema approve`"
+        };
+        line!("change      of {}: {state}: {}", approval.source, approval.statements.join(" "));
     }
     if dead_letters > 0 {
         line!("dead letters {dead_letters}");

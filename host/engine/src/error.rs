@@ -81,6 +81,12 @@ pub enum EngineError {
         /// The sink table.
         target: String,
     },
+    /// A change waits for an operator while the table is still being read.
+    #[error("a change of `{table}` waits for approval before its snapshot is whole")]
+    HeldInSnapshot {
+        /// The table.
+        table: TableId,
+    },
     /// Rows of one epoch belong to more partitions than can be committed together.
     #[error("rows for `{target}` go to more than {most} partitions between two commits")]
     Partitions {
@@ -178,7 +184,7 @@ impl EngineError {
             | Self::Respread { .. }
             | Self::ChangedByOthers { .. }
             | Self::SnapshotDisturbed { .. } => Retry,
-            Self::Partitions { .. } => Halt { refused: false },
+            Self::Partitions { .. } | Self::HeldInSnapshot { .. } => Halt { refused: false },
             Self::Preflight(_) | Self::Schema { .. } | Self::UnknownFate { .. } => Halt { refused: true },
             Self::Guest(_)
             | Self::Condemned { .. }
@@ -214,6 +220,9 @@ impl EngineError {
             Self::Guest(WasmError::Plan { .. }) => {
                 Some("set `on-schema-error: pass` on the plugin to let rows of such tables go on without it")
             }
+            Self::HeldInSnapshot { .. } => Some(
+                "look at it with `sluicebox status FILE`, approve it with `sluicebox schema approve FILE`, and start again",
+            ),
             Self::SchemaChange { .. } => {
                 Some("see `schema.change.behavior` and `sink.exclude.schema.changes`")
             }

@@ -46,7 +46,7 @@ pub use explain::{Difference, ExplainedKey, Explanation, explain};
 pub use fault::{ConfigError, Fault, Note};
 pub use filter::{SchemaChangeFilter, SchemaChangeTag};
 pub use option::{OptionDoc, Status};
-pub use options::{PipelineOptions, RuntimeMode, SchemaBehaviour};
+pub use options::{Approval, PipelineOptions, RuntimeMode, SchemaBehaviour};
 pub use sink::{Compression, SchemaPlacement, SinkConfig};
 pub use source::{NewTables, ServerIds, SourceConfig, Startup};
 pub use transform::{GuestConfig, OnError, OnSchemaError, PluginConfig, PluginLimits, TransformRule};

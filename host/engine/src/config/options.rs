@@ -24,6 +24,8 @@ pub struct PipelineOptions {
     pub runtime_mode: RuntimeMode,
     /// What a schema change of the source does to the sink.
     pub behaviour: SchemaBehaviour,
+    /// Whether changes of existing sink tables wait for an operator.
+    pub approval: Approval,
     /// The zone in which values without one are read.
     pub local_time_zone: LocalZone,
     /// Deadline of one schema change at the sink.
@@ -76,6 +78,19 @@ impl Word for SchemaBehaviour {
     ];
 }
 
+/// Whether changes of existing sink tables wait for an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approval {
+    /// They are carried out as they come.
+    None,
+    /// They wait for `sluicebox schema approve`.
+    Required,
+}
+
+impl Word for Approval {
+    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("required", Self::Required)];
+}
+
 /// As upstream since 3.2: loses nothing.
 const DEFAULT_BEHAVIOUR: &str = "LENIENT";
 /// As upstream: a schema change waits for its target's commit, which may take two minutes at the service.
@@ -110,6 +125,12 @@ static RUNTIME_MODE: Opt<RuntimeMode> = Opt::new(
 static BEHAVIOUR: Opt<SchemaBehaviour> =
     Opt::new("schema.change.behavior", Kind::word(), "What a schema change of the source does to the sink.")
         .or(DEFAULT_BEHAVIOUR);
+static APPROVAL: Opt<Approval> = Opt::new(
+    "schema.change.approval",
+    Kind::word(),
+    "`required`: a change that alters an existing sink table waits for `sluicebox schema approve`; its table takes no rows until then, others go on.",
+)
+.or("none");
 static ROUTE_MODE: Opt<RouteMode> =
     Opt::new("route-mode", Kind::word(), "Whether every route that matches gives a target, or the first.")
         .or("ALL_MATCH");
@@ -164,6 +185,7 @@ pub(super) static TABLE: Table = &[
     &PARALLELISM,
     &RUNTIME_MODE,
     &BEHAVIOUR,
+    &APPROVAL,
     &ROUTE_MODE,
     &LOCAL_ZONE,
     &DDL_DEADLINE,
@@ -199,6 +221,7 @@ impl PipelineOptions {
             parallelism: block.get(&PARALLELISM),
             runtime_mode: block.get(&RUNTIME_MODE)?,
             behaviour: block.get(&BEHAVIOUR)?,
+            approval: block.get(&APPROVAL)?,
             local_time_zone: block.get(&LOCAL_ZONE)?,
             ddl_deadline: block.get(&DDL_DEADLINE)?,
             state_dir,

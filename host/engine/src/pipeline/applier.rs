@@ -12,6 +12,9 @@
 //! opens only after the last one has committed, since the result of overlapping sessions with one key is undefined; rows that come
 //! meanwhile are buffered within the memory budget.
 //!
+//! A change that waits for an operator holds the target: it has committed everything before the change and takes nothing more. Its
+//! rows are read again from there when the change was approved (see the coordinator).
+//!
 //! A crash at any point leaves either an open session, which the next start aborts, or a flushed one, which it commits.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -23,7 +26,7 @@ use sluicebox_model::{Position, TableId, TableSchema};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use super::messages::{Ack, Rows, SourceChange, TargetMessage};
+use super::messages::{Report, Rows, SourceChange, TargetMessage};
 use crate::budget::{Budget, Share};
 use crate::error::EngineError;
 use crate::sink::buffers::{Buffers, Slot};
@@ -31,7 +34,7 @@ use crate::sink::encode::{Encoder, Fit, From, Spread};
 use crate::sink::policy::{Fill, Flush, FlushPolicy};
 use crate::sink::session::SinkSession;
 use crate::sink::shape::SourceColumn;
-use crate::sink::table::{SinkTable, TableSettings};
+use crate::sink::table::{Applied, SinkTable, TableSettings};
 use crate::state::{Flushed, SessionRecord, Store};
 use crate::telemetry::Telemetry;
 
@@ -52,7 +55,7 @@ pub(super) struct Shared {
     /// Sessions committing at once.
     pub commits: Semaphore,
     pub table: TableSettings,
-    pub acks: crossbeam::channel::Sender<Ack>,
+    pub reports: crossbeam::channel::Sender<Report>,
 }
 
 /// One target's applier.
@@ -79,6 +82,8 @@ pub(super) struct Applier {
     /// Partitions that are known to exist.
     partitions: HashSet<Box<str>>,
     epoch: u64,
+    /// Whether a change of the table waits for an operator: what comes is read again when he has said yes.
+    held: bool,
     /// Whether somebody waits for memory.
     pressure: watch::Receiver<bool>,
 }
@@ -123,6 +128,7 @@ impl Applier {
             busy: HashSet::new(),
             echoes: HashSet::new(),
             partitions: HashSet::new(),
+            held: false,
             epoch,
         }
     }
@@ -153,6 +159,9 @@ impl Applier {
     }
 
     async fn handle(&mut self, message: TargetMessage) -> Result<(), EngineError> {
+        if self.held {
+            return Ok(());
+        }
         match message {
             TargetMessage::Rows { source, from, slot } => {
                 // A slot vanishes only with its worker, which reports by itself or panicked.
@@ -356,7 +365,7 @@ impl Applier {
         }
         let Session::Open(sessions) = std::mem::replace(&mut self.session, Session::None) else {
             if ack {
-                self.shared.ack(Ack { target: self.number, epoch });
+                self.shared.report(Report::Committed { target: self.number, epoch });
             }
             return Ok(());
         };
@@ -380,7 +389,7 @@ impl Applier {
         self.session = Session::Committing(tokio::spawn(async move {
             commit_all(&shared, commits).await?;
             if ack {
-                shared.ack(Ack { target: number, epoch });
+                shared.report(Report::Committed { target: number, epoch });
             }
             Ok(())
         }));
@@ -396,7 +405,14 @@ impl Applier {
         if let Session::Committing(_) = self.session {
             commit_end(&mut self.session).await?;
         }
-        self.table.apply(&self.shared.client, &self.shared.store, &self.shared.table, &change).await?;
+        let shared = Arc::clone(&self.shared);
+        let applied = self.table.apply(&shared.client, &shared.store, &shared.table, &change).await?;
+        if applied == Applied::Waits {
+            self.held = true;
+            let at = Position::clone(&change.before);
+            shared.report(Report::Held { target: self.number, at });
+            return Ok(());
+        }
         // Rows of every source are written for the columns that the table has now.
         self.fits.clear();
         match change.added {
@@ -469,8 +485,8 @@ async fn commit(shared: &Shared, session: &SinkSession, record: &SessionRecord) 
 }
 
 impl Shared {
-    fn ack(&self, ack: Ack) {
+    fn report(&self, report: Report) {
         // The coordinator has gone only when the pipeline stops with an error.
-        let _ = self.acks.send(ack);
+        let _ = self.reports.send(report);
     }
 }

@@ -12,6 +12,9 @@
 //!     here until the stream has passed its high watermark. A schema change of its table meanwhile makes it void.
 //!   - A table without a key is read whole, and committed whole: its target gets no barrier before that.
 //!
+//!   - A target whose change waits for an operator is *held*: it gets no rows, and the checkpoint stays where it stands, while the
+//!     others commit and keep their own positions. Once the change is approved the pipeline begins again from there.
+//!
 //! After a crash everything here is built anew from the state; nothing in this file has to be remembered.
 
 mod epochs;
@@ -31,7 +34,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::applier::{Applier, Shared};
-use super::messages::{Ack, SnapshotMessage, SourceChange, TargetMessage, WorkItem};
+use super::messages::{Report, SnapshotMessage, SourceChange, TargetMessage, WorkItem};
 use super::owners::{Destinations, Owners, moved};
 use super::receiver::Items;
 use super::tables::{Landing, Planner, TableRun};
@@ -45,6 +48,8 @@ use snapshots::Snapshots;
 
 /// Messages waiting for one target. Their rows are in the memory budget already; this bounds the number of tiny batches.
 const TARGET_QUEUE: usize = 64;
+/// How often it is looked whether a change was approved.
+const ASK: Duration = Duration::from_secs(1);
 /// How often an idle coordinator looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -65,7 +70,7 @@ pub(super) struct Parts {
     pub shared: Arc<Shared>,
     pub planner: Planner,
     pub items: Receiver<Items>,
-    pub acks: Receiver<Ack>,
+    pub reports: Receiver<Report>,
     pub workers: Sender<WorkItem>,
     pub snapshot: Receiver<SnapshotMessage>,
     pub stop: Receiver<()>,
@@ -77,6 +82,8 @@ pub(super) struct Parts {
     pub ahead: HashMap<String, Position>,
     /// Tables without a key whose snapshot is not whole.
     pub unread: HashSet<TableId>,
+    /// All tables whose snapshot is not whole.
+    pub reading: HashSet<TableId>,
     pub checkpoint_interval: Duration,
     /// Whether schema changes reach the sink at all (`schema-change.enabled`).
     pub schema_changes: bool,
@@ -95,6 +102,8 @@ pub(super) struct Target {
     dirty: bool,
     /// Sources that were introduced to it.
     sources: HashSet<TableId>,
+    /// Whether a change of it waits for an operator: it gets no rows.
+    held: bool,
 }
 
 /// The thread's state.
@@ -105,7 +114,7 @@ pub(super) struct Coordinator {
     shared: Arc<Shared>,
     planner: Planner,
     items: Receiver<Items>,
-    acks: Receiver<Ack>,
+    reports: Receiver<Report>,
     workers: Sender<WorkItem>,
     snapshot: Receiver<SnapshotMessage>,
     stop: Receiver<()>,
@@ -128,6 +137,10 @@ pub(super) struct Coordinator {
     finish_after_snapshot: bool,
     /// Set when the pipeline is to end after one more checkpoint.
     ending: Option<Outcome>,
+    /// Where the first target stands that is held: the checkpoint goes no further.
+    pinned: Option<Position>,
+    /// When it was last asked whether the change was approved.
+    asked: Instant,
 }
 
 impl Coordinator {
@@ -140,7 +153,7 @@ impl Coordinator {
             shared: parts.shared,
             planner: parts.planner,
             items: parts.items,
-            acks: parts.acks,
+            reports: parts.reports,
             workers: parts.workers,
             snapshot: parts.snapshot,
             stop: parts.stop,
@@ -156,15 +169,17 @@ impl Coordinator {
             ahead: parts.ahead,
             appliers: JoinSet::new(),
             gatherer: Gatherer::default(),
-            snapshots: Snapshots::new(parts.unread),
+            snapshots: Snapshots::new(parts.unread, parts.reading),
             finish_after_snapshot: parts.finish_after_snapshot,
             ending: None,
+            pinned: None,
+            asked: now,
         }
     }
 
     /// Runs until it is told to stop, has nothing more to do, or something fails. On the pipeline's `first` start every table is
     /// made at the sink, also the empty ones.
-    pub fn run(mut self, first: bool) -> Result<Outcome, EngineError> {
+    pub fn run(mut self, first: bool) -> Result<Option<Outcome>, EngineError> {
         let result = self.serve(first);
         // What an applier says explains more than the closed queue by which it was noticed.
         let result = match result {
@@ -180,7 +195,7 @@ impl Coordinator {
         result
     }
 
-    fn serve(&mut self, first: bool) -> Result<Outcome, EngineError> {
+    fn serve(&mut self, first: bool) -> Result<Option<Outcome>, EngineError> {
         self.enter_all()?;
         // A target that a table without a key is read into takes no schema change in between: its sources are introduced
         // before the first row.
@@ -196,13 +211,40 @@ impl Coordinator {
             if let Some(error) = self.applier_failure() {
                 return Err(error);
             }
-            self.end_of_step(Instant::now())?;
+            let now = Instant::now();
+            self.end_of_step(now)?;
             if let Some(outcome) = self.ending
                 && self.is_settled()
             {
-                return Ok(outcome);
+                return Ok(Some(outcome));
+            }
+            if self.is_released(now)? {
+                return Ok(None);
             }
         }
+    }
+
+    /// A target takes no more rows. What it is sent from here on is read again when its change was approved.
+    fn hold(&mut self, target: usize, at: Position) -> Result<(), EngineError> {
+        if let Some(table) = self.snapshots.reading_into(&self.targets[target]) {
+            return Err(EngineError::HeldInSnapshot { table: table.clone() });
+        }
+        self.targets[target].held = true;
+        if self.pinned.as_ref().is_none_or(|pinned| pinned.includes(&at)) {
+            self.pinned = Some(at);
+        }
+        Ok(())
+    }
+
+    /// Whether a change that holds a target was approved: everything is read again from the pinned position, and the targets
+    /// that are further skip what they have.
+    fn is_released(&mut self, now: Instant) -> Result<bool, EngineError> {
+        if self.pinned.is_none() || now.duration_since(self.asked) < ASK {
+            return Ok(false);
+        }
+        self.asked = now;
+        let held: Vec<&str> = self.targets.iter().filter(|t| t.held).map(|t| t.label.as_str()).collect();
+        Ok(self.store.any_approved(&held)?)
     }
 
     /// Enters every captured table with its sink tables, before a row moves: what is done to a sink table depends on all that
@@ -243,8 +285,9 @@ impl Coordinator {
         if self.in_transaction || !self.epochs.is_free() {
             return false;
         }
+        let mark = self.pinned.as_ref().unwrap_or(&self.position);
         let committed =
-            self.epochs.is_settled(&self.position) && self.targets.iter().all(|t| !t.dirty || held(t));
+            self.epochs.is_settled(mark) && self.targets.iter().all(|t| !t.dirty || t.held || held(t));
         committed || self.snapshots.must_wait(&self.targets)
     }
 
@@ -266,7 +309,7 @@ impl Coordinator {
                     self.item(item)?;
                 }
             }
-            recv(self.acks) -> ack => self.acknowledged(ack.map_err(|_| EngineError::Lost("applier"))?)?,
+            recv(self.reports) -> report => self.reported(report.map_err(|_| EngineError::Lost("applier"))?)?,
             recv(snapshot) -> message => match message {
                 Ok(message) => self.snapshot_message(message)?,
                 // The snapshot's task has ended, as it does after `Done`.
@@ -438,6 +481,7 @@ impl Coordinator {
             ahead,
             dirty: false,
             sources: HashSet::new(),
+            held: false,
         });
         self.by_name.insert(name.clone(), number);
         Ok(number)

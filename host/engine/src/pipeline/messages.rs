@@ -74,12 +74,13 @@ pub(crate) struct SourceChange {
     pub epoch: u64,
 }
 
-/// What an applier says to the coordinator.
+/// What an applier says to the coordinator; `target` is its place in the coordinator's list.
 #[derive(Debug)]
-pub(super) struct Ack {
-    /// The target's place in the coordinator's list.
-    pub target: usize,
-    pub epoch: u64,
+pub(super) enum Report {
+    /// It has committed its rows of an epoch.
+    Committed { target: usize, epoch: u64 },
+    /// It takes no more rows: a change of its table waits for an operator. It holds everything up to here.
+    Held { target: usize, at: Position },
 }
 
 /// What the snapshot says to the coordinator.

@@ -83,7 +83,11 @@ pub fn run(
         let checkpoints = telemetry.progress().checkpoints_total;
         let result = attempt(config, &runtime, &store, telemetry, stop, &mut supervisor.began);
         let error = match result {
-            Ok(outcome) => return Ok(outcome),
+            Ok(Some(outcome)) => return Ok(outcome),
+            Ok(None) => {
+                tracing::info!("a schema change was approved: reading again from where its table stands");
+                continue;
+            }
             Err(error) => error,
         };
         // A store that cannot be written says so by the error itself.
@@ -159,6 +163,7 @@ struct Start {
     first: bool,
 }
 
+/// Runs until the pipeline ends, or something fails; none when it is to be begun again from the checkpoint at once.
 fn attempt(
     config: &PipelineConfig,
     runtime: &Runtime,
@@ -166,7 +171,7 @@ fn attempt(
     telemetry: &Arc<Telemetry>,
     stop: &Receiver<()>,
     began: &mut bool,
-) -> Result<Outcome, EngineError> {
+) -> Result<Option<Outcome>, EngineError> {
     let client = sink_client(config)?;
     let project = runtime.block_on(project(&client))?;
     let planner = planner(config, &project, Some(store.directory().join("compiled")))?;
@@ -183,7 +188,7 @@ fn attempt(
     runtime.block_on(control.close());
     let schemas: Vec<Arc<TableSchema>> = start.schemas.into_iter().map(Arc::new).collect();
 
-    let (acks_in, acks) = unbounded();
+    let (reports_in, reports) = unbounded();
     let shared = Arc::new(Shared {
         client,
         store: Arc::clone(store),
@@ -198,7 +203,7 @@ fn attempt(
         flushes: config.sink.flush_concurrency.get(),
         commits: Semaphore::new(config.sink.commit_threads.get()),
         table: table_settings(config, &project),
-        acks: acks_in,
+        reports: reports_in,
     });
     let stream = BinlogStream::open(StreamOptions {
         connect: config.source.connect.clone(),
@@ -217,6 +222,7 @@ fn attempt(
     let (workers, work) = worker::spawn(count, &planner.plugins, store, telemetry)?;
 
     let (unread, tables) = unfinished(&schemas, &start.snapshot);
+    let reading = tables.iter().map(|(schema, _)| schema.id.clone()).collect();
     telemetry.snapshot_begins(start.snapshot.len() as u64, (start.snapshot.len() - tables.len()) as u64);
     let (snapshot_thread, snapshot) = snapshot::spawn(
         SnapshotPlan {
@@ -241,7 +247,7 @@ fn attempt(
             shared,
             planner,
             items,
-            acks,
+            reports,
             workers: work,
             snapshot,
             stop: stop.clone(),
@@ -250,6 +256,7 @@ fn attempt(
             schemas,
             ahead: store.targets_ahead()?,
             unread,
+            reading,
             checkpoint_interval: config.pipeline.checkpoint_interval,
             schema_changes: config.source.schema_changes,
             finish_after_snapshot: config.source.startup == Startup::Snapshot,

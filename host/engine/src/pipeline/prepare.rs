@@ -17,7 +17,9 @@ use sluicebox_wasm::{Engine, Limits, PluginSpec};
 
 use super::error_budget::ErrorBudget;
 use super::tables::{Placement, Planner, PluginEntry, TransformEntry};
-use crate::config::{PipelineConfig, PluginConfig, SchemaChangeTag, SchemaPlacement, SinkAccount, Startup};
+use crate::config::{
+    Approval, PipelineConfig, PluginConfig, SchemaChangeTag, SchemaPlacement, SinkAccount, Startup,
+};
 use crate::error::EngineError;
 use crate::sink::evolve::EvolvePolicy;
 use crate::sink::table::TableSettings;
@@ -90,6 +92,7 @@ pub(crate) fn table_settings(config: &PipelineConfig, project: &Project) -> Tabl
         },
         hints: Hints::modern(project.has_schemas()),
         deadline: config.pipeline.ddl_deadline,
+        approval: config.pipeline.approval == Approval::Required,
     }
 }
 

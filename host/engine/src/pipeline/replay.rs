@@ -91,7 +91,7 @@ async fn replay_into(
         owners.put(&schema.id, &planned.output, &planned.sinks).map_err(EngineError::Plan)?;
         tables.insert(schema.id.to_string(), Arc::new(Table { schema, planned }));
     }
-    let (acks, _acks) = unbounded();
+    let (reports, _reports) = unbounded();
     let shared = Shared {
         store: Arc::clone(store),
         budget: Budget::new(config.pipeline.memory),
@@ -105,7 +105,7 @@ async fn replay_into(
         flushes: config.sink.flush_concurrency.get(),
         commits: Semaphore::new(config.sink.commit_threads.get()),
         table: table_settings(config, &project),
-        acks,
+        reports,
         client,
     };
     let mut replay = Replay {

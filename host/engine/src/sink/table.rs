@@ -17,7 +17,8 @@ use super::shape::{Shape, ShapeColumn, SourceColumn};
 use crate::config::SchemaBehaviour;
 use crate::error::EngineError;
 use crate::pipeline::SourceChange;
-use crate::state::Store;
+use crate::state::{Approval, Store};
+use crate::telemetry::now_ms;
 
 /// How sink tables are made and changed.
 #[derive(Debug, Clone)]
@@ -32,6 +33,17 @@ pub struct TableSettings {
     pub hints: Hints,
     /// How long a statement may run.
     pub deadline: Duration,
+    /// Whether changes wait for an operator (`schema.change.approval`).
+    pub approval: bool,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// The table is as it should be.
+    Done,
+    /// Nothing was done: an operator has to say yes.
+    Waits,
 }
 
 /// A target's table.
@@ -229,11 +241,11 @@ impl SinkTable {
         store: &Store,
         settings: &TableSettings,
         change: &SourceChange,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Applied, EngineError> {
         let doing = |what: &str| format!("{what} `{}`", self.label);
         let mut there = client.describe(&self.name).await.map_err(EngineError::sink(doing("describing")))?;
         if there.is_none() {
-            let Some(shape) = &change.shape else { return Ok(()) };
+            let Some(shape) = &change.shape else { return Ok(Applied::Done) };
             self.create(client, settings, shape).await?;
             there = client.describe(&self.name).await.map_err(EngineError::sink(doing("describing")))?;
         }
@@ -253,6 +265,9 @@ impl SinkTable {
             true => self.misfit(&change.source, refused.0),
             false => EngineError::SchemaChange { table: change.source.clone(), reason: refused.0 },
         })?;
+        if settings.approval && !self.is_approved(client, store, change, &steps).await? {
+            return Ok(Applied::Waits);
+        }
         self.carry_out(client, store, settings, change, &steps).await?;
         let after = if steps.is_empty() {
             Some(there)
@@ -267,7 +282,42 @@ impl SinkTable {
                 "the source's key changed; the sink table has none and goes on appending rows"
             );
         }
-        Ok(())
+        if let Some(name) = change.change.as_ref().filter(|_| settings.approval && !steps.is_empty()) {
+            store.approval_done(&self.label, name).await?;
+        }
+        Ok(Applied::Done)
+    }
+
+    /// Whether an operator has said yes to a change; asks where he was not asked. What a start finds different belongs to no
+    /// change: `validate --connect` shows it beforehand.
+    async fn is_approved(
+        &self,
+        client: &Client,
+        store: &Store,
+        change: &SourceChange,
+        steps: &[Step],
+    ) -> Result<bool, EngineError> {
+        let Some(name) = change.change.as_ref().filter(|_| !steps.is_empty()) else { return Ok(true) };
+        let statement = |step| step_statement(client.project_name(), &self.name, step);
+        let statements: Vec<String> = steps.iter().map(statement).collect();
+        let asked = Approval {
+            target: self.label.clone(),
+            change: name.clone(),
+            source: change.source.to_string(),
+            statements: statements.clone(),
+            asked_at_ms: now_ms(),
+            approved: false,
+        };
+        let approved = store.ask_approval(asked).await?;
+        if !approved {
+            tracing::warn!(
+                target_table = self.label,
+                source = %change.source,
+                statements = statements.join(" "),
+                "a schema change waits for `sluicebox schema approve`; the table takes no rows until then, others go on"
+            );
+        }
+        Ok(approved)
     }
 
     async fn create(

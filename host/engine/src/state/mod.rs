@@ -20,11 +20,13 @@
 //! SQLite, since `status` reads it while the pipeline runs and anyone has a tool to look inside. One thread owns the
 //! connection; everybody else sends it closures, so no async task ever waits on a disk.
 
+mod approvals;
 mod crash;
 mod letters;
 mod records;
 mod tables;
 
+pub use approvals::{Approval, approve};
 pub use letters::DeadLetter;
 pub use records::{
     Checkpoint, Flushed, SchemaRecord, SessionKind, SessionRecord, SnapshotChunk, SnapshotTable,

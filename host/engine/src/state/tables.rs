@@ -35,6 +35,10 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     commit_micros INTEGER NOT NULL, snapshot_key TEXT, plugin TEXT NOT NULL, plugin_hash TEXT NOT NULL,
     reason TEXT NOT NULL, event_json TEXT NOT NULL, targets_json TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS dead_letters_by_key ON dead_letters (table_name, snapshot_key);
+-- changes of sink tables that wait for an operator's word
+CREATE TABLE IF NOT EXISTS approvals (
+    target TEXT NOT NULL, change TEXT NOT NULL, source TEXT NOT NULL, statements_json TEXT NOT NULL, asked_at_ms INTEGER NOT NULL,
+    approved INTEGER NOT NULL, PRIMARY KEY (target, change)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS errors (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, message TEXT NOT NULL);
 ";
 

@@ -8,7 +8,7 @@ use sluicebox_model::{Position, TableId};
 
 use super::Coordinator;
 use crate::error::EngineError;
-use crate::pipeline::messages::{Ack, TargetMessage};
+use crate::pipeline::messages::{Report, TargetMessage};
 use crate::state::Flushed;
 use crate::telemetry::now_ms;
 
@@ -85,7 +85,8 @@ impl Coordinator {
         let position = Arc::new(self.position.clone());
         let mut waiting = HashSet::new();
         for target in 0..self.targets.len() {
-            if !self.targets[target].dirty || self.snapshots.holds_back(&self.targets[target]) {
+            let idle = !self.targets[target].dirty || self.targets[target].held;
+            if idle || self.snapshots.holds_back(&self.targets[target]) {
                 continue;
             }
             self.targets[target].dirty = false;
@@ -100,11 +101,19 @@ impl Coordinator {
         self.finish_epoch_if_whole()
     }
 
-    pub(super) fn acknowledged(&mut self, ack: Ack) -> Result<(), EngineError> {
-        if let Some(outstanding) = &mut self.epochs.outstanding
-            && outstanding.epoch == ack.epoch
-        {
-            outstanding.waiting.remove(&ack.target);
+    pub(super) fn reported(&mut self, report: Report) -> Result<(), EngineError> {
+        match report {
+            Report::Committed { target, epoch } => {
+                if let Some(outstanding) = self.epochs.outstanding.as_mut().filter(|o| o.epoch == epoch) {
+                    outstanding.waiting.remove(&target);
+                }
+            }
+            Report::Held { target, at } => {
+                self.hold(target, at)?;
+                if let Some(outstanding) = &mut self.epochs.outstanding {
+                    outstanding.waiting.remove(&target);
+                }
+            }
         }
         self.finish_epoch_if_whole()
     }
@@ -114,12 +123,16 @@ impl Coordinator {
             return Ok(());
         };
         let Outstanding { epoch, position, delivered, read, begun, .. } = outstanding;
+        // A restart reads again from where the target stands that is held; the others keep their own positions.
+        let position = self.pinned.as_ref().map_or(position, |pinned| Arc::new(pinned.clone()));
         for target in &mut self.targets {
             target.ahead.take_if(|ahead| position.includes(ahead));
         }
         self.ahead.retain(|_, ahead| !position.includes(ahead));
         // A target that is further than this checkpoint keeps its own position.
-        let still_ahead = self.targets.iter().filter(|t| t.ahead.is_some()).map(|t| t.label.clone());
+        let is_pinned = self.pinned.is_some();
+        let is_ahead = |t: &&super::Target| t.ahead.is_some() || (is_pinned && !t.held);
+        let still_ahead = self.targets.iter().filter(is_ahead).map(|t| t.label.clone());
         let still_ahead = still_ahead.chain(self.ahead.keys().cloned()).collect();
         let tables = read.iter().map(ToString::to_string).collect();
         self.store.epoch_committed(epoch, &position, now_ms(), delivered, tables, still_ahead)?;

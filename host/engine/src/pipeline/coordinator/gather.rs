@@ -59,7 +59,8 @@ impl Coordinator {
             return Ok(());
         }
         let run = self.run_of(&table)?;
-        let wanted = run.targets.iter().copied().filter(|&t| !self.covers(t, &rows.transaction));
+        let wants = |t: &usize| !self.targets[*t].held && !self.covers(*t, &rows.transaction);
+        let wanted = run.targets.iter().copied().filter(wants);
         let wanted: Vec<usize> = wanted.collect();
         if wanted.is_empty() {
             return Ok(());

@@ -57,12 +57,19 @@ pub(super) struct Snapshots {
     waiting: Vec<Waiting>,
     /// Tables without a key that are not whole at the sink.
     unread: HashMap<TableId, Unread>,
+    /// All tables that are not whole at the sink.
+    reading: HashSet<TableId>,
 }
 
 impl Snapshots {
-    pub fn new(unread: HashSet<TableId>) -> Self {
+    pub fn new(unread: HashSet<TableId>, reading: HashSet<TableId>) -> Self {
         let unread = unread.into_iter().map(|table| (table, Unread::Untouched)).collect();
-        Self { windows: HashMap::new(), next_window: 1, waiting: Vec::new(), unread }
+        Self { windows: HashMap::new(), next_window: 1, waiting: Vec::new(), unread, reading }
+    }
+
+    /// A table that feeds this target and is not whole at the sink.
+    pub fn reading_into<'t>(&self, target: &'t Target) -> Option<&'t TableId> {
+        target.sources.iter().find(|source| self.reading.contains(*source))
     }
 
     /// Whether a table without a key is not whole at the sink.
@@ -115,6 +122,7 @@ impl Snapshots {
     pub fn forget(&mut self, read: &[TableId]) {
         for table in read {
             self.unread.remove(table);
+            self.reading.remove(table);
         }
     }
 }

@@ -1,0 +1,158 @@
+//! Changes that wait for an operator: the table stands, others go on, nothing is lost, whatever is killed.
+
+use crate::support::{
+    Database, Emulator, Kind, Pipeline, Server, eventually, on_both_servers, wait_for_same_rows,
+};
+
+on_both_servers!(
+    a_change_waits_while_others_go_on_and_is_made_when_it_was_approved,
+    a_change_that_waits_survives_stops_and_kills,
+    a_change_inside_a_snapshot_stops_and_goes_on_after_approval,
+);
+
+const TWO_TABLES: &str = "
+    CREATE TABLE orders (id INT NOT NULL PRIMARY KEY, n INT); INSERT INTO orders VALUES (1, 1), (2, 2);
+    CREATE TABLE others (id INT NOT NULL PRIMARY KEY, n INT); INSERT INTO others VALUES (1, 1);
+    CREATE TABLE events (n INT); INSERT INTO events VALUES (1), (1)";
+
+fn pipeline(source: &Database<'_>, emulator: &Emulator) -> Pipeline {
+    Pipeline::new(source, emulator)
+        .option("schema.change.approval", "required")
+        .option("checkpoint.interval", "300ms")
+}
+
+/// What `status` says waits.
+fn waiting(pipeline: &Pipeline) -> Vec<serde_json::Value> {
+    pipeline.status()["waiting_changes"].as_array().cloned().unwrap_or_default()
+}
+
+fn wait_for_question(pipeline: &Pipeline) -> serde_json::Value {
+    eventually("a change that waits", || waiting(pipeline).pop().ok_or_else(|| pipeline.status().to_string()))
+}
+
+fn a_change_waits_while_others_go_on_and_is_made_when_it_was_approved(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql(TWO_TABLES);
+    let pipeline = pipeline(&source, &emulator);
+    let mut program = pipeline.start_and_wait();
+    for table in ["orders", "others", "events"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    eventually("the snapshot is over", || {
+        let status = pipeline.status();
+        if status["phase"] == "streaming" && status["tables"][0]["snapshot"] == "done" {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    });
+    let nothing = pipeline.command("schema", &[]);
+    assert_ne!(nothing.code, Some(0), "`schema` alone is bad usage");
+    source.sql(
+        "INSERT INTO orders VALUES (3, 3); ALTER TABLE orders ADD note VARCHAR(9); UPDATE orders SET note = 'new'; INSERT INTO others VALUES (2, 2); INSERT INTO events VALUES (2)",
+    );
+    let question = wait_for_question(&pipeline);
+    assert_eq!(question["table"], format!("{}.orders", source.name()));
+    assert!(
+        question["statements"][0].as_str().is_some_and(|s| s.contains("ADD COLUMNS (`note` STRING)")),
+        "{question}"
+    );
+    // Everything before the change is there, nothing behind it, and the other tables go on.
+    sink.wait_for_rows("SELECT id FROM orders ORDER BY id", &[&["1"], &["2"], &["3"]]);
+    wait_for_same_rows(&source, "others", &sink, "others");
+    wait_for_same_rows(&source, "events", &sink, "events");
+    source.sql("INSERT INTO orders VALUES (4, 4, 'later'); INSERT INTO others VALUES (3, 3); INSERT INTO events VALUES (3)");
+    wait_for_same_rows(&source, "others", &sink, "others");
+    wait_for_same_rows(&source, "events", &sink, "events");
+    assert_eq!(sink.columns("orders"), ["id", "n"]);
+    program.assert_running();
+    let other = run_approve(&pipeline, Some("no.such"));
+    assert_eq!(other.code, Some(1), "{other:?}");
+    let approved = run_approve(&pipeline, None);
+    assert_eq!(approved.code, Some(0), "{approved:?}");
+    assert!(approved.stdout.contains("ADD COLUMNS"), "{approved:?}");
+    for table in ["orders", "others", "events"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    assert_eq!(sink.columns("orders"), ["id", "n", "note"]);
+    assert_eq!(waiting(&pipeline), Vec::<serde_json::Value>::new());
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    for table in ["orders", "others", "events"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+}
+
+/// `schema approve` on the pipeline's file.
+fn run_approve(pipeline: &Pipeline, table: Option<&str>) -> crate::support::Output {
+    let mut arguments = vec!["schema", "approve", "pipeline.yaml"];
+    arguments.extend(table);
+    crate::support::run(pipeline.folder(), &arguments)
+}
+
+fn a_change_that_waits_survives_stops_and_kills(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql(TWO_TABLES);
+    let pipeline = pipeline(&source, &emulator);
+    let mut program = pipeline.start_and_wait();
+    for table in ["orders", "others", "events"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    let mut program = pipeline.start_and_wait();
+    source.sql("ALTER TABLE orders ADD note VARCHAR(9); UPDATE orders SET note = 'new'");
+    wait_for_question(&pipeline);
+    for round in 10..14 {
+        // The ordinary table shows what comes twice.
+        source.sql(&format!("INSERT INTO events VALUES ({round}); INSERT INTO others VALUES ({round}, 0); INSERT INTO orders VALUES ({round}, 0, 'x')"));
+        wait_for_same_rows(&source, "events", &sink, "events");
+        wait_for_same_rows(&source, "others", &sink, "others");
+        if round % 2 == 0 {
+            program.kill();
+        } else {
+            assert_eq!(program.stop(), Some(0), "{}", program.printed());
+        }
+        assert_eq!(waiting(&pipeline).len(), 1);
+        program = pipeline.start_and_wait();
+    }
+    // A yes while it stands still counts as well.
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    assert_eq!(run_approve(&pipeline, Some(&format!("{}.orders", source.name()))).code, Some(0));
+    let mut program = pipeline.start_and_wait();
+    for table in ["orders", "others", "events"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    for table in ["orders", "others", "events"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+}
+
+fn a_change_inside_a_snapshot_stops_and_goes_on_after_approval(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql("CREATE TABLE orders (id INT NOT NULL PRIMARY KEY, n INT)");
+    let rows: Vec<String> = (0..3000).map(|id| format!("({id}, {id})")).collect();
+    source.sql(&format!("INSERT INTO orders VALUES {}", rows.join(", ")));
+    // Commits come so late that the snapshot is not whole when the change comes.
+    emulator
+        .fault(&serde_json::json!({ "method": "POST", "query": "upsertid=", "delay-ms": 1500, "times": 0 }));
+    let pipeline = pipeline(&source, &emulator).source("scan.incremental.snapshot.chunk.size", "100");
+    let mut program = pipeline.start_and_wait();
+    source.sql("ALTER TABLE orders ADD note VARCHAR(9); UPDATE orders SET note = 'new' WHERE id < 10");
+    let ended = program.wait();
+    assert_eq!(ended, Some(1), "{}", program.printed());
+    assert!(
+        program.printed().contains("waits for approval before its snapshot is whole"),
+        "{}",
+        program.printed()
+    );
+    assert_eq!(run_approve(&pipeline, None).code, Some(0));
+    let mut program = pipeline.start_and_wait();
+    assert_eq!(wait_for_same_rows(&source, "orders", &sink, "orders"), 3000);
+    program.assert_running();
+}

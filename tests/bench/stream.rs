@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use sluicebox_model::{Gtids, Position, Secret, TableId};
 use sluicebox_mysql::{
-    BatchBuilder, BinlogStream, ConnectOptions, Control, Images, StreamItem, StreamOptions, Tls, TlsMode,
-    TypeOptions,
+    BatchBuilder, BinlogStream, ConnectOptions, Control, Images, Skip, StreamItem, StreamOptions, Tls,
+    TlsMode, TypeOptions,
 };
 
 use super::backlog::Backlog;
@@ -26,7 +26,7 @@ pub fn receive(source: &Database<'_>, backlog: &Backlog, decode: bool) -> Figure
         port: source.server().port(),
         user: Server::USER.to_owned(),
         password: Secret::new(Server::PASSWORD),
-        tls: Tls { mode: TlsMode::Disabled, ca: None },
+        tls: Tls { mode: TlsMode::Disabled, ca: None, identity: None },
         connect_timeout: Duration::from_secs(30),
     };
     let table = TableId::new(source.name(), "orders");
@@ -45,8 +45,11 @@ pub fn receive(source: &Database<'_>, backlog: &Backlog, decode: bool) -> Figure
         server_id: SERVER_ID,
         heartbeat: Duration::from_secs(30),
         from,
+        skip: Skip::default(),
         schemas: if decode { schemas.into_iter().map(Arc::new).collect() } else { Vec::new() },
         captures: Arc::new(move |found| decode && *found == table),
+        known_behind: Vec::new(),
+        matches: Arc::new(|_| false),
         types: TYPES,
         default_charset: None,
     })

@@ -235,13 +235,8 @@ impl Session {
     /// The same, for statements that may fail, as they do while a server is down.
     pub fn try_sql(&mut self, statements: &str) -> Result<(), mysql_async::Error> {
         let connection = self.connection.as_mut().expect("open until dropped");
-        wait(async {
-            let mut result = connection.query_iter(statements).await?;
-            while !result.is_empty() {
-                result.for_each(drop).await?;
-            }
-            Ok(())
-        })
+        // Every result is read: a statement that fails behind others is told too.
+        wait(connection.query_drop(statements))
     }
 
     /// The rows of a query, as text.

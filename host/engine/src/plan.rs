@@ -10,7 +10,7 @@ use sluicebox_wasm::{Action, Source as ColumnSource, TablePlan};
 use crate::config::PipelineConfig;
 use crate::error::EngineError;
 use crate::pipeline::{
-    Landing, Owners, Planned, Planner, planner, project, sink_client, source, table_settings,
+    Landing, Owners, Planned, Planner, chunk_column, planner, project, sink_client, source, table_settings,
 };
 use crate::sink::encode::Fit;
 use crate::sink::evolve::{Decision, Reconciled, Step};
@@ -100,7 +100,7 @@ pub async fn examine(config: &PipelineConfig) -> Result<Examination, EngineError
     let client = sink_client(config)?;
     let project = project(&client).await?;
     let mut planner = planner(config, &project, None)?;
-    let mut source = source(config).await?;
+    let mut source = source(config, None).await?;
     let tables = source.tables(config).await?;
     let schemas = source.read_schemas(config, &tables).await?;
     let (findings, _) = source.findings(config, &schemas).await?;
@@ -115,6 +115,7 @@ pub async fn examine(config: &PipelineConfig) -> Result<Examination, EngineError
         problems: Vec::new(),
     };
     let schemas: Vec<_> = schemas.into_iter().map(Arc::new).collect();
+    examination.problems.extend(schemas.iter().filter_map(|schema| chunk_column(config, schema).err()));
     let mut owners = Owners::default();
     let planned = plan_all(&mut planner, &schemas, &mut owners, &mut examination.problems)?;
     examination.problems.extend(owners.problems());

@@ -108,7 +108,7 @@ fn a_file_with_every_option_runs_unchanged() {
     assert_eq!((mask.sha256, mask.on_error), (Some([10; 32]), OnError::DeadLetter));
     assert_eq!(chain.plugins[1].path, golden("plugins/second.wasm"));
 
-    let silent = ["skip-events", "backfill.skip", "decimal.handling", "sink.partitioning", "user-defined"];
+    let silent = ["backfill.skip", "decimal.handling", "sink.partitioning", "user-defined"];
     for note in &notes {
         assert!(
             !silent.iter().any(|s| note.path.contains(s)),

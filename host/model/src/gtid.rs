@@ -144,6 +144,27 @@ impl GtidSet {
         })
     }
 
+    /// The transactions of this set that are not in `other`.
+    pub fn minus(&self, other: &Self) -> Self {
+        let mut left = Self::default();
+        for ((source, tag), list) in &self.sources {
+            let theirs = other.sources.get(&(*source, Arc::clone(tag))).map_or(&[][..], Vec::as_slice);
+            for ours in list {
+                let mut next = Some(ours.first);
+                for hole in theirs.iter().filter(|t| t.last >= ours.first && t.first <= ours.last) {
+                    if let (Some(first), Some(last)) = (next, hole.first.checked_sub(1)) {
+                        left.add_interval(*source, tag, first, last);
+                    }
+                    next = hole.last.checked_add(1);
+                }
+                if let Some(first) = next {
+                    left.add_interval(*source, tag, first, ours.last);
+                }
+            }
+        }
+        left
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.sources.is_empty()
@@ -390,6 +411,27 @@ mod tests {
             }
             assert_eq!(small.is_subset(&set), small_plain.is_subset(&plain));
             assert_eq!(set.to_string().parse::<GtidSet>().as_ref(), Ok(&set));
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_set_without_another() {
+        const A: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+        const B: &str = "4e11fa47-71ca-11e1-9e33-c80aa9429562";
+        for (ours, theirs, left) in [
+            ("A:1-10", "A:4-6", "A:1-3:7-10"),
+            ("A:1-10", "A:1-10", ""),
+            ("A:1-10", "A:5-20", "A:1-4"),
+            ("A:5-10", "A:1-7", "A:8-10"),
+            ("A:1-3:5-9", "A:2-6:9", "A:1:7-8"),
+            ("A:1-10,B:1-2", "B:1", "A:1-10,B:2"),
+            ("A:x:1-4", "A:1-4", "A:x:1-4"),
+            ("A:x:1-4", "A:x:4", "A:x:1-3"),
+            ("", "A:1", ""),
+        ] {
+            let set =
+                |text: &str| -> GtidSet { text.replace('A', A).replace('B', B).parse().expect("a set") };
+            assert_eq!(set(ours).minus(&set(theirs)), set(left), "{ours} without {theirs}");
         }
     }
 

@@ -33,6 +33,19 @@ pub(crate) async fn tables(client: &mut Client) -> Result<Vec<TableId>, MysqlErr
     Ok(tables)
 }
 
+/// About how many rows each base table has.
+pub(crate) async fn row_estimates(client: &mut Client) -> Result<HashMap<TableId, u64>, MysqlError> {
+    let statement = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES \
+                     WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \
+                     AND TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')";
+    let rows: Vec<(String, String, Option<u64>)> =
+        client.rows(statement, "estimating the tables' sizes").await?;
+    Ok(rows
+        .into_iter()
+        .map(|(database, table, rows)| (TableId::new(database, table), rows.unwrap_or(0)))
+        .collect())
+}
+
 /// A table on its way to a schema.
 #[derive(Default)]
 struct Found {
@@ -42,7 +55,8 @@ struct Found {
     keys: Vec<Key>,
 }
 
-/// A unique key: its name, and each part's column; none for an expression.
+/// A unique key: its name, and each part's column; none for an expression, and for the beginning of a column, which the servers
+/// choose no key of either. (The primary key's columns count whole: what differs in its beginning differs.)
 struct Key {
     name: String,
     parts: Vec<Option<Arc<str>>>,
@@ -223,8 +237,8 @@ fn without_display_width(declared: &str) -> String {
     }
 }
 
-/// database, table, index, column
-type KeyRow = (String, String, String, Option<String>);
+/// database, table, index, column, how much of it
+type KeyRow = (String, String, String, Option<String>, Option<u64>);
 
 async fn read_keys(
     client: &mut Client,
@@ -233,14 +247,15 @@ async fn read_keys(
     found: &mut HashMap<TableId, Found>,
 ) -> Result<(), MysqlError> {
     let statement = format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS \
+        "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS \
          WHERE NON_UNIQUE = 0 AND {} ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
         filter.condition
     );
     let rows: Vec<KeyRow> = client.rows_with(&statement, filter.params(), "reading the tables' keys").await?;
-    for (database, table, name, column) in rows {
+    for (database, table, name, column, beginning) in rows {
         let Some(table) = wanted.take(database, table).and_then(|id| found.get_mut(&id)) else { continue };
-        let part = column.map(Arc::from);
+        let is_whole = beginning.is_none() || keys::is_primary_name(&name);
+        let part = column.filter(|_| is_whole).map(Arc::from);
         match table.keys.last_mut() {
             Some(key) if key.name == name => key.parts.push(part),
             _ => table.keys.push(Key { name, parts: vec![part] }),

@@ -4,13 +4,18 @@
 //! server's defaults are; and it waits for locks for moments only, so that we never stand in the way of a DDL statement.
 
 use std::sync::Once;
+use std::time::Duration;
 
 use mysql_async::prelude::{FromRow, Queryable};
-use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, Params, ServerError, SslOpts};
+use mysql_async::{
+    ClientIdentity, Conn, DriverError, Error, IoError, Opts, OptsBuilder, Params, ServerError, SslOpts,
+};
+
+use tokio::task::JoinSet;
 
 use crate::bridge;
 use crate::error::MysqlError;
-use crate::options::{ConnectOptions, TlsMode};
+use crate::options::{ConnectOptions, Identity, TlsMode};
 use crate::wire::tls_config;
 
 /// How long a statement of ours waits for somebody else's lock on a table, in seconds: a waiting reader holds everybody
@@ -20,6 +25,9 @@ const LOCK_WAIT_S: u32 = 5;
 const IDLE_S: u32 = 28_800;
 /// How long the server waits for us to read a result, in seconds; its default is 60.
 const WRITE_TIMEOUT_S: u32 = 600;
+/// How long a connection may be silent before the other side's system is asked whether it is still there: a statement may take
+/// minutes, and a peer that has gone never answers it.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Statements that a connection keeps prepared: one chunk shape for each of some tables.
 const PREPARED_STATEMENTS: usize = 16;
 
@@ -41,7 +49,7 @@ pub(crate) struct Peer {
 impl Client {
     pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self, MysqlError> {
         install_provider();
-        let peer = Peer { server: format!("{}:{}", options.host, options.port), user: options.user.clone() };
+        let peer = Peer { server: options.address(), user: options.user.clone() };
         let conn = log_in(options, &peer);
         let conn = tokio::time::timeout(options.connect_timeout, conn).await.unwrap_or_else(|_| {
             let waited = options.connect_timeout.as_millis();
@@ -108,24 +116,45 @@ impl Client {
 
 async fn log_in(options: &ConnectOptions, peer: &Peer) -> Result<Conn, MysqlError> {
     let at_login = |error| peer.at_login(error);
+    if options.is_local() {
+        if !matches!(options.tls.mode, TlsMode::Disabled | TlsMode::Preferred) {
+            return Err(peer.refused("encryption is demanded, and there is none over a Unix socket"));
+        }
+        return open(builder(options).socket(Some(options.host.clone())).into(), peer)
+            .await?
+            .map_err(at_login);
+    }
     if options.tls.mode == TlsMode::VerifyCa {
         let at_bridge = |error| at_login(Error::Io(IoError::Io(error)));
         let config = tls_config(&options.tls).map_err(|error| peer.refused(error.to_string()))?;
         let mut door = bridge::open(&options.host, options.port, config).await.map_err(at_bridge)?;
         let socket = door.path().to_string_lossy().into_owned();
-        return match Conn::new(builder(options).socket(Some(socket))).await {
+        return match open(builder(options).socket(Some(socket)).into(), peer).await? {
             Ok(conn) => Ok(conn),
             Err(error) => Err(door.cause().await.map_or_else(|| at_login(error), at_bridge)),
         };
     }
-    let opened = Conn::new(opts(options).map_err(|reason| peer.refused(reason))?).await;
+    let opened = open(opts(options).map_err(|reason| peer.refused(reason))?, peer).await?;
     match opened {
         Err(Error::Driver(DriverError::NoClientSslFlagFromServer))
             if options.tls.mode == TlsMode::Preferred =>
         {
-            Conn::new(builder(options)).await.map_err(at_login)
+            open(builder(options).into(), peer).await?.map_err(at_login)
         }
         opened => opened.map_err(at_login),
+    }
+}
+
+/// Opens a connection in a task of its own: the driver panics where a server asks for a proof of the password that it knows by
+/// name alone (`parsec`), and a server must not end us.
+async fn open(opts: Opts, peer: &Peer) -> Result<Result<Conn, Error>, MysqlError> {
+    let mut task = JoinSet::new();
+    task.spawn(Conn::new(opts));
+    match task.join_next().await {
+        Some(Ok(opened)) => Ok(opened),
+        Some(Err(_)) | None => {
+            Err(peer.refused("it asks for a proof of the password that is not known here"))
+        }
     }
 }
 
@@ -146,6 +175,7 @@ fn builder(options: &ConnectOptions) -> OptsBuilder {
         .pass(Some(options.password.reveal().to_owned()))
         .prefer_socket(false)
         .tcp_nodelay(true)
+        .tcp_keepalive(Some(KEEP_ALIVE))
         .stmt_cache_size(PREPARED_STATEMENTS)
 }
 
@@ -160,7 +190,11 @@ fn opts(options: &ConnectOptions) -> Result<Opts, String> {
             .with_disable_built_in_roots(true)
             .with_root_certs(roots(options)?.into_iter().map(Into::into).collect()),
     };
-    Ok(builder.ssl_opts(ssl).into())
+    let identity = |identity: &Identity| {
+        let (certificate, key) = (identity.certificate.clone(), identity.key.clone());
+        ClientIdentity::new(certificate.into(), key.into())
+    };
+    Ok(builder.ssl_opts(ssl.with_client_identity(options.tls.identity.as_ref().map(identity))).into())
 }
 
 /// The authorities to trust, each in PEM or DER: the file's, else the system's.

@@ -3,6 +3,9 @@
 //! Nothing here changes anything at the server. Positions are read so that a stream which begins at one misses nothing:
 //! what is read first is what decides (GTIDs), and what is read after it (file and offset) can only be further on.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use sluicebox_model::{GtidSet, Gtids, MariaDbGtids, Position, TableId, TableSchema};
 
 use crate::catalog;
@@ -138,6 +141,37 @@ impl Control {
         Ok(Position { file: name, offset: FIRST_OFFSET, gtids })
     }
 
+    /// How long the server keeps its binlog; none: for ever.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn retention(&mut self) -> Result<Option<Duration>, MysqlError> {
+        preflight::retention(self).await
+    }
+
+    /// About how many rows each table has, as the server's statistics say; for all tables at once.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn row_estimates(&mut self) -> Result<HashMap<TableId, u64>, MysqlError> {
+        catalog::row_estimates(&mut self.client).await
+    }
+
+    /// Whether an index begins with the column, so that the table can be read in its order.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn leads_an_index(&mut self, table: &TableId, column: &str) -> Result<bool, MysqlError> {
+        let asked = "SELECT COUNT(*) FROM information_schema.STATISTICS \
+                     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME = ? AND SEQ_IN_INDEX = 1";
+        let names = (&*table.database, &*table.table, column);
+        let found: Vec<u64> = self.client.rows_with(asked, names, "reading a table's indexes").await?;
+        Ok(found.first().is_some_and(|count| *count > 0))
+    }
+
     /// Names of the binlog files, oldest first.
     ///
     /// # Errors
@@ -156,19 +190,32 @@ impl Control {
             .collect())
     }
 
-    /// Whether a stream can begin there: everything behind it is still at the server.
+    /// What of the binlog behind the position is gone from the server, in words for the user; none when a stream can begin
+    /// there.
     ///
     /// # Errors
     ///
     /// As [`Control::position`].
-    pub async fn is_available(&mut self, position: &Position) -> Result<bool, MysqlError> {
+    pub async fn gone_behind(&mut self, position: &Position) -> Result<Option<String>, MysqlError> {
         let earliest = self.earliest().await?;
+        let file = &earliest.file;
         match (&earliest.gtids, &position.gtids) {
-            (Gtids::MySql(purged), Gtids::MySql(seen)) => Ok(purged.is_subset(seen)),
-            (Gtids::MariaDb(purged), Gtids::MariaDb(seen)) => Ok(purged.is_covered_by(seen)),
+            (Gtids::MySql(purged), Gtids::MySql(seen)) => {
+                let gone = purged.minus(seen);
+                Ok((!gone.is_empty()).then(|| {
+                    format!("it has deleted the transactions {gone} that were not read; its binlog begins with `{file}` now")
+                }))
+            }
+            (Gtids::MariaDb(purged), Gtids::MariaDb(seen)) => Ok((!purged.is_covered_by(seen)).then(|| {
+                format!("it has deleted what was written behind {seen} and up to {purged}; its binlog begins with `{file}` now")
+            })),
             _ => {
                 let files = self.files().await?;
-                Ok(files.iter().any(|f| f.name == position.file && position.offset <= f.size))
+                Ok(match files.iter().find(|f| f.name == position.file) {
+                    Some(found) if position.offset <= found.size => None,
+                    Some(found) => Some(format!("its file `{}` has only {} bytes", found.name, found.size)),
+                    None => Some(format!("it has deleted that file; its binlog begins with `{file}` now")),
+                })
             }
         }
     }

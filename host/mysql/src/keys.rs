@@ -15,7 +15,12 @@ const PRIMARY: &str = "PRIMARY";
 
 /// Whether it is the primary key.
 pub(crate) fn is_primary(key: &UniqueKey) -> bool {
-    key.name.eq_ignore_ascii_case(PRIMARY)
+    is_primary_name(&key.name)
+}
+
+/// Whether the primary key is called so.
+pub(crate) fn is_primary_name(name: &str) -> bool {
+    name.eq_ignore_ascii_case(PRIMARY)
 }
 
 /// A primary key of these columns.

@@ -21,11 +21,12 @@ mod wire;
 
 pub use control::Control;
 pub use error::MysqlError;
-pub use options::{ConnectOptions, Flavour, ServerInfo, Tls, TlsMode, TypeOptions};
+pub use options::{ConnectOptions, Flavour, Identity, ServerInfo, Tls, TlsMode, TypeOptions};
 pub use preflight::{Finding, Needs, Severity};
 pub use row::{BatchBuilder, Images};
 pub use snapshot::{Chunk, ChunkRows, ExactMark, KeyBound, SnapshotReader, Watermark};
 pub use stream::{
-    BinlogStream, Instant, RowsEvent, SchemaEvent, StreamItem, StreamOptions, StreamStopper, find_instant,
+    BinlogStream, Instant, RowsEvent, SchemaEvent, Skip, StreamItem, StreamOptions, StreamStopper,
+    find_instant, find_offset,
 };
 pub use types::{BaseType, DeclaredType};

@@ -8,7 +8,7 @@ use sluicebox_model::Secret;
 /// How to reach a server.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
-    /// Host name or address.
+    /// Host name or address; or, beginning with `/`, the path of the server's Unix socket.
     pub host: String,
     /// TCP port.
     pub port: u16,
@@ -22,6 +22,21 @@ pub struct ConnectOptions {
     pub connect_timeout: Duration,
 }
 
+impl ConnectOptions {
+    /// Whether the server is reached over a Unix socket, which nobody else can read.
+    pub fn is_local(&self) -> bool {
+        self.host.starts_with('/')
+    }
+
+    /// The server, as messages name it.
+    pub fn address(&self) -> String {
+        match self.is_local() {
+            true => self.host.clone(),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
 /// Encryption of a connection.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
@@ -29,6 +44,17 @@ pub struct Tls {
     pub mode: TlsMode,
     /// PEM file with the certificate authorities to trust; none means the system's.
     pub ca: Option<PathBuf>,
+    /// Who we are, for servers that ask.
+    pub identity: Option<Identity>,
+}
+
+/// A certificate of ours, with its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// PEM file with the certificate, and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// PEM file with its key, not encrypted.
+    pub key: PathBuf,
 }
 
 /// What is demanded of a connection's encryption; the meanings are those of MySQL's own clients.

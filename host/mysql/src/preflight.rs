@@ -166,11 +166,21 @@ fn judge_variables(server: &ServerInfo, needs: &Needs, variables: &Variables) ->
 }
 
 /// Where both variables are there, the seconds count unless they are 0.
-fn judge_retention(variables: &Variables) -> Option<Finding> {
+fn kept_seconds(variables: &Variables) -> Option<f64> {
     let number = |name: &str| variables.get(name).and_then(|v| v.parse::<f64>().ok());
     let seconds = number("binlog_expire_logs_seconds").filter(|s| *s > 0.0);
     let days = number("expire_logs_days").filter(|d| *d > 0.0);
-    let kept = seconds.or(days.map(|d| d * 86_400.0))?;
+    seconds.or(days.map(|d| d * 86_400.0))
+}
+
+/// How long the server keeps its binlog; none: for ever.
+pub(crate) async fn retention(control: &mut Control) -> Result<Option<Duration>, MysqlError> {
+    let variables = read_variables(control).await?;
+    Ok(kept_seconds(&variables).and_then(|s| Duration::try_from_secs_f64(s).ok()))
+}
+
+fn judge_retention(variables: &Variables) -> Option<Finding> {
+    let kept = kept_seconds(variables)?;
     (kept < SHORT_RETENTION_S).then(|| {
         warn(
             "retention",

@@ -15,6 +15,7 @@ mod follower;
 mod instant;
 mod maps;
 mod offset;
+mod place;
 mod schemas;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::wire::{Connection, Dump, DumpStart, FIRST_OFFSET, Stop};
 use crate::{ConnectOptions, MysqlError, ServerInfo, TypeOptions};
 use follower::{Follower, Step};
 pub use instant::{Instant, find_instant};
+pub use place::find_offset;
 
 /// What a stream needs to know.
 #[derive(Clone)]
@@ -43,10 +45,17 @@ pub struct StreamOptions {
     pub heartbeat: Duration,
     /// Where to start: behind everything that this position has seen.
     pub from: Position,
-    /// The captured tables as they are at `from`.
+    /// What to leave out of the first transaction.
+    pub skip: Skip,
+    /// The captured tables as they are at `from`, and those that were captured once and then renamed.
     pub schemas: Vec<Arc<TableSchema>>,
+    /// Tables that became known behind `from`: what comes of them before such a place is passed over, since their schema is
+    /// not true there.
+    pub known_behind: Vec<(TableId, Position)>,
     /// Which tables are captured, also those that do not exist yet.
     pub captures: Arc<dyn Fn(&TableId) -> bool + Send + Sync>,
+    /// Names under which a captured table stays captured when it is renamed to one of them.
+    pub matches: Arc<dyn Fn(&TableId) -> bool + Send + Sync>,
     /// What declared types mean in statements.
     pub types: TypeOptions,
     /// Character set of new tables where neither they nor their database name one.
@@ -63,6 +72,15 @@ impl std::fmt::Debug for StreamOptions {
             .field("tables", &self.schemas.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The beginning of a stream's first transaction, which is left out: where another reader stopped in its middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Skip {
+    /// So many events, counted as the server sends them from the one that begins the transaction.
+    pub events: u64,
+    /// So many rows of the first row event behind those.
+    pub rows: u64,
 }
 
 /// What a stream delivers.
@@ -118,6 +136,8 @@ pub struct SchemaEvent {
     pub changes: Vec<SchemaChange>,
     /// The table afterwards; none when it is gone.
     pub schema: Option<Arc<TableSchema>>,
+    /// The table is not captured: its columns have to be kept all the same, since it may be renamed to a captured name.
+    pub is_foreign: bool,
     /// The statement's transaction.
     pub transaction: Arc<TransactionId>,
     /// The statement.
@@ -210,7 +230,8 @@ impl BinlogStream {
         Ok(())
     }
 
-    /// What a start by offset found to be its place, with the GTIDs before it; none before it is reached, and after a start by GTID.
+    /// What a start by offset found to be its place, with the GTIDs before it; none before it is reached, and after a start by
+    /// GTID.
     fn sought(&self) -> Option<&Position> {
         self.follower.sought()
     }

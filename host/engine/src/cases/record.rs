@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sluicebox_model::{ColumnType, TableId, TableSchema, nearest};
-use sluicebox_mysql::{BatchBuilder, BinlogStream, Images, RowsEvent, StreamItem, StreamOptions};
+use sluicebox_mysql::{BatchBuilder, BinlogStream, Images, RowsEvent, Skip, StreamItem, StreamOptions};
 
 use super::{Case, CaseFile};
 use crate::config::PipelineConfig;
@@ -65,7 +65,7 @@ pub fn record(config: &PipelineConfig, options: &RecordOptions) -> Result<Record
         .build()
         .map_err(|source| EngineError::Start { what: "the runtime", source })?;
     let (position, schema, source) = runtime.block_on(async {
-        let mut source = source(config).await?;
+        let mut source = source(config, None).await?;
         let table = find_table(config, &mut source, &options.table).await?;
         let (now, schemas) = source.schemas_now(config, &[table]).await?;
         let position = match options.begin {
@@ -77,15 +77,18 @@ pub fn record(config: &PipelineConfig, options: &RecordOptions) -> Result<Record
     })?;
     check_columns(options, &schema)?;
     let table = schema.id.clone();
-    let Source { control, server, server_id } = source;
+    let Source { control, server, connect, server_id } = source;
     let stream = BinlogStream::open(StreamOptions {
-        connect: config.source.connect.clone(),
+        connect,
         server,
         server_id,
         heartbeat: HEARTBEAT,
         from: position,
+        skip: Skip::default(),
         schemas: vec![Arc::clone(&schema)],
+        known_behind: Vec::new(),
         captures: Arc::new(move |captured: &TableId| *captured == table),
+        matches: Arc::new(|_| false),
         types: config.source.types,
         default_charset: None,
     })?;

@@ -25,6 +25,8 @@ mod filter;
 mod kinds;
 mod option;
 mod options;
+mod scan;
+mod server;
 mod sink;
 mod source;
 #[cfg(test)]
@@ -47,6 +49,8 @@ pub use fault::{ConfigError, Fault, Note};
 pub use filter::{SchemaChangeFilter, SchemaChangeTag};
 pub use option::{OptionDoc, Status};
 pub use options::{Approval, PipelineOptions, RuntimeMode, SchemaBehaviour};
+pub use scan::{ChunkColumns, OnPurged, ScanLimits};
+pub use server::ServerAddress;
 pub use sink::{Compression, SchemaPlacement, SinkConfig};
 pub use source::{NewTables, ServerIds, SourceConfig, Startup};
 pub use transform::{GuestConfig, OnError, OnSchemaError, PluginConfig, PluginLimits, TransformRule};

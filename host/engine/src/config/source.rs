@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use sluicebox_model::{Gtids, Position, Secret};
-use sluicebox_mysql::{ConnectOptions, Tls, TlsMode, TypeOptions};
+use sluicebox_mysql::{ConnectOptions, Identity, Skip, Tls, TlsMode, TypeOptions};
 
 use super::block::{Block, Context};
 use super::driver;
 use super::kinds::{self, Expected, Kind, Word};
 use super::option::{Described, Opt, Table};
+use super::scan::{self, ChunkColumns, OnPurged, ScanLimits};
+use super::server::{self, ServerAddress};
 use super::zone::Zone;
 use crate::pattern::TablePatterns;
 
@@ -17,8 +19,10 @@ use crate::pattern::TablePatterns;
 pub struct SourceConfig {
     /// What the source is called in logs.
     pub name: String,
-    /// How to reach the server, for every connection.
+    /// How to reach the first server.
     pub connect: ConnectOptions,
+    /// Servers that may be read in its place, in order; the first is it.
+    pub servers: Vec<ServerAddress>,
     /// How often a connection is tried before the pipeline gives up; at least 1.
     pub connect_retries: u32,
     /// Tables that are captured.
@@ -35,6 +39,12 @@ pub struct SourceConfig {
     pub startup: Startup,
     /// Rows of one snapshot chunk; at least 2.
     pub chunk_rows: u32,
+    /// By what tables are cut, where that is not their key.
+    pub chunk_columns: ChunkColumns,
+    /// How fast tables may be read.
+    pub limits: ScanLimits,
+    /// What happens when binlog that is needed is gone.
+    pub on_purged: OnPurged,
     /// How long the server may stay silent, and how often the position moves on while nothing is captured; none: off.
     pub heartbeat: Option<Duration>,
     /// Whether comments of tables and columns go on to the sink.
@@ -74,8 +84,9 @@ pub enum Startup {
     EarliestOffset,
     /// The binlog from an instant, in milliseconds since 1970-01-01T00:00:00Z.
     Timestamp(u64),
-    /// The binlog from a position: by GTID set (then the file is empty), or by file and offset.
-    SpecificOffset(Position),
+    /// The binlog from a position: by GTID set (then the file is empty), or by file and offset; without the beginning of the
+    /// first transaction behind it.
+    SpecificOffset(Position, Skip),
 }
 
 /// What happens with tables that match and are new, at a restart or while running.
@@ -142,8 +153,6 @@ const SERVER_IDS: Kind<ServerIds> = Kind { name: kinds::KindName::Plain("`N` or 
 pub(super) static TYPE: Opt<SourceType> = Opt::new("type", Kind::word(), "Which source it is.").required();
 static NAME: Opt<String> =
     Opt::new("name", kinds::TEXT, "What the source is called in logs.").or(DEFAULT_NAME);
-static HOSTNAME: Opt<String> =
-    Opt::new("hostname", kinds::SOME_TEXT, "Host name or address of the server.").required();
 static PORT: Opt<u16> = Opt::new("port", kinds::PORT, "Its TCP port.").or(DEFAULT_PORT);
 static USERNAME: Opt<String> = Opt::new(
     "username",
@@ -188,13 +197,18 @@ static OFFSET_GTIDS: Opt<Gtids> = Opt::new(
     "Transactions that count as seen; counts before file and offset.",
 );
 static SKIP_EVENTS: Opt<u64> =
-    Opt::new("scan.startup.specific-offset.skip-events", kinds::LONG, "Events to skip behind the position.")
-        .not_carried_out("begin at a transaction's end and remove it")
-        .unless("0");
-static SKIP_ROWS: Opt<u64> =
-    Opt::new("scan.startup.specific-offset.skip-rows", kinds::LONG, "Rows to skip in the first event.")
-        .not_carried_out("begin at a transaction's end and remove it")
-        .unless("0");
+    Opt::new(
+        "scan.startup.specific-offset.skip-events",
+        kinds::LONG,
+        "So many events of the first transaction behind the position are left out, counted as the server sends them from the one that begins it.",
+    )
+    .or("0");
+static SKIP_ROWS: Opt<u64> = Opt::new(
+    "scan.startup.specific-offset.skip-rows",
+    kinds::LONG,
+    "So many rows of the first row event behind those are left out.",
+)
+.or("0");
 static TIMESTAMP: Opt<u64> = Opt::new(
     "scan.startup.timestamp-millis",
     kinds::LONG,
@@ -205,15 +219,6 @@ static CHUNK_SIZE: Opt<u32> =
         .or(DEFAULT_CHUNK_ROWS);
 static FETCH_SIZE: Opt<u32> = Opt::new("scan.snapshot.fetch.size", kinds::ABOVE_ONE, "Rows fetched at once.")
     .no_effect("rows are streamed from the server");
-static CHUNK_KEY: Opt<String> = Opt::new(
-    "scan.incremental.snapshot.chunk.key-column",
-    kinds::TEXT,
-    "Columns by which tables are chunked.",
-)
-.not_carried_out(
-    "remove it; tables are chunked by their whole key, and those without a key are read in one piece",
-)
-.unless("");
 static EVEN_UPPER: Opt<f64> = Opt::new(
     "chunk-key.even-distribution.factor.upper-bound",
     kinds::FACTOR,
@@ -316,7 +321,7 @@ const WALKED: &str = "chunks are found by walking the key, however it is spread"
 static OWN: Table = &[
     &TYPE,
     &NAME,
-    &HOSTNAME,
+    &server::HOSTNAME,
     &PORT,
     &USERNAME,
     &PASSWORD,
@@ -334,7 +339,11 @@ static OWN: Table = &[
     &TIMESTAMP,
     &CHUNK_SIZE,
     &FETCH_SIZE,
-    &CHUNK_KEY,
+    &scan::CHUNK_KEY,
+    &scan::MAX_ROWS,
+    &scan::MAX_BYTES,
+    &scan::MAX_THREADS,
+    &scan::ON_PURGED,
     &EVEN_UPPER,
     &EVEN_LOWER,
     &META_GROUP,
@@ -354,6 +363,8 @@ static OWN: Table = &[
     &ONLINE_CHANGES,
     &SSL_MODE,
     &SSL_CA,
+    &server::SSL_CERT,
+    &server::SSL_KEY,
 ];
 
 /// All options of `source`.
@@ -373,17 +384,30 @@ impl SourceConfig {
             block.note(context, &SERVER_ID, "one connection reads the binlog, with the first id");
         }
         let ca = block.get(&SSL_CA).map(|path| context.surroundings.folder.join(path));
+        let servers = block.get(&server::HOSTNAME);
+        let identity = identity(context, block, mode);
+        if servers.iter().flatten().any(|s| s.host.starts_with('/'))
+            && !matches!(mode, None | Some(TlsMode::Disabled | TlsMode::Preferred))
+        {
+            block.fault(
+                context,
+                &SSL_MODE,
+                "cannot be demanded of a Unix socket: nobody can read along there",
+            );
+        }
+        let port = block.get(&PORT);
         block.get(&TYPE)?;
         Some(Self {
             name: block.get(&NAME)?,
             connect: ConnectOptions {
-                host: block.get(&HOSTNAME)?,
-                port: block.get(&PORT)?,
+                host: servers.as_ref()?.first()?.host.clone(),
+                port: servers.as_ref()?.first()?.port.or(port)?,
                 user: block.get(&USERNAME)?,
                 password: block.get(&PASSWORD)?,
-                tls: Tls { mode: mode?, ca },
+                tls: Tls { mode: mode?, ca, identity },
                 connect_timeout: block.get(&CONNECT_TIMEOUT)?,
             },
+            servers: servers?,
             connect_retries: block.get(&RETRIES)?.get(),
             tables: block.get(&TABLES)?,
             exclude: block.get(&EXCLUDE),
@@ -392,6 +416,13 @@ impl SourceConfig {
             time_zone: block.get(&TIME_ZONE),
             startup: startup?,
             chunk_rows: block.get(&CHUNK_SIZE)?,
+            chunk_columns: block.get(&scan::CHUNK_KEY).unwrap_or_default(),
+            limits: ScanLimits {
+                rows_per_second: block.get(&scan::MAX_ROWS),
+                bytes_per_second: block.get(&scan::MAX_BYTES),
+                threads_running: block.get(&scan::MAX_THREADS),
+            },
+            on_purged: block.get(&scan::ON_PURGED)?,
             heartbeat: Some(block.get(&HEARTBEAT)?).filter(|h| !h.is_zero()),
             comments: block.get(&COMMENTS)?,
             types: TypeOptions { tinyint1_is_boolean: block.get(&TINYINT1)? },
@@ -400,12 +431,31 @@ impl SourceConfig {
     }
 }
 
+/// Our own certificate; both of its files are there or none.
+fn identity(context: &mut Context<'_>, block: &Block<'_>, mode: Option<TlsMode>) -> Option<Identity> {
+    let (certificate, key) = (block.get(&server::SSL_CERT), block.get(&server::SSL_KEY));
+    for (this, option, other) in
+        [(&certificate, &server::SSL_CERT, &key), (&key, &server::SSL_KEY, &certificate)]
+    {
+        if this.is_some() && other.is_none() {
+            block.fault(context, option, "needs `ssl.cert` and `ssl.key` together");
+        }
+    }
+    if certificate.is_some() && mode == Some(TlsMode::Disabled) {
+        block.fault(context, &server::SSL_CERT, "has no use without encryption (`ssl.mode: disabled`)");
+    }
+    let folder = &context.surroundings.folder;
+    Some(Identity { certificate: folder.join(certificate?), key: folder.join(key?) })
+}
+
 fn startup(context: &mut Context<'_>, block: &Block<'_>) -> Option<Startup> {
     let mode = block.get(&STARTUP_MODE)?;
     if mode != StartupMode::SpecificOffset {
         remark_unused(context, block, &OFFSET_FILE, "specific-offset");
         remark_unused(context, block, &OFFSET_POS, "specific-offset");
         remark_unused(context, block, &OFFSET_GTIDS, "specific-offset");
+        remark_unused(context, block, &SKIP_EVENTS, "specific-offset");
+        remark_unused(context, block, &SKIP_ROWS, "specific-offset");
     }
     if mode != StartupMode::Timestamp {
         remark_unused(context, block, &TIMESTAMP, "timestamp");
@@ -415,7 +465,10 @@ fn startup(context: &mut Context<'_>, block: &Block<'_>) -> Option<Startup> {
         StartupMode::Snapshot => Some(Startup::Snapshot),
         StartupMode::LatestOffset => Some(Startup::LatestOffset),
         StartupMode::EarliestOffset => Some(Startup::EarliestOffset),
-        StartupMode::SpecificOffset => specific_offset(context, block).map(Startup::SpecificOffset),
+        StartupMode::SpecificOffset => {
+            let skip = Skip { events: block.get(&SKIP_EVENTS)?, rows: block.get(&SKIP_ROWS)? };
+            specific_offset(context, block).map(|position| Startup::SpecificOffset(position, skip))
+        }
         StartupMode::Timestamp if !block.has(&TIMESTAMP) => {
             block.fault(context, &STARTUP_MODE, "`timestamp` needs `scan.startup.timestamp-millis`");
             None

@@ -74,7 +74,6 @@ fn a_wrong_source_option_is_a_fault() {
         ("scan.startup.specific-offset.skip-events: 3", "does not carry it out"),
         ("scan.startup.specific-offset.gtid-set: nonsense", "expected a GTID set"),
         ("scan.incremental.snapshot.chunk.size: 1", "from 2 to"),
-        ("scan.incremental.snapshot.chunk.key-column: app.t:id", "does not carry it out"),
         ("scan.incremental.snapshot.backfill.skip: true", "does not carry it out"),
         ("scan.parse.online.schema.changes.enabled: true", "does not carry it out"),
         ("metadata.list: op_ts", "does not carry it out; remove it; plugins are given the commit time"),
@@ -343,6 +342,7 @@ fn what_has_no_effect_is_said_unless_it_is_the_value_without_effect() {
         ("server-id: 5400", false),
         ("tables.exclude: orders", true),
         ("scan.startup.specific-offset.pos: 4", true),
+        ("scan.startup.specific-offset.skip-rows: 4", true),
     ] {
         let notes = notes(&file(line, "", "", ""));
         assert_eq!(!notes.is_empty(), said, "`{line}`: {notes:?}");
@@ -359,6 +359,7 @@ fn what_has_no_effect_is_said_unless_it_is_the_value_without_effect() {
 #[test]
 fn the_start_is_what_the_options_say() {
     use sluicebox_model::{Gtids, Position};
+    use sluicebox_mysql::Skip;
     let start = |lines: &str| good(&file(lines, "", "", "")).pipeline.source.startup;
     let specific = "scan.startup.mode: specific-offset\nscan.startup.specific-offset";
     assert_eq!(start(""), Startup::Initial);
@@ -369,9 +370,12 @@ fn the_start_is_what_the_options_say() {
     assert_eq!(start(instant), Startup::Timestamp(1_667_232_000_000));
     let by_file = Position { file: "b.000003".into(), offset: 154, gtids: Gtids::None };
     let text = format!("{specific}.file: b.000003\nscan.startup.specific-offset.pos: 154");
-    assert_eq!(start(&text), Startup::SpecificOffset(by_file));
+    assert_eq!(start(&text), Startup::SpecificOffset(by_file.clone(), Skip::default()));
+    let offset = "scan.startup.specific-offset";
+    let skip = format!("{text}\n{offset}.skip-events: 5\n{offset}.skip-rows: 2");
+    assert_eq!(start(&skip), Startup::SpecificOffset(by_file, Skip { events: 5, rows: 2 }));
     let set = "24DA167-0C0C-11E8-8442-00059A3C7B00:1-19".replace("24DA167", "024DA167");
-    let Startup::SpecificOffset(position) = start(&format!("{specific}.gtid-set: {set}")) else {
+    let Startup::SpecificOffset(position, _) = start(&format!("{specific}.gtid-set: {set}")) else {
         panic!("specific")
     };
     assert!(position.file.is_empty() && matches!(position.gtids, Gtids::MySql(_)));

@@ -370,7 +370,12 @@ impl Coordinator {
 
     /// A captured table has other columns from here on.
     fn schema(&mut self, event: SchemaEvent) -> Result<(), EngineError> {
-        let SchemaEvent { table, changes, schema, transaction, ddl } = event;
+        let SchemaEvent { table, changes, schema, is_foreign, transaction, ddl } = event;
+        if is_foreign {
+            let (transaction, ddl) = (Some((*transaction).clone()), Some(ddl.to_string()));
+            let (table, schema) = (table.to_string(), schema.as_deref().cloned());
+            return Ok(self.store.schema_changed(SchemaRecord { table, transaction, schema, ddl })?);
+        }
         tracing::info!(%table, changes = changes.len(), at = %transaction, "schema change");
         self.dispatch_table(&table)?;
         self.snapshots.disturb(&table)?;

@@ -100,6 +100,8 @@ pub(super) enum SnapshotMessage {
     },
     /// Rows of a table that is read whole.
     Whole { table: TableId, batch: ChangeBatch, placed: oneshot::Sender<()> },
+    /// A reader waits, to spare the source: nothing to do, but a coordinator that has gone shows by it.
+    Waits,
     /// All rows of a table are on their way.
     TableRead(TableId),
     /// All tables are.

@@ -9,18 +9,21 @@
 //! `run` makes one attempt after another: each builds everything from the state and tears it down again, so a failure that may
 //! pass is answered by beginning again from the checkpoint. What a failure means is decided in [`crate::error`] alone.
 
+mod anew;
 mod applier;
 mod coordinator;
 mod error_budget;
 mod guests;
 mod messages;
 mod owners;
+mod pace;
 mod prepare;
 mod receiver;
 mod recovery;
 mod replay;
 mod snapshot;
 mod startup;
+mod survey;
 mod tables;
 mod worker;
 
@@ -30,6 +33,7 @@ pub(crate) use owners::Owners;
 pub(crate) use prepare::{Source, judge, planner, project, source, table_settings};
 pub use prepare::{query, sink_client};
 pub use replay::{Replayed, replay};
+pub(crate) use survey::chunk_column;
 pub(crate) use tables::{Landing, Planned, Planner};
 
 use std::collections::{HashMap, HashSet};
@@ -37,17 +41,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, unbounded};
+use sluicebox_maxcompute::Hints;
 use sluicebox_model::{Position, TableId, TableSchema};
-use sluicebox_mysql::{BinlogStream, StreamOptions, Watermark};
+use sluicebox_mysql::{BinlogStream, MysqlError, StreamOptions, Watermark};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
-use crate::config::{Compression, NewTables, PipelineConfig, Startup};
+use crate::config::{Compression, NewTables, OnPurged, PipelineConfig, Startup};
 use crate::error::{Disposition, EngineError};
 use crate::sink::policy::FlushPolicy;
 use crate::state::{SnapshotTable, Store};
 use crate::telemetry::{Telemetry, now_ms};
+use anew::Sinks;
 use applier::Shared;
 use coordinator::{Coordinator, Parts};
 use prepare::heartbeat;
@@ -78,10 +84,16 @@ pub fn run(
         .metrics_address
         .map(|address| crate::metrics::serve(address, telemetry, &runtime))
         .transpose()?;
-    let mut supervisor = Supervisor { attempts: 0, pause: FIRST_PAUSE, began: false };
+    let mut supervisor = Supervisor {
+        attempts: 0,
+        pause: FIRST_PAUSE,
+        began: false,
+        rereads: config.source.on_purged == OnPurged::Resnapshot,
+        lost: false,
+    };
     loop {
         let checkpoints = telemetry.progress().checkpoints_total;
-        let result = attempt(config, &runtime, &store, telemetry, stop, &mut supervisor.began);
+        let result = attempt(config, &runtime, &store, telemetry, stop, &mut supervisor);
         let error = match result {
             Ok(Some(outcome)) => return Ok(outcome),
             Ok(None) => {
@@ -132,11 +144,16 @@ struct Supervisor {
     pause: Duration,
     /// Whether the pipeline has ever been up: before that a wrong name in the file is likelier than an outage.
     began: bool,
+    /// Whether lost binlog is answered by reading all tables anew.
+    rereads: bool,
+    /// Whether the server has said in the last attempt that binlog is gone.
+    lost: bool,
 }
 
 impl Supervisor {
     fn next(&mut self, error: &EngineError, progressed: bool, first_attempts: u32) -> Option<Duration> {
-        if error.disposition() != Disposition::Retry {
+        self.lost = matches!(error, EngineError::Source(MysqlError::PositionPurged { .. }));
+        if error.disposition() != Disposition::Retry && !(self.lost && self.rereads) {
             return None;
         }
         if progressed {
@@ -157,6 +174,8 @@ struct Start {
     position: Position,
     epoch: u64,
     schemas: Vec<TableSchema>,
+    /// Tables that were captured once and have another name now.
+    foreign: Vec<TableSchema>,
     snapshot: Vec<(String, SnapshotTable)>,
     watermark: Option<Watermark>,
     /// No checkpoint was ever taken: the sink's tables may not be there.
@@ -170,22 +189,28 @@ fn attempt(
     store: &Arc<Store>,
     telemetry: &Arc<Telemetry>,
     stop: &Receiver<()>,
-    began: &mut bool,
+    supervisor: &mut Supervisor,
 ) -> Result<Option<Outcome>, EngineError> {
     let client = sink_client(config)?;
     let project = runtime.block_on(project(&client))?;
-    let planner = planner(config, &project, Some(store.directory().join("compiled")))?;
-    let mut source = runtime.block_on(source(config))?;
+    let mut planner = planner(config, &project, Some(store.directory().join("compiled")))?;
     runtime.block_on(recovery::settle(&client, store, store.sessions()?))?;
-    let start = match store.checkpoint()? {
+    let checkpoint = store.checkpoint()?;
+    let mut source = runtime.block_on(source(config, checkpoint.as_ref().map(|c| &c.position)))?;
+    let start = match checkpoint {
         None => runtime.block_on(begin(config, store, &mut source))?,
         Some(checkpoint) => {
             recovery::forget_letters(store, &checkpoint.position)?;
-            runtime.block_on(resume(config, store, &mut source, checkpoint))?
+            let hints = Hints::modern(project.has_schemas());
+            let sinks = Sinks { client: &client, planner: &mut planner, hints };
+            let lost = supervisor.lost;
+            runtime.block_on(resume(config, store, &mut source, sinks, checkpoint, lost))?
         }
     };
-    let Source { control, server, server_id } = source;
+    let retention = runtime.block_on(source.control.retention())?;
+    let Source { control, server, connect, server_id } = source;
     runtime.block_on(control.close());
+    let known_behind = known_behind(&start);
     let schemas: Vec<Arc<TableSchema>> = start.schemas.into_iter().map(Arc::new).collect();
 
     let (reports_in, reports) = unbounded();
@@ -206,17 +231,24 @@ fn attempt(
         reports: reports_in,
     });
     let stream = BinlogStream::open(StreamOptions {
-        connect: config.source.connect.clone(),
+        connect: connect.clone(),
         server: server.clone(),
         server_id,
         heartbeat: heartbeat(config),
         from: start.position.clone(),
-        schemas: schemas.clone(),
-        captures: captures(config, &schemas),
+        skip: startup::left_out(store, &start.position)?,
+        schemas: schemas.iter().cloned().chain(start.foreign.into_iter().map(Arc::new)).collect(),
+        known_behind,
+        captures: captures(config, store.known_names()?),
+        matches: matches(config),
         types: config.source.types,
         default_charset: None,
     })?;
-    let (receiver, items) = receiver::spawn(stream, config.source.connect_retries, Arc::clone(telemetry))?;
+    let patience = receiver::Patience {
+        attempts: config.source.connect_retries,
+        has_others: config.source.servers.len() > 1,
+    };
+    let (receiver, items) = receiver::spawn(stream, patience, Arc::clone(telemetry))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let count = config.pipeline.parallelism.map_or(cores, usize::from);
     let (workers, work) = worker::spawn(count, &planner.plugins, store, telemetry)?;
@@ -226,18 +258,20 @@ fn attempt(
     telemetry.snapshot_begins(start.snapshot.len() as u64, (start.snapshot.len() - tables.len()) as u64);
     let (snapshot_thread, snapshot) = snapshot::spawn(
         SnapshotPlan {
-            connect: config.source.connect.clone(),
+            connect,
             server,
             watermark: start.watermark,
             tables,
             chunk_rows: config.source.chunk_rows.into(),
+            limits: config.source.limits,
+            retention,
             readers: count,
             store: Arc::clone(store),
             telemetry: Arc::clone(telemetry),
         },
         runtime.handle(),
     )?;
-    *began = true;
+    supervisor.began = true;
     tracing::info!(position = %start.position, tables = schemas.len(), workers = count, first = start.first, "pipeline running");
     let coordinator = Coordinator::new(
         Parts {
@@ -282,25 +316,31 @@ async fn begin(config: &PipelineConfig, store: &Store, source: &mut Source) -> R
     let position = match &config.source.startup {
         Startup::Initial | Startup::Snapshot | Startup::LatestOffset => now,
         Startup::EarliestOffset => source.control.earliest().await?,
-        Startup::SpecificOffset(position) => position.clone(),
+        Startup::SpecificOffset(place, _) => startup::at_offset(config, source, place.clone()).await?,
         Startup::Timestamp(millis) => startup::at_timestamp(config, source, *millis, now, now_ms()).await?,
     };
     let mut snapshot = Vec::new();
     if matches!(config.source.startup, Startup::Initial | Startup::Snapshot) {
-        snapshot.extend(schemas.iter().map(|s| (s.id.to_string(), SnapshotTable::default())));
+        snapshot = survey::begin(config, source, &schemas).await?;
     }
     store.set_meta("server", &identity(source))?;
+    if let Startup::SpecificOffset(_, skip) = config.source.startup {
+        startup::leave_out(store, &position, skip)?;
+    }
     store.begin(&position, now_ms(), schemas.clone(), snapshot.clone())?;
     tracing::info!(%position, tables = schemas.len(), "pipeline begins");
-    Ok(Start { position, epoch: 0, schemas, snapshot, watermark, first: true })
+    let foreign = Vec::new();
+    Ok(Start { position, epoch: 0, schemas, foreign, snapshot, watermark, first: true })
 }
 
-/// A later start: where the checkpoint stands.
+/// A later start: where the checkpoint stands. `lost`: a stream from there has been refused before.
 async fn resume(
     config: &PipelineConfig,
     store: &Store,
     source: &mut Source,
+    mut sinks: Sinks<'_>,
     checkpoint: crate::state::Checkpoint,
+    lost: bool,
 ) -> Result<Start, EngineError> {
     let position = checkpoint.position;
     let before: Option<String> = store.meta("server")?;
@@ -315,29 +355,39 @@ async fn resume(
         tracing::warn!("another server answers than the one that was read before; going on by GTID");
         store.set_meta("server", &identity(source))?;
     }
-    if !source.control.is_available(&position).await? {
-        let reason = "the server no longer has it".to_owned();
-        return Err(
-            sluicebox_mysql::MysqlError::PositionPurged { position: Box::new(position), reason }.into()
-        );
+    let gone = source.control.gone_behind(&position).await?;
+    let known = store.schemas_at(&position)?;
+    match (gone, config.source.on_purged) {
+        (Some(reason), OnPurged::Fail) => {
+            return Err(MysqlError::PositionPurged { position: Box::new(position), reason }.into());
+        }
+        (Some(_), OnPurged::Resnapshot) => {
+            return anew::begin_anew(config, store, source, &mut sinks, known).await;
+        }
+        (None, _) if lost => return anew::begin_anew(config, store, source, &mut sinks, known).await,
+        (None, _) => {}
     }
-    let mut schemas = store.schemas_at(&position)?;
-    if config.source.new_tables == NewTables::Snapshot {
+    let (mut schemas, foreign): (Vec<_>, _) = known.into_iter().partition(|s| config.source.captures(&s.id));
+    if config.source.new_tables != NewTables::Unasked {
         add_new_tables(config, store, source, &mut schemas).await?;
     }
-    let (findings, watermark) = source.findings(config, &schemas).await?;
+    // A table that went meanwhile is still to be followed up to its end, and cannot be asked about.
+    let there: HashSet<TableId> = source.control.tables().await?.into_iter().collect();
+    let checked: Vec<_> = schemas.iter().filter(|s| there.contains(&s.id)).cloned().collect();
+    let (findings, watermark) = source.findings(config, &checked).await?;
     judge(&findings)?;
     Ok(Start {
         position,
         epoch: checkpoint.epoch,
         schemas,
+        foreign,
         snapshot: store.snapshot_tables()?,
         watermark,
         first: checkpoint.epoch == 0,
     })
 }
 
-/// Tables that match and were not there at the last start are snapshotted and followed.
+/// Tables that match and were not there at the last start are followed from here on, and snapshotted where that is asked for.
 async fn add_new_tables(
     config: &PipelineConfig,
     store: &Store,
@@ -349,9 +399,11 @@ async fn add_new_tables(
     if new.is_empty() {
         return Ok(());
     }
-    let (_, found) = source.schemas_now(config, &new).await?;
-    for schema in found {
-        tracing::info!(table = %schema.id, "new table: it will be snapshotted");
+    let (place, found) = source.schemas_now(config, &new).await?;
+    let snapshot = survey::begin(config, source, &found).await?;
+    let snapshotted = config.source.new_tables == NewTables::Snapshot;
+    for (schema, (_, record)) in found.into_iter().zip(snapshot) {
+        tracing::info!(table = %schema.id, snapshot = snapshotted, "new table");
         let table = schema.id.to_string();
         store.schema_changed(crate::state::SchemaRecord {
             table: table.clone(),
@@ -359,7 +411,10 @@ async fn add_new_tables(
             schema: Some(schema.clone()),
             ddl: None,
         })?;
-        store.put_snapshot_table(&table, &SnapshotTable::default()).await?;
+        let known_behind = Some(place.clone());
+        let whole = !snapshotted;
+        let record = SnapshotTable { known_behind, planned: whole, done: whole, ..record };
+        store.put_snapshot_table(&table, &record).await?;
         schemas.push(schema);
     }
     Ok(())
@@ -370,15 +425,28 @@ fn identity(source: &Source) -> String {
     source.server.uuid.clone().unwrap_or_else(|| format!("server-id {}", source.server.server_id))
 }
 
-/// Which tables the stream delivers: those known, and with either option for new tables every one that matches.
-fn captures(
-    config: &PipelineConfig,
-    schemas: &[Arc<TableSchema>],
-) -> Arc<dyn Fn(&TableId) -> bool + Send + Sync> {
-    let known: HashSet<TableId> = schemas.iter().map(|s| s.id.clone()).collect();
+/// Tables whose schema was read at a place that the checkpoint has not reached.
+fn known_behind(start: &Start) -> Vec<(TableId, Position)> {
+    let place = |schema: &TableSchema| {
+        let name = schema.id.to_string();
+        let record = start.snapshot.iter().find(|(table, _)| *table == name);
+        let place = record.and_then(|(_, record)| record.known_behind.as_ref())?;
+        (!start.position.includes(place)).then(|| (schema.id.clone(), place.clone()))
+    };
+    start.schemas.iter().filter_map(place).collect()
+}
+
+/// Which tables the stream delivers: of those that match the names ever captured, and with either option for new tables all.
+fn captures(config: &PipelineConfig, known: HashSet<TableId>) -> Arc<dyn Fn(&TableId) -> bool + Send + Sync> {
+    let matches = matches(config);
+    let new_too = config.source.new_tables != NewTables::Unasked;
+    Arc::new(move |table| (new_too || known.contains(table)) && matches(table))
+}
+
+/// Which tables the pipeline file means.
+fn matches(config: &PipelineConfig) -> Arc<dyn Fn(&TableId) -> bool + Send + Sync> {
     let source = config.source.clone();
-    let new_too = source.new_tables != NewTables::Unasked;
-    Arc::new(move |table| known.contains(table) || (new_too && source.captures(table)))
+    Arc::new(move |table| source.captures(table))
 }
 
 /// Tables without a key whose snapshot is not whole, and every table whose is not.
@@ -414,14 +482,22 @@ mod tests {
 
     #[test]
     fn before_the_first_success_attempts_are_few_and_after_it_unlimited() {
-        let mut supervisor = Supervisor { attempts: 0, pause: FIRST_PAUSE, began: false };
+        let fresh =
+            |began, rereads| Supervisor { attempts: 0, pause: FIRST_PAUSE, began, rereads, lost: false };
+        let mut supervisor = fresh(false, false);
         let waits: Vec<_> = (0..3).map(|_| supervisor.next(&unreachable(), false, 3)).collect();
         assert_eq!(waits, [Some(FIRST_PAUSE), Some(FIRST_PAUSE * 2), None]);
-        supervisor = Supervisor { attempts: 0, pause: FIRST_PAUSE, began: true };
+        supervisor = fresh(true, false);
         let last = (0..100).filter_map(|_| supervisor.next(&unreachable(), false, 3)).last();
         assert_eq!(last, Some(LONGEST_PAUSE));
         assert_eq!(supervisor.next(&unreachable(), true, 3), Some(FIRST_PAUSE), "progress begins anew");
         let halted = EngineError::Plan("x".into());
         assert_eq!(supervisor.next(&halted, true, 3), None);
+        let (position, reason) = (Box::default(), "gone".to_owned());
+        let lost = MysqlError::PositionPurged { position, reason }.into();
+        assert_eq!(supervisor.next(&lost, true, 3), None);
+        supervisor = fresh(true, true);
+        assert!(supervisor.next(&lost, true, 3).is_some() && supervisor.lost);
+        assert!(supervisor.next(&unreachable(), true, 3).is_some() && !supervisor.lost);
     }
 }

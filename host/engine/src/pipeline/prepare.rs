@@ -12,15 +12,16 @@ use sluicebox_maxcompute::{
     FixedCredentials, Hints, Project, QueryResult, RetryLimits,
 };
 use sluicebox_model::{Position, TableId, TableSchema};
-use sluicebox_mysql::{Control, Finding, Needs, ServerInfo, Severity, Watermark};
+use sluicebox_mysql::{ConnectOptions, Control, Finding, MysqlError, Needs, ServerInfo, Severity, Watermark};
 use sluicebox_wasm::{Engine, Limits, PluginSpec};
 
 use super::error_budget::ErrorBudget;
 use super::tables::{Placement, Planner, PluginEntry, TransformEntry};
 use crate::config::{
-    Approval, PipelineConfig, PluginConfig, SchemaChangeTag, SchemaPlacement, SinkAccount, Startup,
+    Approval, NewTables, OnPurged, PipelineConfig, PluginConfig, SchemaChangeTag, SchemaPlacement,
+    SinkAccount, Startup,
 };
-use crate::error::EngineError;
+use crate::error::{Disposition, EngineError};
 use crate::sink::evolve::EvolvePolicy;
 use crate::sink::table::TableSettings;
 
@@ -151,17 +152,50 @@ fn spec_of(plugin: &PluginConfig) -> PluginSpec {
 pub(crate) struct Source {
     pub control: Control,
     pub server: ServerInfo,
+    /// How it is reached.
+    pub connect: ConnectOptions,
     /// The id that our binlog reader uses.
     pub server_id: u32,
 }
 
-/// Connects to the source.
-pub(crate) async fn source(config: &PipelineConfig) -> Result<Source, EngineError> {
-    let control = Control::connect(&config.source.connect).await?;
-    let server = control.server().clone();
-    let chosen = config.source.server_ids.map(|ids| ids.first);
-    let server_id = chosen.unwrap_or_else(|| rand::rng().random_range(OWN_SERVER_IDS));
-    Ok(Source { control, server, server_id })
+/// Connects to the source: of several servers to the first that can be reached and has what was read before (`seen`).
+pub(crate) async fn source(config: &PipelineConfig, seen: Option<&Position>) -> Result<Source, EngineError> {
+    let mut failure = None;
+    for address in &config.source.servers {
+        let first = &config.source.connect;
+        let port = address.port.unwrap_or(first.port);
+        let connect = ConnectOptions { host: address.host.clone(), port, ..first.clone() };
+        let is_only = config.source.servers.len() == 1;
+        match open(&connect, seen.filter(|_| !is_only)).await {
+            Ok(control) => {
+                let server = control.server().clone();
+                let chosen = config.source.server_ids.map(|ids| ids.first);
+                let server_id = chosen.unwrap_or_else(|| rand::rng().random_range(OWN_SERVER_IDS));
+                return Ok(Source { control, server, connect, server_id });
+            }
+            Err(error) if is_only => return Err(error),
+            Err(error) => {
+                tracing::warn!(server = connect.address(), %error, "this server cannot be read, trying the next one");
+                // One that may be back soon decides, so that all are tried again.
+                let waits = |e: &EngineError| e.disposition() == Disposition::Retry;
+                failure = Some(failure.filter(|f| waits(f) || !waits(&error)).unwrap_or(error));
+            }
+        }
+    }
+    Err(failure.unwrap_or(EngineError::Lost("server")))
+}
+
+/// Connects to one server, which must have what was read before.
+async fn open(connect: &ConnectOptions, seen: Option<&Position>) -> Result<Control, EngineError> {
+    let mut control = Control::connect(connect).await?;
+    if let Some(seen) = seen
+        && !control.position().await?.includes(seen)
+    {
+        let server = connect.address();
+        let reason = "it does not have everything yet that was read from another server".to_owned();
+        return Err(MysqlError::Unreachable { server, reason }.into());
+    }
+    Ok(control)
 }
 
 impl Source {
@@ -221,7 +255,10 @@ impl Source {
         config: &PipelineConfig,
         schemas: &[TableSchema],
     ) -> Result<(Vec<Finding>, Option<Watermark>), EngineError> {
-        let snapshot = matches!(config.source.startup, Startup::Initial | Startup::Snapshot);
+        let source = &config.source;
+        let snapshot = matches!(source.startup, Startup::Initial | Startup::Snapshot)
+            || source.new_tables == NewTables::Snapshot
+            || source.on_purged == OnPurged::Resnapshot;
         let keyless = |s: &&TableSchema| s.key.is_empty();
         let needs = Needs {
             server_id: self.server_id,

@@ -26,6 +26,24 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// A server that restarts takes some seconds; one that is down for hours is asked twice a minute.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// A server that is alone is waited for so long before the pipeline begins again from its checkpoint.
+const ALONE: Duration = Duration::from_secs(120);
+
+/// How long a server that has gone is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Attempts that are made in any case.
+    pub attempts: u32,
+    /// Another server can be read in its place.
+    pub has_others: bool,
+}
+
+impl Patience {
+    fn is_over(self, attempt: u32, waited: Duration) -> bool {
+        attempt > self.attempts && (self.has_others || waited > ALONE)
+    }
+}
+
 /// Items in stream order, or why there are no more.
 pub(super) type Items = Result<Vec<StreamItem>, EngineError>;
 
@@ -39,13 +57,13 @@ pub(super) struct ReceiverThread {
 /// Starts reading.
 pub(super) fn spawn(
     stream: BinlogStream,
-    max_attempts: u32,
+    patience: Patience,
     telemetry: Arc<Telemetry>,
 ) -> Result<(ReceiverThread, Receiver<Items>), EngineError> {
     let (items, queue) = bounded(QUEUE);
     let (stop, stopped) = bounded(1);
     let stopper = stream.stopper();
-    let mut receiver = Loop { stream, items, stopped, max_attempts, telemetry };
+    let mut receiver = Loop { stream, items, stopped, patience, telemetry };
     let thread = std::thread::Builder::new()
         .name("receiver".into())
         .spawn(move || receiver.run())
@@ -68,7 +86,7 @@ struct Loop {
     stream: BinlogStream,
     items: Sender<Items>,
     stopped: Receiver<()>,
-    max_attempts: u32,
+    patience: Patience,
     telemetry: Arc<Telemetry>,
 }
 
@@ -123,7 +141,7 @@ impl Loop {
             if error.disposition() != Disposition::Retry {
                 return Err(error);
             }
-            if attempt > self.max_attempts && began.elapsed() > LONGEST_PAUSE * 4 {
+            if self.patience.is_over(attempt, began.elapsed()) {
                 return Err(error);
             }
             tracing::warn!(attempt, pause_ms = pause.as_millis(), %error, "binlog connection lost, reconnecting");
@@ -138,5 +156,25 @@ impl Loop {
             }
         }
         Err(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_alone_is_waited_for_and_one_of_several_is_not() {
+        let second = Duration::from_secs(1);
+        for (has_others, attempt, waited, over) in [
+            (false, 3, ALONE * 2, false),
+            (false, 4, second, false),
+            (false, 4, ALONE + second, true),
+            (true, 3, second, false),
+            (true, 4, second, true),
+        ] {
+            let patience = Patience { attempts: 3, has_others };
+            assert_eq!(patience.is_over(attempt, waited), over, "{has_others} {attempt} {waited:?}");
+        }
     }
 }

@@ -109,7 +109,7 @@ async fn replay_into(
         client,
     };
     let mut replay = Replay {
-        source: source(config).await?,
+        source: source(config, None).await?,
         guests: Guests::new(Arc::clone(&planner.plugins)),
         plugins: planner.plugins,
         owners,

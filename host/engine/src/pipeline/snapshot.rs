@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use sluicebox_model::{Position, TableId, TableSchema};
@@ -23,6 +23,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::messages::{Opened, Placed, SnapshotMessage};
+use super::pace::{self, Pace};
+use super::survey;
+use crate::config::ScanLimits;
 use crate::error::{Disposition, EngineError};
 use crate::state::{SnapshotTable, StateError, Store};
 use crate::telemetry::Telemetry;
@@ -33,6 +36,10 @@ const CHUNKS_AHEAD: usize = 4;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Attempts at one chunk before the snapshot fails: with the pause above about five minutes.
 const ATTEMPTS: u32 = 600;
+/// How often a busy server is asked again, and the longest piece of any wait.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+/// After so long the speed of a snapshot is known.
+const FORECAST_AFTER: Duration = Duration::from_secs(60);
 /// Server errors that say that the table is not what the chunk was planned for: no such table, no such column, definition changed.
 const TABLE_CHANGED: [u16; 3] = [1146, 1054, 1412];
 
@@ -45,6 +52,9 @@ pub(super) struct SnapshotPlan {
     pub tables: Vec<(Arc<TableSchema>, SnapshotTable)>,
     pub chunk_rows: u64,
     pub readers: usize,
+    pub limits: ScanLimits,
+    /// How long the server keeps its binlog; none: for ever.
+    pub retention: Option<Duration>,
     pub store: Arc<Store>,
     pub telemetry: Arc<Telemetry>,
 }
@@ -61,7 +71,9 @@ pub(super) fn spawn(
     let thread = std::thread::Builder::new()
         .name("snapshot".into())
         .spawn(move || {
-            let snapshot = Rc::new(Snapshot { plan, messages, pending: RefCell::default() });
+            let pace = RefCell::new(Pace::new(plan.limits, Instant::now()));
+            let forecast = RefCell::new(Forecast::new(&plan));
+            let snapshot = Rc::new(Snapshot { plan, messages, pending: RefCell::default(), pace, forecast });
             let local = LocalSet::new();
             let result = runtime.block_on(local.run_until(Rc::clone(&snapshot).run()));
             let last = match result {
@@ -111,6 +123,35 @@ struct Snapshot {
     plan: SnapshotPlan,
     messages: Sender<SnapshotMessage>,
     pending: RefCell<HashMap<TableId, Pending>>,
+    pace: RefCell<Pace>,
+    forecast: RefCell<Forecast>,
+}
+
+/// Whether the binlog lasts for the snapshot, told once, after some time of reading.
+struct Forecast {
+    began: Instant,
+    read: u64,
+    all: u64,
+    told: bool,
+}
+
+impl Forecast {
+    fn new(plan: &SnapshotPlan) -> Self {
+        let all = plan.tables.iter().map(|(_, record)| record.estimated_rows).sum();
+        Self { began: Instant::now(), read: 0, all, told: false }
+    }
+
+    fn count(&mut self, rows: u64, retention: Option<Duration>) {
+        self.read += rows;
+        let elapsed = self.began.elapsed();
+        if self.told || elapsed < FORECAST_AFTER {
+            return;
+        }
+        self.told = true;
+        if let Some(rest) = pace::rest(elapsed, self.read, self.all) {
+            survey::compare(elapsed + rest, retention);
+        }
+    }
 }
 
 impl Snapshot {
@@ -176,8 +217,9 @@ impl Snapshot {
         let mut planned = record.planned || last.as_ref().is_some_and(|c| c.up_to.is_none());
         while !planned {
             let after = last.as_ref().and_then(|c| c.up_to.clone());
-            let up_to = self.next_bound(reader, schema, after.as_ref()).await?;
-            let chunk = Chunk { number: last.as_ref().map_or(0, |c| c.number + 1), after, up_to };
+            let up_to = self.next_bound(reader, schema, record.cut_by.as_deref(), after.as_ref()).await?;
+            let number = last.as_ref().map_or(0, |c| c.number + 1);
+            let chunk = Chunk { number, after, up_to, by: record.cut_by.clone() };
             planned = chunk.up_to.is_none();
             let chunk_json = serde_json::to_string(&chunk).map_err(StateError::from)?;
             self.plan.store.chunk_planned(&table, chunk.number, chunk_json).await?;
@@ -199,11 +241,12 @@ impl Snapshot {
         &self,
         reader: &mut SnapshotReader,
         schema: &TableSchema,
+        by: Option<&str>,
         after: Option<&sluicebox_mysql::KeyBound>,
     ) -> Result<Option<sluicebox_mysql::KeyBound>, Stop> {
         let mut attempts = 0;
         loop {
-            match reader.next_bound(schema, after, self.plan.chunk_rows).await {
+            match reader.next_bound(schema, by, after, self.plan.chunk_rows).await {
                 Ok(bound) => return Ok(bound),
                 // A table that has gone or has no such key any more: one open chunk, which the reader finds void.
                 Err(MysqlError::Statement { code, .. }) if TABLE_CHANGED.contains(&code) => return Ok(None),
@@ -260,6 +303,7 @@ impl Snapshot {
         let table = &job.schema.id;
         let mut attempts = 0;
         loop {
+            self.wait_until_calm(reader).await?;
             let (reply, opened) = oneshot::channel();
             self.send(SnapshotMessage::Open { table: table.clone(), reply })?;
             // None: the table has gone, and with it the chunk.
@@ -268,10 +312,14 @@ impl Snapshot {
             };
             match self.read_rows(reader, &schema, &job.chunk, &seen).await {
                 Ok(rows) => {
+                    let count = rows.batches.iter().map(|b| b.rows() as u64).sum();
+                    let bytes = rows.batches.iter().map(|b| b.byte_size() as u64).sum();
                     let (reply, placed) = oneshot::channel();
                     let chunk = job.chunk.clone();
                     self.send(SnapshotMessage::Chunk { table: table.clone(), window, chunk, rows, reply })?;
-                    match placed.await.map_err(|_| Stop::Gone)? {
+                    let placed = placed.await.map_err(|_| Stop::Gone)?;
+                    self.slow_down(count, bytes).await?;
+                    match placed {
                         Placed::Yes => return Ok(()),
                         Placed::ReadAgain => {}
                     }
@@ -306,6 +354,48 @@ impl Snapshot {
         reader.read_chunk(schema, chunk, seen).await
     }
 
+    /// Counts what was read, and waits as long as the limits want it.
+    async fn slow_down(&self, rows: u64, bytes: u64) -> Result<(), Stop> {
+        self.forecast.borrow_mut().count(rows, self.plan.retention);
+        let wait = self.pace.borrow_mut().count(Instant::now(), rows, bytes);
+        self.sleep(wait).await
+    }
+
+    /// Waits while the server is busier than the limits allow.
+    async fn wait_until_calm(&self, reader: &mut Option<SnapshotReader>) -> Result<(), Stop> {
+        let Some(limit) = self.plan.limits.threads_running else { return Ok(()) };
+        let mut waiting = false;
+        loop {
+            // A server that cannot be asked shows with the reading itself.
+            let connected = match reader.take() {
+                Some(reader) => Ok(reader),
+                None => self.connect().await,
+            };
+            let Ok(mut connected) = connected else { return Ok(()) };
+            let Ok(threads) = connected.threads_running().await else { return Ok(()) };
+            *reader = Some(connected);
+            if threads < limit.get().into() {
+                return Ok(());
+            }
+            if !waiting {
+                tracing::info!(threads, limit, "the server is busy: the snapshot waits");
+                waiting = true;
+            }
+            self.sleep(BUSY_PAUSE).await?;
+        }
+    }
+
+    /// Sleeps in pieces, so that the end of the coordinator is noticed.
+    async fn sleep(&self, wait: Duration) -> Result<(), Stop> {
+        let until = tokio::time::Instant::now() + wait;
+        while tokio::time::Instant::now() < until {
+            self.send(SnapshotMessage::Waits)?;
+            let piece = tokio::time::Instant::now() + BUSY_PAUSE;
+            tokio::time::sleep_until(piece.min(until)).await;
+        }
+        Ok(())
+    }
+
     /// Waits before another attempt, or gives up.
     async fn again(&self, attempts: &mut u32, error: MysqlError) -> Result<(), Stop> {
         let error = EngineError::Source(error);
@@ -334,9 +424,10 @@ impl Snapshot {
         let mut gone = false;
         let read = reader
             .read_exact(&schema, async |batch| {
+                let (rows, bytes) = (batch.rows() as u64, batch.byte_size() as u64);
                 let (placed, done) = oneshot::channel();
                 let sent = messages.send(SnapshotMessage::Whole { table: table.clone(), batch, placed });
-                gone = sent.is_err() || done.await.is_err();
+                gone = sent.is_err() || done.await.is_err() || self.slow_down(rows, bytes).await.is_err();
                 if gone { Err(MysqlError::Stopped) } else { Ok(()) }
             })
             .await;

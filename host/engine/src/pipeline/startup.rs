@@ -1,14 +1,16 @@
-//! Where the binlog is read from when a pipeline starts for the first time at an instant.
+//! Where the binlog is read from when a pipeline starts for the first time at an instant or an offset.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicebox_model::Position;
-use sluicebox_mysql::{Instant, StreamOptions, find_instant};
+use serde::{Deserialize, Serialize};
+use sluicebox_model::{Gtids, Position};
+use sluicebox_mysql::{Instant, Skip, StreamOptions, find_instant, find_offset};
 
 use super::prepare::Source;
 use crate::config::PipelineConfig;
 use crate::error::EngineError;
+use crate::state::Store;
 
 /// A server that has nothing more says so after this time, and the search ends.
 const SEARCH_HEARTBEAT: Duration = Duration::from_secs(5);
@@ -29,17 +31,7 @@ pub(super) async fn at_timestamp(
         )));
     }
     let files = source.control.file_names().await?;
-    let options = StreamOptions {
-        connect: config.source.connect.clone(),
-        server: source.server.clone(),
-        server_id: source.server_id,
-        heartbeat: SEARCH_HEARTBEAT,
-        from: end.clone(),
-        schemas: Vec::new(),
-        captures: Arc::new(|_| false),
-        types: config.source.types,
-        default_charset: None,
-    };
+    let options = search_from(config, source, end.clone());
     let instant_micros = millis.saturating_mul(1_000);
     // It blocks in socket reads.
     let search = tokio::task::spawn_blocking(move || find_instant(&options, &files, instant_micros));
@@ -64,4 +56,59 @@ pub(super) async fn at_timestamp(
             Ok(source.control.earliest().await?)
         }
     }
+}
+
+/// A place named by the user. Where there are GTIDs and it is named by file and offset, the GTIDs before it are found out.
+pub(super) async fn at_offset(
+    config: &PipelineConfig,
+    source: &Source,
+    place: Position,
+) -> Result<Position, EngineError> {
+    if place.gtids != Gtids::None || !source.server.has_gtids {
+        return Ok(place);
+    }
+    let options = search_from(config, source, place);
+    let search = tokio::task::spawn_blocking(move || find_offset(&options));
+    Ok(search.await.map_err(|_| EngineError::Lost("search for the offset"))??)
+}
+
+fn search_from(config: &PipelineConfig, source: &Source, from: Position) -> StreamOptions {
+    StreamOptions {
+        connect: source.connect.clone(),
+        server: source.server.clone(),
+        server_id: source.server_id,
+        heartbeat: SEARCH_HEARTBEAT,
+        from,
+        skip: Skip::default(),
+        schemas: Vec::new(),
+        known_behind: Vec::new(),
+        captures: Arc::new(|_| false),
+        matches: Arc::new(|_| false),
+        types: config.source.types,
+        default_charset: None,
+    }
+}
+
+/// Where the state keeps [`LeftOut`].
+const LEFT_OUT: &str = "left-out";
+
+/// What is left out of the first transaction behind a place; it counts until that transaction is behind the checkpoint.
+#[derive(Serialize, Deserialize)]
+struct LeftOut {
+    behind: Position,
+    events: u64,
+    rows: u64,
+}
+
+/// Keeps what is to be left out behind `position`, before the pipeline begins there.
+pub(super) fn leave_out(store: &Store, position: &Position, skip: Skip) -> Result<(), EngineError> {
+    let Skip { events, rows } = skip;
+    Ok(store.set_meta(LEFT_OUT, &LeftOut { behind: position.clone(), events, rows })?)
+}
+
+/// What is to be left out of the transaction behind `position`.
+pub(super) fn left_out(store: &Store, position: &Position) -> Result<Skip, EngineError> {
+    let kept: Option<LeftOut> = store.meta(LEFT_OUT)?;
+    let kept = kept.filter(|kept| kept.behind == *position);
+    Ok(kept.map_or_else(Skip::default, |kept| Skip { events: kept.events, rows: kept.rows }))
 }

@@ -21,6 +21,7 @@
 //! connection; everybody else sends it closures, so no async task ever waits on a disk.
 
 mod approvals;
+mod begin;
 mod crash;
 mod letters;
 mod records;

@@ -87,6 +87,12 @@ pub struct SnapshotTable {
     pub done: bool,
     /// The server's guess of the number of rows when the snapshot began.
     pub estimated_rows: u64,
+    /// The place at which its schema was read, where that lies behind the pipeline's own.
+    #[serde(default)]
+    pub known_behind: Option<Position>,
+    /// The column by which its chunks are cut; none for the key. It stays the same until the table is whole.
+    #[serde(default)]
+    pub cut_by: Option<String>,
 }
 
 /// One chunk of a table's snapshot.
@@ -100,7 +106,7 @@ pub struct SnapshotChunk {
     pub delivered: bool,
 }
 
-fn json<T: Serialize>(value: &T) -> Result<String, StateError> {
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StateError> {
     Ok(serde_json::to_string(value)?)
 }
 
@@ -113,30 +119,6 @@ pub(super) fn unsigned(value: i64) -> u64 {
 }
 
 impl Store {
-    /// Writes where a new pipeline begins: position, first schemas and the tables to snapshot, all or nothing.
-    pub fn begin(
-        &self,
-        position: &Position,
-        now_ms: i64,
-        schemas: Vec<TableSchema>,
-        snapshot: Vec<(String, SnapshotTable)>,
-    ) -> Result<(), StateError> {
-        let position = json(position)?;
-        self.call_blocking(move |tx| {
-            write_checkpoint(tx, 0, &position, now_ms)?;
-            for schema in schemas {
-                let record = SchemaRecord {
-                    table: schema.id.to_string(),
-                    transaction: None,
-                    schema: Some(schema),
-                    ddl: None,
-                };
-                insert_schema(tx, &record)?;
-            }
-            snapshot.iter().try_for_each(|(table, record)| put_snapshot_table(tx, table, record))
-        })
-    }
-
     /// The checkpoint; none before the pipeline has ever begun.
     pub fn checkpoint(&self) -> Result<Option<Checkpoint>, StateError> {
         self.call_blocking(|tx| read_checkpoint(tx))
@@ -453,7 +435,7 @@ impl Reader {
     }
 }
 
-fn write_checkpoint(
+pub(super) fn write_checkpoint(
     tx: &Transaction<'_>,
     epoch: u64,
     position_json: &str,
@@ -500,7 +482,7 @@ fn delete_session(tx: &Transaction<'_>, target: &str, id: &str) -> Result<(), St
     Ok(())
 }
 
-fn insert_schema(tx: &Transaction<'_>, record: &SchemaRecord) -> Result<(), StateError> {
+pub(super) fn insert_schema(tx: &Transaction<'_>, record: &SchemaRecord) -> Result<(), StateError> {
     tx.execute(
         "INSERT INTO schema_history (table_name, transaction_json, schema_json, ddl) VALUES (?1, ?2, ?3, ?4)",
         (
@@ -513,7 +495,7 @@ fn insert_schema(tx: &Transaction<'_>, record: &SchemaRecord) -> Result<(), Stat
     Ok(())
 }
 
-fn read_schemas(connection: &Connection) -> Result<Vec<(i64, SchemaRecord)>, StateError> {
+pub(super) fn read_schemas(connection: &Connection) -> Result<Vec<(i64, SchemaRecord)>, StateError> {
     let mut rows = connection.prepare(
         "SELECT number, table_name, transaction_json, schema_json, ddl FROM schema_history ORDER BY number",
     )?;
@@ -531,7 +513,11 @@ fn read_schemas(connection: &Connection) -> Result<Vec<(i64, SchemaRecord)>, Sta
     .collect()
 }
 
-fn put_snapshot_table(tx: &Transaction<'_>, table: &str, record: &SnapshotTable) -> Result<(), StateError> {
+pub(super) fn put_snapshot_table(
+    tx: &Transaction<'_>,
+    table: &str,
+    record: &SnapshotTable,
+) -> Result<(), StateError> {
     tx.execute(
         "INSERT OR REPLACE INTO snapshot_tables (table_name, record_json) VALUES (?1, ?2)",
         (table, json(record)?),

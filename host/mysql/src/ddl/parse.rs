@@ -126,13 +126,13 @@ fn create_index(cursor: &mut Cursor<'_>, unique: bool, replaces: bool) -> Result
         cursor.skip()?;
     }
     let table = cursor.table()?;
-    let (columns, period) = key_parts(cursor)?;
+    let KeyParts { columns, beginnings, period } = key_parts(cursor)?;
     let mut actions: Vec<_> = replaces.then(|| AlterAction::DropKey(Arc::clone(&name))).into_iter().collect();
     let name = Some(name);
     actions.push(match unique {
         true => {
             let kind = KeyKind::Unique;
-            AlterAction::AddKey(KeyDefinition { kind, name, columns, period, if_not_exists })
+            AlterAction::AddKey(KeyDefinition { kind, name, columns, beginnings, period, if_not_exists })
         }
         false => AlterAction::Other,
     });
@@ -306,9 +306,9 @@ pub(super) fn key_clause(cursor: &mut Cursor<'_>) -> Result<Clause, DdlError> {
     while !cursor.is_symbol('(') {
         cursor.name()?;
     }
-    let (columns, period) = key_parts(cursor)?;
+    let KeyParts { columns, beginnings, period } = key_parts(cursor)?;
     cursor.skip_clause()?;
-    Ok(Clause::Key(KeyDefinition { kind, name, columns, period, if_not_exists }))
+    Ok(Clause::Key(KeyDefinition { kind, name, columns, beginnings, period, if_not_exists }))
 }
 
 /// MariaDB's `PERIOD FOR name (start, end)`; none, and nothing taken, where it is the system's or something else stands here.
@@ -331,29 +331,41 @@ fn period(cursor: &mut Cursor<'_>) -> Result<Option<PeriodDefinition>, DdlError>
 /// period.
 fn key_parts(cursor: &mut Cursor<'_>) -> Result<KeyParts, DdlError> {
     cursor.expect_symbol('(')?;
-    let mut columns = Vec::new();
+    let mut parts = KeyParts::default();
     let mut is_plain = true;
-    let mut period = None;
     loop {
         if cursor.is_symbol('(') {
             is_plain = false;
         } else {
             let part = cursor.column()?;
-            match cursor.is("without overlaps") {
-                true => period = Some(part),
-                false => columns.push(part),
+            if cursor.is("without overlaps") {
+                parts.period = Some(part);
+            } else {
+                if cursor.take_symbol('(') {
+                    parts.beginnings.extend(cursor.number().map(|length| (Arc::clone(&part), length)));
+                    cursor.expect_symbol(')')?;
+                }
+                parts.columns.push(part);
             }
         }
         cursor.skip_clause()?;
         if !cursor.take_symbol(',') {
             cursor.expect_symbol(')')?;
-            return Ok((if is_plain { columns } else { Vec::new() }, period));
+            if !is_plain {
+                parts.columns.clear();
+            }
+            return Ok(parts);
         }
     }
 }
 
-/// Columns, and the period behind them.
-type KeyParts = (Vec<Arc<str>>, Option<Arc<str>>);
+/// What stands in a key's parentheses.
+#[derive(Default)]
+struct KeyParts {
+    columns: Vec<Arc<str>>,
+    beginnings: Vec<(Arc<str>, u64)>,
+    period: Option<Arc<str>>,
+}
 
 fn alter_statement(cursor: &mut Cursor<'_>) -> Result<DdlStatement, DdlError> {
     if cursor.take_any("database schema") {

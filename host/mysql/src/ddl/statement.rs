@@ -180,6 +180,8 @@ pub struct KeyDefinition {
     pub name: Option<Arc<str>>,
     /// Its columns; empty when a part is an expression.
     pub columns: Vec<Arc<str>>,
+    /// Columns of which only a beginning counts, and how much of them.
+    pub beginnings: Vec<(Arc<str>, u64)>,
     /// MariaDB's `period WITHOUT OVERLAPS`, where the statement does not tell the period's columns.
     pub period: Option<Arc<str>>,
     /// Nothing happens where there is such a key.
@@ -275,7 +277,8 @@ pub enum AlterAction {
 impl KeyDefinition {
     /// The key that a column carries by itself.
     pub(super) fn of_column(kind: KeyKind, column: &Arc<str>) -> Self {
-        Self { kind, name: None, columns: vec![Arc::clone(column)], period: None, if_not_exists: false }
+        let (columns, beginnings) = (vec![Arc::clone(column)], Vec::new());
+        Self { kind, name: None, columns, beginnings, period: None, if_not_exists: false }
     }
 
     /// A key over a period goes on with the period's end and start, as the server stores it.

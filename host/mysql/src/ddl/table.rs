@@ -114,6 +114,10 @@ impl Table<'_> {
             Err(_) if key.kind == KeyKind::Unique && self.has_key() => return Ok(()),
             Err(error) => return Err(error),
         };
+        if key.kind == KeyKind::Unique && key.beginnings.iter().any(|part| self.is_beginning(part)) {
+            // The servers choose none of these as the key either.
+            return Ok(());
+        }
         if key.kind == KeyKind::Unique {
             let name = key.name.clone().unwrap_or_else(|| self.free_name(&columns[0]));
             self.keys.push(UniqueKey { name, columns });
@@ -126,6 +130,13 @@ impl Table<'_> {
         self.keys.retain(|key| !keys::is_primary(key));
         self.keys.push(keys::primary(columns));
         Ok(())
+    }
+
+    /// Whether so much of a column is less than all of it.
+    fn is_beginning(&self, (column, length): &(Arc<str>, u64)) -> bool {
+        let declared =
+            self.index_of(column).and_then(|at| DeclaredType::parse(&self.columns[at].source_type));
+        declared.and_then(|declared| declared.length).map(u64::from) != Some(*length)
     }
 
     /// Whether `IF NOT EXISTS` leaves the key alone.

@@ -11,7 +11,7 @@ use sluicebox_model::{
 use crate::ddl::{self, ApplyContext, DdlContext};
 use crate::event::{MapColumn, RowsKind, TableMap};
 use crate::row::RowLayout;
-use crate::stream::{RowsEvent, StreamOptions};
+use crate::stream::{RowsEvent, Skip, StreamOptions};
 use crate::{ConnectOptions, DeclaredType, Flavour, ServerInfo, Tls, TypeOptions};
 
 /// Takes pieces from the front; behind the end there are zeros.
@@ -227,8 +227,11 @@ pub(super) fn options(flavour: Flavour) -> StreamOptions {
         server_id: 5,
         heartbeat: Duration::from_secs(1),
         from: Position { file: "b.000001".to_owned(), offset: 4, gtids },
+        skip: Skip::default(),
         schemas: schema_of("CREATE TABLE t (id INT PRIMARY KEY, name TEXT)").into_iter().collect(),
         captures: Arc::new(|table| &*table.database == "d"),
+        known_behind: Vec::new(),
+        matches: Arc::new(|_| false),
         types: TypeOptions::default(),
         default_charset: None,
     }

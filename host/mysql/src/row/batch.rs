@@ -203,6 +203,26 @@ fn skip(layout: &RowLayout, rows: &mut Cursor<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The rows of an event behind its first `count`; none are left when it has fewer.
+pub(crate) fn behind_rows<'a>(
+    kind: RowsKind,
+    layout: &RowLayout,
+    rows: &'a [u8],
+    count: u64,
+) -> Result<&'a [u8], Fault> {
+    let mut cursor = Cursor::new(rows);
+    let images = if kind == RowsKind::Update { 2 } else { 1 };
+    for _ in 0..count {
+        if cursor.is_empty() {
+            break;
+        }
+        for _ in 0..images {
+            skip(layout, &mut cursor)?;
+        }
+    }
+    Ok(cursor.rest())
+}
+
 /// Skips an image; gives whether it is of a row that is true now.
 fn skip_versioned(layout: &RowLayout, rows: &mut Cursor<'_>) -> Result<bool, Fault> {
     let nulls = take_nulls(layout, rows)?;

@@ -16,6 +16,7 @@ mod layout;
 mod oracle;
 mod temporal;
 
+pub(crate) use batch::behind_rows;
 pub use batch::{BatchBuilder, Images};
 pub(crate) use builder::ColumnBuilder;
 pub(crate) use charset::{Charset, charset_of_collation};

@@ -32,7 +32,7 @@ enum KeyValue {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyBound(Vec<KeyValue>);
 
-/// The key of a table, ready to be put into statements.
+/// What a table is cut by, ready to be put into statements.
 pub(super) struct Keys<'a> {
     parts: Vec<Part<'a>>,
 }
@@ -70,9 +70,12 @@ impl Condition {
 }
 
 impl<'a> Keys<'a> {
-    /// None for a table without a key.
-    pub(super) fn of(schema: &'a TableSchema) -> Option<Self> {
-        let parts: Vec<_> = schema.key_columns().map(Part::of).collect();
+    /// The named column, or else the key. None for a table without it.
+    pub(super) fn of(schema: &'a TableSchema, by: Option<&str>) -> Option<Self> {
+        let parts: Vec<_> = match by {
+            Some(name) => schema.columns.iter().filter(|c| *c.name == *name).map(Part::of).collect(),
+            None => schema.key_columns().map(Part::of).collect(),
+        };
         (!parts.is_empty()).then_some(Self { parts })
     }
 
@@ -228,7 +231,7 @@ mod tests {
     #[test]
     fn a_range_is_written_out_column_by_column() {
         let schema = schema(&[("a", "int"), ("b", "enum('x','y')"), ("c", "decimal(10,2)")]);
-        let keys = Keys::of(&schema).expect("a key");
+        let keys = Keys::of(&schema, None).expect("a key");
         let bound = |a| {
             keys.bound(vec![Value::Int(a), Value::Int(2), Value::Bytes(b"1.50".to_vec())]).expect("a bound")
         };
@@ -260,7 +263,7 @@ mod tests {
     #[test]
     fn a_bound_of_another_key_is_an_error() {
         let (one, two) = (schema(&[("a", "int")]), schema(&[("a", "int"), ("b", "int")]));
-        let bound = Keys::of(&one).expect("a key").bound(vec![Value::Int(1)]).expect("a bound");
-        assert!(Keys::of(&two).expect("a key").range(Some(&bound), None).is_err());
+        let bound = Keys::of(&one, None).expect("a key").bound(vec![Value::Int(1)]).expect("a bound");
+        assert!(Keys::of(&two, None).expect("a key").range(Some(&bound), None).is_err());
     }
 }

@@ -49,7 +49,7 @@ pub enum Watermark {
     MariaDb,
 }
 
-/// A range of a table's key order.
+/// A range of a table's order by its key, or by one column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
     /// Counts from 0 in the table.
@@ -58,6 +58,9 @@ pub struct Chunk {
     pub after: Option<KeyBound>,
     /// Rows to this key, included; none to the end.
     pub up_to: Option<KeyBound>,
+    /// The column by which the table is cut; none for its key. It is never null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// The rows of a chunk and the marks around their reading.
@@ -128,19 +131,21 @@ impl SnapshotReader {
         self.client.run(&setting, "limiting the time of statements").await
     }
 
-    /// The end of the chunk of `rows` rows behind `after`; none when fewer are left, so that the last chunk is open-ended.
+    /// The end of the chunk of `rows` rows behind `after`, where the table is cut `by` that column, else by its key; none when
+    /// fewer are left, so that the last chunk is open-ended. Rows alike in the column stay in one chunk, however many they are.
     ///
     /// # Errors
     ///
-    /// [`MysqlError::Statement`] when the table is not what `schema` says (1054, 1146), or has no key (code 0).
+    /// [`MysqlError::Statement`] when the table is not what `schema` says (1054, 1146), or has no key or no such column (code 0).
     pub async fn next_bound(
         &mut self,
         schema: &TableSchema,
+        by: Option<&str>,
         after: Option<&KeyBound>,
         rows: u64,
     ) -> Result<Option<KeyBound>, MysqlError> {
         let doing = format!("finding the end of a chunk of `{}`", schema.id);
-        let keys = self.keys(schema, &doing)?;
+        let keys = self.keys(schema, by, &doing)?;
         let condition =
             keys.range(after, None).map_err(|reason| self.client.peer().statement(&doing, 0, reason))?;
         let statement = format!(
@@ -160,8 +165,26 @@ impl SnapshotReader {
         Ok(Some(bound).filter(|bound| after != Some(bound)))
     }
 
-    fn keys<'a>(&self, schema: &'a TableSchema, doing: &str) -> Result<Keys<'a>, MysqlError> {
-        Keys::of(schema).ok_or_else(|| self.client.peer().statement(doing, 0, "the table has no key"))
+    fn keys<'a>(
+        &self,
+        schema: &'a TableSchema,
+        by: Option<&str>,
+        doing: &str,
+    ) -> Result<Keys<'a>, MysqlError> {
+        let missing =
+            || by.map_or("the table has no key".into(), |by| format!("the table has no column `{by}`"));
+        Keys::of(schema, by).ok_or_else(|| self.client.peer().statement(doing, 0, missing()))
+    }
+
+    /// How many of the server's threads run a statement at the moment, this question's among them.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn threads_running(&mut self) -> Result<u64, MysqlError> {
+        let asked = "SHOW GLOBAL STATUS LIKE 'Threads_running'";
+        let rows: Vec<(String, u64)> = self.client.rows(asked, "asking how busy the server is").await?;
+        Ok(rows.first().map_or(0, |(_, threads)| *threads))
     }
 
     /// About how many rows the table has, as its statistics say.
@@ -194,7 +217,7 @@ impl SnapshotReader {
     ) -> Result<ChunkRows, MysqlError> {
         self.close_exact().await?;
         let doing = format!("reading `{}`", schema.id);
-        let keys = self.keys(schema, &doing)?;
+        let keys = self.keys(schema, chunk.by.as_deref(), &doing)?;
         let condition = keys
             .range(chunk.after.as_ref(), chunk.up_to.as_ref())
             .map_err(|reason| self.client.peer().statement(&doing, 0, reason))?;

@@ -23,7 +23,7 @@ use sluicebox_model::{Gtid, Gtids, Position, TransactionId};
 use super::maps::Maps;
 use super::offset;
 use super::schemas::{Schemas, Statement, decode_text};
-use super::{SchemaEvent, StreamItem, StreamOptions};
+use super::{SchemaEvent, Skip, StreamItem, StreamOptions};
 use crate::event::{self, AlterPhase, Event, Fault, Payload, kind};
 use crate::row::charset_of_collation;
 use crate::{Flavour, MysqlError};
@@ -52,6 +52,8 @@ struct Open {
     passed_over: bool,
     /// Row events and statements seen in it.
     events: u64,
+    /// Events of any kind seen in it.
+    all_events: u64,
     /// So many of them were delivered over a connection that broke.
     used: u64,
     /// Rows of captured tables were delivered.
@@ -97,6 +99,8 @@ pub(super) struct Follower {
     seek: Option<Seek>,
     /// Where a seek ended.
     sought: Option<Position>,
+    /// What is left out of the first transaction; none once that has ended.
+    skip: Option<Skip>,
     payload: Option<Payload>,
     pending: VecDeque<StreamItem>,
     ordinal: u64,
@@ -123,6 +127,7 @@ impl Follower {
             has_gtids: options.server.has_gtids,
             file: options.from.file.as_str().into(),
             offset: options.from.offset,
+            skip: Some(options.skip).filter(|skip| *skip != Skip::default()),
             position: options.from,
             schemas,
             maps: Maps::default(),
@@ -237,6 +242,9 @@ impl Follower {
             event_type: header.event_type,
             flags: header.event_flags,
         };
+        if let Some(open) = &mut self.open {
+            open.all_events += 1;
+        }
         let step = self.dispatch(&event, at)?;
         self.payload = Some(payload);
         Ok(step)
@@ -258,6 +266,9 @@ impl Follower {
         let is_beside = event.has_flag(kind::FLAG_ARTIFICIAL)
             || matches!(header.event_type, kind::HEARTBEAT | kind::HEARTBEAT_V2)
             || (unsaid && is_head);
+        if let Some(open) = self.open.as_mut().filter(|_| !is_beside) {
+            open.all_events += 1;
+        }
         let mut start = self.offset;
         if !is_beside {
             self.offset = offset::behind(self.offset, length, header.next_event_position);
@@ -285,9 +296,9 @@ impl Follower {
             kind::HEARTBEAT => {
                 HeartbeatEvent::parse(&mut io::Cursor::new(event.body))
                     .map_err(|_| self.malformed(&at, "a heartbeat is none"))?;
-                Ok(Step::Item(StreamItem::Idle))
+                self.idle(event, &at)
             }
-            kind::HEARTBEAT_V2 => Ok(Step::Item(StreamItem::Idle)),
+            kind::HEARTBEAT_V2 => self.idle(event, &at),
             kind::TRANSACTION_PAYLOAD => self.start_payload(event.body, &at),
             kind::XA_PREPARE => self.xa_prepare(event.body, &at),
             kind::ROTATE | kind::FORMAT_DESCRIPTION | kind::PREVIOUS_GTIDS | kind::MARIADB_GTID_LIST => {
@@ -352,12 +363,16 @@ impl Follower {
         self.maps.trim();
         let id = Arc::new(TransactionId { gtid, file: Arc::clone(&self.file), offset: at.start });
         let used = if passed_over { 0 } else { self.used_before(&id, at)? };
+        if !passed_over {
+            self.schemas.begin(&id);
+        }
         self.open = Some(Open {
             id,
             commit_micros: commit_micros.unwrap_or_else(|| i64::from(at.seconds) * 1_000_000),
             is_group: false,
             passed_over,
             events: 0,
+            all_events: 1,
             used,
             touched: used > 0,
             xa_prepare: false,
@@ -379,6 +394,19 @@ impl Follower {
             }
             Some(seek) => self.finish_seek(seek, at).map(|()| false),
         }
+    }
+
+    /// The server has nothing more up to the place that the heartbeat names: a place to start from that was reached has nothing
+    /// behind it.
+    fn idle(&mut self, event: &Event<'_>, at: &At) -> Result<Step, MysqlError> {
+        let sent = offset::behind(self.offset, 0, event.header.next_event_position);
+        let reached = |seek: &mut Seek| sent >= seek.target;
+        if self.open.is_none()
+            && let Some(seek) = self.seek.take_if(reached)
+        {
+            self.finish_seek(seek, at)?;
+        }
+        Ok(Step::Item(StreamItem::Idle))
     }
 
     /// How much of a transaction that begins now was used before the connection broke.
@@ -417,6 +445,15 @@ impl Follower {
             let reason = format!("transaction {} was sent again with fewer events than before", open.id);
             return Err(self.malformed(at, reason));
         }
+        if let Some(skip) = self.skip.take()
+            && open.all_events <= skip.events
+        {
+            let reason = format!(
+                "transaction {} has {} events, of which {} were to be left out (`skip-events`)",
+                open.id, open.all_events, skip.events
+            );
+            return Err(self.malformed(at, reason));
+        }
         let item = StreamItem::End { transaction: open.id, end, commit_micros: open.commit_micros };
         self.pending.push_back(item);
         Ok(self.take_pending().map_or(Step::Nothing, Step::Item))
@@ -443,11 +480,17 @@ impl Follower {
         self.malformed(at, reason)
     }
 
-    /// Counts an event of the transaction; true when it was used before.
+    /// Counts an event of the transaction; true when it was used before, or is to be left out.
     fn count(&mut self) -> bool {
         let Some(open) = &mut self.open else { return false };
         open.events += 1;
-        open.passed_over || open.events <= open.used
+        let left_out = self.skip.is_some_and(|skip| open.all_events <= skip.events);
+        open.passed_over || left_out || open.events <= open.used
+    }
+
+    /// Rows of the row event of the moment that are to be left out.
+    fn rows_left_out(&mut self) -> u64 {
+        self.skip.as_mut().map_or(0, |skip| std::mem::take(&mut skip.rows))
     }
 
     fn query(&mut self, body: &[u8], at: &At) -> Result<Step, MysqlError> {
@@ -529,6 +572,7 @@ impl Follower {
                 table: change.table,
                 changes: change.changes,
                 schema: change.schema,
+                is_foreign: change.is_foreign,
                 transaction: Arc::clone(&transaction),
                 ddl: Arc::clone(&ddl),
             }));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use sluicebox_model::{Gtids, Position};
 
-use super::{BinlogStream, StreamItem, StreamOptions, start_of};
+use super::{BinlogStream, Skip, StreamItem, StreamOptions, start_of};
 use crate::MysqlError;
 use crate::event::{self, kind};
 use crate::wire::{Connection, FIRST_OFFSET, Stop};
@@ -108,8 +108,11 @@ fn first_transaction(
     let end = &options.from;
     let mut stream = BinlogStream::open(StreamOptions {
         from: beginning(file),
+        skip: Skip::default(),
         schemas: Vec::new(),
+        known_behind: Vec::new(),
         captures: Arc::new(|_| false),
+        matches: Arc::new(|_| false),
         ..options.clone()
     })?;
     // With the GTIDs of all that is left out: a later start would be sent those that it does not name.

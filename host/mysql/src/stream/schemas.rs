@@ -3,11 +3,17 @@
 //! Tables that nobody captures are followed too where the stream has seen them come to be: they can be renamed into a
 //! captured name later, as tools for online schema changes do, and then their columns must be known. What is not
 //! understood about them only means that they are not known; about a captured table it is an error.
+//!
+//! A table that became known while the stream was behind (it was added to the pipeline file) is *dormant* up to the place where
+//! its schema was read: statements and rows before that count for nothing, and are not understood by it.
+//!
+//! A table that was captured and renamed away is *watched*: what becomes of it is reported, so that its columns are known
+//! behind a restart when it is renamed back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sluicebox_model::{ColumnPlace, SchemaChange, TableId, TableSchema};
+use sluicebox_model::{ColumnPlace, Position, SchemaChange, TableId, TableSchema, TransactionId};
 
 use super::StreamOptions;
 use crate::ddl::{self, ApplyContext, DdlContext, DdlError, DdlStatement};
@@ -25,6 +31,8 @@ pub(super) struct TableChange {
     pub(super) table: TableId,
     pub(super) changes: Vec<SchemaChange>,
     pub(super) schema: Option<Arc<TableSchema>>,
+    /// Nobody captures it: it is watched.
+    pub(super) is_foreign: bool,
 }
 
 /// A statement in text, with what is needed to understand it.
@@ -56,6 +64,13 @@ struct Moved {
 pub(super) struct Schemas {
     known: HashMap<TableId, Arc<TableSchema>>,
     captures: Arc<dyn Fn(&TableId) -> bool + Send + Sync>,
+    matches: Arc<dyn Fn(&TableId) -> bool + Send + Sync>,
+    /// Names that captured tables got and are captured under.
+    renamed: HashSet<TableId>,
+    /// Tables that were captured under another name.
+    watched: HashSet<TableId>,
+    /// Schemas that are true only behind a place.
+    dormant: Vec<(Arc<TableSchema>, Position)>,
     types: TypeOptions,
     flavour: Flavour,
     version: (u16, u16, u16),
@@ -75,9 +90,20 @@ impl std::fmt::Debug for Schemas {
 
 impl Schemas {
     pub(super) fn new(options: &StreamOptions) -> Self {
+        let foreign = options.schemas.iter().map(|s| &s.id).filter(|id| !(options.captures)(id));
+        let begins = |schema: &Arc<TableSchema>| {
+            let behind = options.known_behind.iter().find(|(id, _)| *id == schema.id);
+            behind.map(|(_, place)| (Arc::clone(schema), place.clone()))
+        };
+        let dormant: Vec<_> = options.schemas.iter().filter_map(begins).collect();
+        let awake = options.schemas.iter().filter(|s| !dormant.iter().any(|(d, _)| d.id == s.id));
         Self {
-            known: options.schemas.iter().map(|s| (s.id.clone(), Arc::clone(s))).collect(),
+            known: awake.map(|s| (s.id.clone(), Arc::clone(s))).collect(),
             captures: Arc::clone(&options.captures),
+            matches: Arc::clone(&options.matches),
+            renamed: HashSet::new(),
+            watched: foreign.cloned().collect(),
+            dormant,
             types: options.types,
             flavour: options.server.flavour,
             version: options.server.version,
@@ -95,7 +121,28 @@ impl Schemas {
     }
 
     pub(super) fn captures(&self, table: &TableId) -> bool {
-        (self.captures)(table)
+        ((self.captures)(table) || self.renamed.contains(table)) && !self.is_dormant(table)
+    }
+
+    fn is_dormant(&self, table: &TableId) -> bool {
+        self.dormant.iter().any(|(schema, _)| schema.id == *table)
+    }
+
+    /// A transaction begins: schemas that are true from it on count.
+    pub(super) fn begin(&mut self, transaction: &TransactionId) {
+        if self.dormant.is_empty() {
+            return;
+        }
+        let Self { dormant, known, generation, .. } = self;
+        dormant.retain(|(schema, place)| {
+            let sleeps = place.covers(transaction);
+            if !sleeps {
+                // Whatever was learnt of the name before belongs to another table, or to the same at another time.
+                known.insert(schema.id.clone(), Arc::clone(schema));
+                *generation += 1;
+            }
+            sleeps
+        });
     }
 
     pub(super) fn get(&self, table: &TableId) -> Option<&Arc<TableSchema>> {
@@ -133,7 +180,7 @@ impl Schemas {
         };
         let parsed = match ddl::parse(statement.text, &context) {
             Ok(parsed) => parsed,
-            Err(error) => return self.not_understood(statement, error).map(|()| Vec::new()),
+            Err(error) => return self.not_understood(statement, error),
         };
         let mut changes = Vec::new();
         for one in parsed {
@@ -143,7 +190,11 @@ impl Schemas {
     }
 
     /// A text that is not understood matters when it is about a captured table, or may be.
-    fn not_understood(&mut self, statement: &Statement<'_>, error: DdlError) -> Result<(), Unfollowed> {
+    fn not_understood(
+        &mut self,
+        statement: &Statement<'_>,
+        error: DdlError,
+    ) -> Result<Vec<TableChange>, Unfollowed> {
         let DdlError { reason, tables } = error;
         let about: Vec<TableId> = tables.into_iter().map(|t| self.stored_name(t)).collect();
         let text = statement.text.to_lowercase();
@@ -156,9 +207,10 @@ impl Schemas {
         match captured {
             Some(table) => Err(Unfollowed { table, reason }),
             None => {
-                about.iter().for_each(|id| self.forget(id));
+                let mut changes = Vec::new();
+                about.iter().for_each(|id| self.forget(id, &mut changes));
                 tracing::debug!(%reason, "statement about tables nobody captures is not understood");
-                Ok(())
+                Ok(changes)
             }
         }
     }
@@ -302,15 +354,13 @@ impl Schemas {
         match ddl::apply(before.as_deref(), one, &self.context(table, statement)) {
             Err(error) if captured => Err(Unfollowed { table: table.clone(), reason: error.reason }),
             Err(_) => {
-                self.forget(table);
+                self.forget(table, changes);
                 Ok(())
             }
             Ok((_, made)) if made.is_empty() => Ok(()),
             Ok((schema, made)) => {
                 let schema = self.replace(table, before.as_deref(), schema);
-                if captured {
-                    changes.push(TableChange { table: table.clone(), changes: made, schema });
-                }
+                self.report(table, made, schema, changes);
                 Ok(())
             }
         }
@@ -325,15 +375,13 @@ impl Schemas {
     ) -> Result<(), Unfollowed> {
         let captured = self.captures(table);
         let Some(pattern) = self.known.get(like).cloned() else {
-            self.forget(table);
+            self.forget(table, changes);
             let reason = format!("its columns are those of `{like}`, which are not known");
             return if captured { Err(Unfollowed { table: table.clone(), reason }) } else { Ok(()) };
         };
         let (schema, made) = ddl::apply_like(&pattern, table, &self.context(table, statement));
         let schema = self.replace(table, None, schema);
-        if captured {
-            changes.push(TableChange { table: table.clone(), changes: made, schema });
-        }
+        self.report(table, made, schema, changes);
         Ok(())
     }
 
@@ -377,31 +425,55 @@ impl Schemas {
         let taken: Vec<TableId> = moved.iter().map(|m| m.after.id.clone()).collect();
         for Moved { before, after, changes: made } in moved {
             let (old, new) = (before.id.clone(), after.id.clone());
-            let (was, is) = (self.captures(&old), self.captures(&new));
+            let was = self.captures(&old);
             let goes_on = taken.contains(&old);
+            if was && !goes_on && (self.matches)(&new) {
+                self.renamed.insert(new.clone());
+            }
+            let is = self.captures(&new);
+            let was_watched = self.watched.contains(&old);
             let replaced = holders.get(&new);
             let renames = was && !goes_on && !(is && replaced.is_some());
             let last = replaced.or(Some(&before).filter(|_| renames));
             let difference = replaced.map(|replaced| difference(replaced, &after));
             let schema = self.replace(&new, last.map(|last| &**last), Some(after));
+            if !is && (renames || was_watched) {
+                self.watched.insert(new.clone());
+            }
             if renames {
-                changes.push(TableChange { table: old, changes: made, schema });
+                changes.push(TableChange { table: old, changes: made, schema, is_foreign: false });
                 continue;
             }
-            if was && !goes_on {
-                let made = vec![SchemaChange::RenameTable { new: new.clone() }];
-                changes.push(TableChange { table: old, changes: made, schema: None });
+            if !goes_on {
+                self.report(&old, vec![SchemaChange::RenameTable { new: new.clone() }], None, changes);
             }
-            if is {
-                let made = difference.unwrap_or_else(|| vec![SchemaChange::CreateTable]);
-                changes.push(TableChange { table: new, changes: made, schema });
-            }
+            self.report(&new, difference.unwrap_or_else(|| vec![SchemaChange::CreateTable]), schema, changes);
         }
     }
 
-    fn forget(&mut self, table: &TableId) {
+    /// Reports a change of a table that is captured or watched.
+    fn report(
+        &mut self,
+        table: &TableId,
+        made: Vec<SchemaChange>,
+        schema: Option<Arc<TableSchema>>,
+        changes: &mut Vec<TableChange>,
+    ) {
+        let is_foreign = !self.captures(table);
+        if is_foreign && !self.watched.contains(table) {
+            return;
+        }
+        if is_foreign && schema.is_none() {
+            self.watched.remove(table);
+        }
+        changes.push(TableChange { table: table.clone(), changes: made, schema, is_foreign });
+    }
+
+    /// What nobody captures is no longer known.
+    fn forget(&mut self, table: &TableId, changes: &mut Vec<TableChange>) {
         if self.known.remove(table).is_some() {
             self.generation += 1;
+            self.report(table, vec![SchemaChange::DropTable], None, changes);
         }
     }
 
@@ -425,8 +497,8 @@ impl Schemas {
             return Some(Arc::clone(same));
         }
         if !self.captures(table) && self.known.len() > FOREIGN_MAX {
-            let captures = Arc::clone(&self.captures);
-            self.known.retain(|id, _| captures(id));
+            let Self { known, captures, renamed, watched, .. } = self;
+            known.retain(|id, _| captures(id) || renamed.contains(id) || watched.contains(id));
         }
         after.version = last.map_or(1, |last| last + 1);
         let after = Arc::new(after);

@@ -26,6 +26,8 @@ const COLLATION: u8 = 45;
 const PACKET_MAX: u32 = 1 << 30;
 /// Bytes of every plugin's challenge but ed25519's.
 const NONCE_BYTES: usize = 20;
+/// Bytes of ed25519's.
+const LONG_NONCE_BYTES: usize = 32;
 
 /// The server's first packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,8 +92,12 @@ pub(super) fn login(user: &str, answer: &[u8], plugin: &str, encrypted: bool) ->
 pub(super) fn parse_switch(packet: &[u8]) -> Option<(String, Vec<u8>)> {
     let mut cursor = Cursor::new(packet.get(1..)?);
     let plugin = String::from_utf8_lossy(cursor.until_zero()?).into_owned();
-    let nonce = cursor.rest();
-    Some((plugin, nonce.strip_suffix(&[0]).unwrap_or(nonce).to_vec()))
+    // Some end it with a zero; one of ed25519's, which are any bytes, may be a zero itself.
+    let nonce = match cursor.rest() {
+        [nonce @ .., 0] if matches!(nonce.len(), NONCE_BYTES | LONG_NONCE_BYTES) => nonce,
+        nonce => nonce,
+    };
+    Some((plugin, nonce.to_vec()))
 }
 
 /// The first answer to a plugin's challenge. `Err`: why there is none.
@@ -200,6 +206,19 @@ fn encrypt(password: &[u8], nonce: &[u8], key: &[u8]) -> Result<Vec<u8>, String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_challenge_may_end_with_a_zero_of_its_own() {
+        for (bytes, ended) in [(20, true), (20, false), (32, true), (32, false)] {
+            let mut nonce = vec![7; bytes];
+            if bytes == 32 {
+                nonce[31] = 0;
+            }
+            let end: &[u8] = if ended { &[0] } else { &[] };
+            let packet = [&b"\xfeclient_ed25519\0"[..], &nonce, end].concat();
+            assert_eq!(parse_switch(&packet), Some(("client_ed25519".to_owned(), nonce)), "{bytes} {ended}");
+        }
+    }
 
     #[test]
     fn a_greeting_gives_challenge_and_plugin() {

@@ -2,20 +2,85 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls::{ClientConnection, StreamOwned};
+
+/// What connects us to the server.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    /// On this machine: nobody else can read what goes over it.
+    Unix(UnixStream),
+}
+
+impl Socket {
+    fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
+            Self::Unix(socket) => socket.try_clone().map(Self::Unix),
+        }
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.shutdown(Shutdown::Both),
+            Self::Unix(socket) => socket.shutdown(Shutdown::Both),
+        }
+    }
+
+    pub(super) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_read_timeout(timeout),
+            Self::Unix(socket) => socket.set_read_timeout(timeout),
+        }
+    }
+
+    pub(super) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_write_timeout(timeout),
+            Self::Unix(socket) => socket.set_write_timeout(timeout),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.read(buffer),
+            Self::Unix(socket) => socket.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.write(bytes),
+            Self::Unix(socket) => socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.flush(),
+            Self::Unix(socket) => socket.flush(),
+        }
+    }
+}
 
 /// The socket, plain or encrypted.
 #[derive(Debug)]
 pub(super) enum Channel {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Plain(Socket),
+    Tls(Box<StreamOwned<ClientConnection, Socket>>),
 }
 
 impl Channel {
-    pub(super) fn socket(&self) -> &TcpStream {
+    pub(super) fn socket(&self) -> &Socket {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(stream) => &stream.sock,
@@ -24,6 +89,11 @@ impl Channel {
 
     pub(super) fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// Whether nobody between the two ends can read what is sent.
+    pub(super) fn is_private(&self) -> bool {
+        matches!(self, Self::Tls(_) | Self::Plain(Socket::Unix(_)))
     }
 }
 
@@ -59,7 +129,7 @@ pub(crate) struct Stop(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     stopped: AtomicBool,
-    socket: Mutex<Option<TcpStream>>,
+    socket: Mutex<Option<Socket>>,
 }
 
 impl Stop {
@@ -73,12 +143,12 @@ impl Stop {
         self.0.stopped.store(true, Ordering::Release);
         if let Some(socket) = self.socket().as_ref() {
             // An error means that the connection is gone already, which is as good.
-            let _ = socket.shutdown(Shutdown::Both);
+            let _ = socket.shutdown();
         }
     }
 
     /// Watches this socket from here on. Whoever was stopped before finds it shut.
-    pub(super) fn watch(&self, socket: &TcpStream) -> io::Result<()> {
+    pub(super) fn watch(&self, socket: &Socket) -> io::Result<()> {
         let copy = socket.try_clone()?;
         *self.socket() = Some(copy);
         // `stop` may have run between the two: it then saw the old socket.
@@ -88,7 +158,7 @@ impl Stop {
         Ok(())
     }
 
-    fn socket(&self) -> std::sync::MutexGuard<'_, Option<TcpStream>> {
+    fn socket(&self) -> std::sync::MutexGuard<'_, Option<Socket>> {
         // The lock guards one assignment, so a panic elsewhere left it whole.
         self.0.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }

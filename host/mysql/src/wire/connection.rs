@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::auth::{self, Greeting, Next};
-use super::channel::{Channel, Stop};
+use super::channel::{Channel, Socket, Stop};
 use super::packet::Packets;
 use super::refusal::{Peer, Refusal};
 use super::tls;
@@ -55,11 +56,10 @@ impl Context {
 impl Connection {
     /// Connects, encrypts as demanded, and logs in, all within the options' deadline per step.
     pub(crate) fn open(options: &ConnectOptions, stop: &Stop) -> Result<Self, MysqlError> {
-        let peer = Peer { server: format!("{}:{}", options.host, options.port), user: options.user.clone() };
+        let peer = Peer { server: options.address(), user: options.user.clone() };
         let context = Context { peer, stop: stop.clone() };
         let socket = dial(options).map_err(|e| context.unreachable(&e.to_string()))?;
         let prepare = || -> io::Result<()> {
-            socket.set_nodelay(true)?;
             socket.set_read_timeout(Some(options.connect_timeout))?;
             socket.set_write_timeout(Some(options.connect_timeout))?;
             stop.watch(&socket)
@@ -78,16 +78,16 @@ impl Connection {
     }
 
     fn log_in(&mut self, options: &ConnectOptions, greeting: Greeting) -> Result<(), MysqlError> {
-        let encrypted = self.packets.channel().is_encrypted();
+        let private = self.packets.channel().is_private();
         let password = options.password.reveal().as_bytes();
         let Greeting { mut plugin, mut nonce, .. } = greeting;
         // A server may name a plugin that its accounts need not have: any known one will do, it switches then.
-        let first = auth::answer(&plugin, &nonce, password, encrypted).or_else(|_| {
+        let first = auth::answer(&plugin, &nonce, password, private).or_else(|_| {
             "mysql_native_password".clone_into(&mut plugin);
-            auth::answer(&plugin, &nonce, password, encrypted)
+            auth::answer(&plugin, &nonce, password, private)
         });
         let first = first.map_err(|reason| self.context.refused(reason))?;
-        let login = auth::login(&options.user, &first, &plugin, encrypted);
+        let login = auth::login(&options.user, &first, &plugin, self.packets.channel().is_encrypted());
         self.send(&login.ok_or_else(|| self.context.refused("the answer to its challenge is too long"))?)?;
         for _ in 0..LOGIN_ROUNDS {
             let packet = self.packets.receive().map_err(|e| self.context.broke(&e))?;
@@ -98,9 +98,9 @@ impl Connection {
                     let switch = auth::parse_switch(packet);
                     let old = "it wants the password form of before 4.1, which is not safe";
                     (plugin, nonce) = switch.ok_or_else(|| self.context.refused(old))?;
-                    auth::answer(&plugin, &nonce, password, encrypted).map(Next::Send)
+                    auth::answer(&plugin, &nonce, password, private).map(Next::Send)
                 }
-                Some(1) => auth::answer_more(&plugin, &packet[1..], &nonce, password, encrypted),
+                Some(1) => auth::answer_more(&plugin, &packet[1..], &nonce, password, private),
                 _ => Err("it answers the login with something unknown".to_owned()),
             };
             match answer.map_err(|reason| self.context.refused(reason))? {
@@ -145,6 +145,8 @@ fn greet(
     let greeting =
         Greeting::parse(packet).ok_or_else(|| context.refused("it does not speak MySQL's protocol"))?;
     let offered = greeting.capabilities & auth::SSL != 0;
+    // What is preferred over a Unix socket is none: nobody could read along.
+    let offered = offered && !options.is_local();
     let encrypt = tls::decide(options.tls.mode, offered)
         .ok_or_else(|| context.refused("encryption is demanded and the server offers none"))?;
     if !encrypt {
@@ -160,14 +162,20 @@ fn greet(
 }
 
 /// Tries each address of the host in turn until the deadline.
-fn dial(options: &ConnectOptions) -> io::Result<TcpStream> {
+fn dial(options: &ConnectOptions) -> io::Result<Socket> {
+    if options.is_local() {
+        return UnixStream::connect(&options.host).map(Socket::Unix);
+    }
     let deadline = Instant::now() + options.connect_timeout;
     let addresses: Vec<SocketAddr> = (options.host.as_str(), options.port).to_socket_addrs()?.collect();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in addresses {
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         match TcpStream::connect_timeout(&address, left) {
-            Ok(socket) => return Ok(socket),
+            Ok(socket) => {
+                socket.set_nodelay(true)?;
+                return Ok(Socket::Tcp(socket));
+            }
             Err(error) => last = error,
         }
     }

@@ -211,7 +211,7 @@ mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
 
-    use super::super::channel::{Channel, Stop};
+    use super::super::channel::{Channel, Socket, Stop};
     use super::super::refusal::Peer;
     use super::*;
 
@@ -228,7 +228,7 @@ mod tests {
         listener.accept().and_then(|(mut peer, _)| peer.write_all(&bytes)).expect("a peer");
         let peer = Peer { server: "h:1".to_owned(), user: "u".to_owned() };
         Dump {
-            packets: Packets::new(Channel::Plain(socket)),
+            packets: Packets::new(Channel::Plain(Socket::Tcp(socket))),
             context: Context { peer, stop: Stop::default() },
             silence: Duration::from_secs(1),
             server_id: 7,

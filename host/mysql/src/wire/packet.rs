@@ -164,6 +164,8 @@ impl Packets {
 mod tests {
     use std::net::{TcpListener, TcpStream};
 
+    use super::super::channel::Socket;
+
     use super::*;
 
     /// Packets that carry the payloads, cut as the protocol cuts them.
@@ -193,7 +195,8 @@ mod tests {
         let sender = std::thread::spawn(move || {
             listener.accept().and_then(|(mut socket, _)| socket.write_all(&bytes))
         });
-        let mut packets = Packets::new(Channel::Plain(TcpStream::connect(address).expect("a connection")));
+        let mut packets =
+            Packets::new(Channel::Plain(Socket::Tcp(TcpStream::connect(address).expect("a connection"))));
         let read = (0..count).map(|_| packets.receive().map(<[u8]>::to_vec).map_err(|e| e.kind())).collect();
         drop(packets);
         let _ = sender.join().expect("the sender ends");

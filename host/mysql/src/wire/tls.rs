@@ -1,21 +1,21 @@
 //! Encryption as `options.rs` means it.
 
 use std::io;
-use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned,
 };
 
-use super::channel::Channel;
-use crate::{Tls, TlsMode};
+use super::channel::{Channel, Socket};
+use crate::{Identity, Tls, TlsMode};
 
 /// Whether a connection is to be encrypted. `None` where what is demanded cannot be had.
 pub(super) fn decide(mode: TlsMode, offered: bool) -> Option<bool> {
@@ -27,7 +27,7 @@ pub(super) fn decide(mode: TlsMode, offered: bool) -> Option<bool> {
 }
 
 /// Encrypts a connection; the handshake is done when this returns.
-pub(super) fn encrypt(socket: TcpStream, host: &str, options: &Tls) -> io::Result<Channel> {
+pub(super) fn encrypt(socket: Socket, host: &str, options: &Tls) -> io::Result<Channel> {
     let invalid = |e: rustls::Error| io::Error::new(io::ErrorKind::InvalidData, e);
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("`{host}` is no host name")))?;
@@ -60,9 +60,28 @@ pub(crate) fn config(options: &Tls) -> io::Result<ClientConfig> {
         .with_safe_default_protocol_versions()
         .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Ok(config)
+        .with_custom_certificate_verifier(verifier);
+    match &options.identity {
+        None => Ok(config.with_no_client_auth()),
+        Some(identity) => {
+            let (certificates, key) = read_identity(identity)?;
+            let broken = |e| io::Error::new(io::ErrorKind::InvalidInput, e);
+            config.with_client_auth_cert(certificates, key).map_err(broken)
+        }
+    }
+}
+
+/// Our certificate with those that lead to its authority, and its key.
+fn read_identity(identity: &Identity) -> io::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let unreadable = |path: &Path, e: rustls::pki_types::pem::Error| {
+        let reason = format!("cannot read our certificate or its key from `{}`: {e}", path.display());
+        io::Error::new(io::ErrorKind::InvalidInput, reason)
+    };
+    let path = &identity.certificate;
+    let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let certificates: Vec<_> = certificates.map_err(|e| unreadable(path, e))?;
+    let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|e| unreadable(&identity.key, e))?;
+    Ok((certificates, key))
 }
 
 /// The authorities of the file, or else the system's.
@@ -163,7 +182,7 @@ mod tests {
     #[test]
     fn verifying_without_an_authority_is_refused() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let options = Tls { mode: TlsMode::VerifyCa, ca: Some(file.path().to_owned()) };
+        let options = Tls { mode: TlsMode::VerifyCa, ca: Some(file.path().to_owned()), ..Tls::default() };
         assert!(config(&options).is_err());
     }
 }

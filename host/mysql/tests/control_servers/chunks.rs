@@ -146,9 +146,9 @@ pub async fn reader(flavour: Flavour) -> SnapshotReader {
 async fn walk(reader: &mut SnapshotReader, flavour: Flavour, table: &str, size: u64) -> Vec<i64> {
     let schema = Arc::new(schema(flavour, DATABASE, table).await);
     let mut numbers = Vec::new();
-    let mut chunk = Chunk { number: 0, after: None, up_to: None };
+    let mut chunk = Chunk { number: 0, after: None, up_to: None, by: None };
     loop {
-        let bound = reader.next_bound(&schema, chunk.after.as_ref(), size).await.expect("a bound");
+        let bound = reader.next_bound(&schema, None, chunk.after.as_ref(), size).await.expect("a bound");
         let bound: Option<KeyBound> = bound.map(|b| {
             let json = serde_json::to_string(&b).expect("JSON");
             serde_json::from_str(&json).expect("a bound")
@@ -169,7 +169,9 @@ async fn walk(reader: &mut SnapshotReader, flavour: Flavour, table: &str, size: 
         }
         numbers.extend(read);
         match chunk.up_to.take() {
-            Some(bound) => chunk = Chunk { number: chunk.number + 1, after: Some(bound), up_to: None },
+            Some(bound) => {
+                chunk = Chunk { number: chunk.number + 1, after: Some(bound), up_to: None, by: None }
+            }
             None => break,
         }
     }
@@ -201,7 +203,7 @@ async fn rows_beyond_sixteen_mebibytes_come_in_several_batches() {
         }
         let schema = Arc::new(schema(flavour, database, "t").await);
         let mut reader = reader(flavour).await;
-        let chunk = Chunk { number: 0, after: None, up_to: None };
+        let chunk = Chunk { number: 0, after: None, up_to: None, by: None };
         let rows = reader.read_chunk(&schema, &chunk, &Position::default()).await.expect("rows");
         let shape: Vec<Vec<i64>> = rows.batches.iter().map(numbers_of).collect();
         assert_eq!(shape, [vec![0, 1], vec![2], vec![3], vec![4]], "{flavour:?}");
@@ -218,7 +220,7 @@ async fn a_table_that_changed_meanwhile_says_so_by_its_code() {
         let before = Arc::new(schema(flavour, database, "t").await);
         sql(&mut conn, "ALTER TABLE t DROP COLUMN gone").await;
         let mut reader = reader(flavour).await;
-        let chunk = Chunk { number: 0, after: None, up_to: None };
+        let chunk = Chunk { number: 0, after: None, up_to: None, by: None };
         let error =
             reader.read_chunk(&before, &chunk, &Position::default()).await.expect_err("no such column");
         assert!(matches!(error, MysqlError::Statement { code: 1054, .. }), "{error}");

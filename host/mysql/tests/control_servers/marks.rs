@@ -139,7 +139,7 @@ async fn all_that_a_low_mark_names_is_in_the_rows() {
         writers.monitor(flavour).await;
         let schema = Arc::new(schema(flavour, database, "counters").await);
         let mut reader = reader(flavour).await;
-        let chunk = Chunk { number: 0, after: None, up_to: None };
+        let chunk = Chunk { number: 0, after: None, up_to: None, by: None };
         let mut seen = Position::default();
         let mut wrong = Vec::new();
         for _ in 0..CHUNKS {
@@ -179,7 +179,7 @@ async fn a_chunk_waits_for_what_the_stream_had_seen() {
         seen.advance(&early, seen.offset);
         let mut reader = reader(flavour).await;
         let waits = tokio::spawn(async move {
-            let chunk = Chunk { number: 0, after: None, up_to: None };
+            let chunk = Chunk { number: 0, after: None, up_to: None, by: None };
             reader.read_chunk(&schema, &chunk, &seen).await
         });
         names.set_next(&mut conn, 1).await;
@@ -278,7 +278,7 @@ async fn log_status_gives_places_of_the_binlog() {
         .await
         .expect("a reader");
     sql(&mut conn, "INSERT INTO t VALUES (1)").await;
-    let chunk = Chunk { number: 0, after: None, up_to: None };
+    let chunk = Chunk { number: 0, after: None, up_to: None, by: None };
     let rows = reader.read_chunk(&schema, &chunk, &before).await.expect("rows");
     assert!(rows.low.includes(&before) && rows.low != before && rows.high.includes(&rows.low));
 }

@@ -214,12 +214,17 @@ async fn positions_say_what_is_still_there() {
         let end = control.position().await.expect("a position");
         assert!(end.includes(&earliest), "{end} and {earliest}");
         for position in [&earliest, &end] {
-            assert!(control.is_available(position).await.expect("an answer"), "{flavour:?} {position}");
+            assert_eq!(
+                control.gone_behind(position).await.expect("an answer"),
+                None,
+                "{flavour:?} {position}"
+            );
         }
         let by_file = sluicebox_model::Position { gtids: sluicebox_model::Gtids::None, ..end.clone() };
-        assert!(control.is_available(&by_file).await.expect("an answer"));
+        assert_eq!(control.gone_behind(&by_file).await.expect("an answer"), None);
         let gone = sluicebox_model::Position { file: "nothing.000001".to_owned(), ..by_file };
-        assert!(!control.is_available(&gone).await.expect("an answer"));
+        let words = control.gone_behind(&gone).await.expect("an answer").expect("words");
+        assert!(words.contains("has deleted that file"), "{words}");
         sql(&mut conn, "INSERT INTO t VALUES (1)").await;
         let later = control.position().await.expect("a position");
         assert!(later.includes(&end) && !end.includes(&later), "{flavour:?}: {end} then {later}");

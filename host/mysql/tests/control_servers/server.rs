@@ -25,7 +25,7 @@ pub fn options_as(flavour: Flavour, user: &str, password: &str) -> ConnectOption
         port: port.parse().expect("a port"),
         user: user.to_owned(),
         password: Secret::new(password),
-        tls: Tls { mode: TlsMode::Preferred, ca: None },
+        tls: Tls { mode: TlsMode::Preferred, ca: None, identity: None },
         connect_timeout: Duration::from_secs(30),
     }
 }

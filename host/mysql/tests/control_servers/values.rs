@@ -167,7 +167,7 @@ async fn values_that_cannot_be_held_are_counted() {
         )
         .await;
         let schema = Arc::new(schema(flavour, "control_replaced", "t").await);
-        let chunk = Chunk { number: 0, after: None, up_to: None };
+        let chunk = Chunk { number: 0, after: None, up_to: None, by: None };
         let rows =
             reader(flavour).await.read_chunk(&schema, &chunk, &Position::default()).await.expect("rows");
         assert_eq!(rows.replaced, 2, "{flavour:?}");
@@ -176,7 +176,7 @@ async fn values_that_cannot_be_held_are_counted() {
 
 async fn read(flavour: Flavour, table: &str) -> ChangeBatch {
     let schema = Arc::new(schema(flavour, DATABASE, table).await);
-    let chunk = Chunk { number: 0, after: None, up_to: None };
+    let chunk = Chunk { number: 0, after: None, up_to: None, by: None };
     let mut rows =
         reader(flavour).await.read_chunk(&schema, &chunk, &Position::default()).await.expect("rows");
     assert_eq!(rows.batches.len(), 1);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use sluicebox_model::{Gtids, Position};
 use sluicebox_mysql::{
-    BinlogStream, ConnectOptions, Flavour, Images, MysqlError, StreamItem, StreamOptions, TlsMode,
+    BinlogStream, ConnectOptions, Flavour, Images, MysqlError, Skip, StreamItem, StreamOptions, TlsMode,
+    find_offset,
 };
 
 use crate::support::{BOTH, Session, cell, decode, options_as, outline, rows_of, table_text};
@@ -95,6 +96,73 @@ fn an_offset_that_is_no_start_of_a_transaction_is_refused() {
         let mut stream = BinlogStream::open(StreamOptions { from: missing, ..options }).expect("a stream");
         let error = first_error(&mut stream);
         assert!(matches!(error, MysqlError::PositionPurged { .. }), "{flavour:?}: {error}");
+    }
+}
+
+#[test]
+fn an_offset_becomes_a_place_with_the_gtids_before_it() {
+    for flavour in BOTH {
+        let mut session = with_table(flavour, "stream_find_offset");
+        let options = session.stream_options(7310);
+        let by_offset = |position: &Position| StreamOptions {
+            from: Position { gtids: Gtids::None, ..position.clone() },
+            ..options.clone()
+        };
+        // Nothing lies behind it yet.
+        let end = find_offset(&by_offset(&options.from)).expect("the end of the binlog");
+        // Others write too, between the reading of the GTIDs and that of the offset.
+        assert!(end.offset == options.from.offset && end.includes(&options.from), "{flavour:?}: {end}");
+        session.sql("INSERT INTO t VALUES (1, 'behind')");
+        let found = find_offset(&by_offset(&options.from)).expect("a place");
+        assert_eq!(found, end, "{flavour:?}");
+        assert!(session.position().includes(&found) && !found.includes(&session.position()), "{flavour:?}");
+        let beyond = Position { offset: 1 << 40, ..options.from.clone() };
+        let error = find_offset(&by_offset(&beyond)).expect_err("it is not written");
+        assert!(matches!(error, MysqlError::PositionAhead { .. }), "{flavour:?}: {error}");
+    }
+}
+
+/// Where another reader stopped in the middle of a transaction.
+#[test]
+fn the_beginning_of_the_first_transaction_is_left_out() {
+    for flavour in BOTH {
+        let mut session = with_table(flavour, "stream_skip");
+        session.sql("CREATE TABLE other (id int primary key)");
+        let options = session.stream_options(7311);
+        session.sql("BEGIN");
+        session.sql("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')");
+        session.sql("UPDATE t SET v = 'd' WHERE id < 3");
+        session.sql("DELETE FROM t WHERE id < 3");
+        session.sql("COMMIT");
+        session.sql("INSERT INTO t VALUES (4, 'e')");
+        let read = |events, rows| {
+            let skip = Skip { events, rows };
+            let mut stream = BinlogStream::open(StreamOptions { skip, ..options.clone() }).expect("a stream");
+            session.try_read(&mut stream).map(|items| table_text(&items, "t"))
+        };
+        // MySQL: GTID, BEGIN, then a map and rows for each statement; MariaDB has no BEGIN.
+        let head = if flavour == Flavour::MySql { 2 } else { 1 };
+        let inserts = ["Insert 1 a", "Insert 2 b", "Insert 3 c"];
+        let updates = ["After 1 d", "After 2 d"];
+        let deletes = ["Delete 1 d", "Delete 2 d"];
+        let last = ["Insert 4 e"];
+        for (events, rows, want) in [
+            (0, 0, [&inserts[..], &updates, &deletes, &last].concat()),
+            (0, 1, [&inserts[1..], &updates, &deletes, &last].concat()),
+            (head, 2, [&inserts[2..], &updates, &deletes, &last].concat()),
+            (head + 1, 3, [&updates[..], &deletes, &last].concat()),
+            (head + 2, 0, [&updates[..], &deletes, &last].concat()),
+            (head + 2, 1, [&updates[1..], &deletes, &last].concat()),
+            (head + 4, 1, [&deletes[1..], &last].concat()),
+            (head + 5, 9, last.to_vec()),
+            (head + 6, 0, last.to_vec()),
+        ] {
+            let got = read(events, rows).expect("a stream");
+            assert_eq!(got, want, "{flavour:?} {events} {rows}");
+        }
+        // The end counts too.
+        let error = read(head + 7, 0).expect_err("the transaction has no more events");
+        assert!(error.to_string().contains("skip-events"), "{flavour:?}: {error}");
     }
 }
 

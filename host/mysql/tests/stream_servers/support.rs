@@ -9,8 +9,8 @@ use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, OptsBuilder};
 use sluicebox_model::{ChangeBatch, Position, Secret, TableId, TableSchema};
 use sluicebox_mysql::{
-    BatchBuilder, BinlogStream, ConnectOptions, Control, Flavour, Images, MysqlError, RowsEvent, StreamItem,
-    StreamOptions, Tls, TlsMode, TypeOptions,
+    BatchBuilder, BinlogStream, ConnectOptions, Control, Flavour, Images, MysqlError, RowsEvent, Skip,
+    StreamItem, StreamOptions, Tls, TlsMode, TypeOptions,
 };
 use tokio::runtime::Runtime;
 
@@ -32,7 +32,7 @@ pub fn options_as(flavour: Flavour, user: &str, password: &str, mode: TlsMode) -
         port: port.parse().expect("a port"),
         user: user.to_owned(),
         password: Secret::new(password),
-        tls: Tls { mode, ca: None },
+        tls: Tls { mode, ca: None, identity: None },
         connect_timeout: Duration::from_secs(60),
     }
 }
@@ -131,8 +131,11 @@ impl Session {
             server_id,
             heartbeat: Duration::from_secs(1),
             from: self.position(),
+            skip: Skip::default(),
             schemas: self.schemas(),
             captures: Arc::new(move |table| *table.database == *database),
+            known_behind: Vec::new(),
+            matches: Arc::new(|_| false),
             types: TypeOptions::default(),
             default_charset: None,
         }

@@ -136,6 +136,7 @@ impl Coordinator {
                 Ok(())
             }
             SnapshotMessage::Abandon { window } => self.close_window(window),
+            SnapshotMessage::Waits => Ok(()),
             SnapshotMessage::Pause { table, reply, mark } => {
                 if !self.schemas.contains_key(&table) {
                     let _ = reply.send(None);

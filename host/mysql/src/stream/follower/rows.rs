@@ -8,8 +8,8 @@ use sluicebox_model::TableId;
 use super::super::maps::Meaning;
 use super::super::{RowsEvent, StreamItem};
 use super::{At, Follower, Step};
-use crate::event::{self, RowsHead, TableMap, kind};
-use crate::row::{LayoutFault, RowLayout};
+use crate::event::{self, Fault, RowsHead, TableMap, kind};
+use crate::row::{LayoutFault, RowLayout, behind_rows};
 use crate::{Flavour, MysqlError};
 
 /// Rows of small events share blocks of this size, so that an event costs no allocation and holds on to little more than
@@ -64,6 +64,7 @@ impl Follower {
         }
         let head =
             event::rows_head(at.event_type, body).map_err(|fault| self.malformed(at, fault.to_string()))?;
+        let left_out = self.rows_left_out();
         let (schema, layout) = match self.maps.meaning(head.table_id) {
             Some(Meaning::Foreign) => return Ok(Step::Nothing),
             // Servers end statements that changed nothing with an event of no table and no rows.
@@ -72,6 +73,16 @@ impl Follower {
             Some(Meaning::Captured { schema, layout }) => (Arc::clone(schema), Arc::clone(layout)),
         };
         self.check_rows(&head, &schema.id, layout.columns(), at)?;
+        let inflated;
+        let (mut rows, mut is_compressed) = (head.rows, head.is_compressed);
+        if left_out > 0 {
+            let broken = |fault: Fault| self.malformed(at, fault.to_string());
+            if is_compressed {
+                inflated = event::inflate_body(rows).map_err(broken)?;
+                (rows, is_compressed) = (&inflated, false);
+            }
+            rows = behind_rows(head.kind, &layout, rows, left_out).map_err(broken)?;
+        }
         let Some(open) = &mut self.open else {
             return Err(self.malformed(at, "rows come outside of any transaction"));
         };
@@ -87,8 +98,8 @@ impl Follower {
             ordinal: self.ordinal,
             layout,
             kind: head.kind,
-            is_compressed: head.is_compressed,
-            body: keep(&mut self.block, head.rows),
+            is_compressed,
+            body: keep(&mut self.block, rows),
         })))
     }
 

@@ -50,8 +50,11 @@ fn options(flavour: Flavour, from: Position) -> StreamOptions {
         server_id: 5,
         heartbeat: Duration::from_secs(1),
         from,
+        skip: Skip::default(),
         schemas: vec![Arc::new(schema)],
         captures: Arc::new(|table| &*table.database == "d"),
+        known_behind: Vec::new(),
+        matches: Arc::new(|_| false),
         types: TypeOptions::default(),
         default_charset: None,
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sluicebox_model::{Column, Gtids, Position, Secret};
 
 use super::*;
-use crate::{ConnectOptions, ServerInfo, Tls, TlsMode};
+use crate::{ConnectOptions, ServerInfo, Skip, Tls, TlsMode};
 use reader::{CAPTURED, Case};
 
 #[path = "../../../tests/ddl_corpus/reader.rs"]
@@ -101,7 +101,7 @@ pub(super) fn schemas(
         port: 0,
         user: String::new(),
         password: Secret::new(""),
-        tls: Tls { mode: TlsMode::Preferred, ca: None },
+        tls: Tls { mode: TlsMode::Preferred, ca: None, identity: None },
         connect_timeout: Duration::ZERO,
     };
     let server = ServerInfo {
@@ -119,8 +119,11 @@ pub(super) fn schemas(
         server_id: 2,
         heartbeat: Duration::ZERO,
         from: Position { file: String::new(), offset: 0, gtids: Gtids::None },
+        skip: Skip::default(),
         schemas: Vec::new(),
         captures: Arc::new(captures),
+        known_behind: Vec::new(),
+        matches: Arc::new(|_| false),
         types: TypeOptions::default(),
         default_charset: None,
     })

@@ -1,0 +1,272 @@
+//! How a server is reached: sockets, addresses, certificates, ways to prove a password, dead links, and another server in its
+//! place.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::{
+    Database, Emulator, Kind, Pipeline, Server, Session, eventually, on_both_servers, wait_for_same_rows,
+};
+
+on_both_servers!(
+    a_server_is_read_over_its_unix_socket,
+    a_server_is_read_over_ipv6,
+    a_link_that_stalls_is_noticed_and_replaced,
+    another_server_is_read_when_the_first_one_dies,
+);
+
+/// How the program ends when it must not go on.
+const REFUSED: i32 = 3;
+
+fn with_rows(source: &Database<'_>) {
+    source.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 1), (2, 2)");
+}
+
+/// Snapshot and stream both work.
+fn assert_reads(source: &Database<'_>, emulator: &Emulator, pipeline: &Pipeline) {
+    let mut program = pipeline.start();
+    wait_for_same_rows(source, "t", &emulator.sink(), "t");
+    source.sql("UPDATE t SET v = v + 1; INSERT INTO t SELECT MAX(id) + 1, 0 FROM t");
+    wait_for_same_rows(source, "t", &emulator.sink(), "t");
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+}
+
+fn a_server_is_read_over_its_unix_socket(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    with_rows(&source);
+    let socket = server.rows("SELECT @@socket")[0][0].clone().expect("a path");
+    // No port, so that nothing else can be meant.
+    let pipeline = Pipeline::new(&source, &emulator).source("hostname", &socket).source("port", "1");
+    assert_reads(&source, &emulator, &pipeline);
+    let demanded =
+        Pipeline::new(&source, &emulator).source("hostname", &socket).source("ssl.mode", "required");
+    let checked = demanded.command("validate", &[]);
+    assert!(
+        checked.code != Some(0) && checked.stderr.contains("cannot be demanded of a Unix socket"),
+        "{checked:?}"
+    );
+}
+
+fn a_server_is_read_over_ipv6(kind: Kind) {
+    assert!(TcpListener::bind("[::1]:0").is_ok(), "this machine has no IPv6, so that it cannot be tested");
+    let server = Server::private(kind, &["--bind-address=127.0.0.1,::1"]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    with_rows(&source);
+    for host in ["::1".to_owned(), format!("[::1]:{}", server.port())] {
+        let pipeline = Pipeline::new(&source, &emulator).source("hostname", &format!("'{host}'"));
+        assert_reads(&source, &emulator, &pipeline);
+    }
+}
+
+/// An account of this process.
+fn account(server: &Server, how: &str) -> String {
+    let name = format!("c{}_{}", std::process::id(), how.len());
+    let client = if server.kind() == Kind::MySql { "REPLICATION CLIENT" } else { "BINLOG MONITOR" };
+    server.sql(&format!(
+        "DROP USER IF EXISTS {name}; CREATE USER {name} {how};
+         GRANT SELECT, REPLICATION SLAVE, {client} ON *.* TO {name}"
+    ));
+    name
+}
+
+#[test]
+fn a_certificate_is_shown_to_a_server_that_asks_for_one() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    with_rows(&source);
+    let folder = PathBuf::from(server.rows("SELECT @@datadir")[0][0].clone().expect("a path"));
+    let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let user = account(&server, &format!("IDENTIFIED BY '{}' REQUIRE X509", Server::PASSWORD));
+    let with = |mode: &str| {
+        Pipeline::new(&source, &emulator)
+            .source("username", &user)
+            .source("ssl.mode", mode)
+            .source("ssl.ca", &file("ca.pem"))
+    };
+    for mode in ["required", "verify_ca"] {
+        let pipeline = with(mode)
+            .source("ssl.cert", &file("client-cert.pem"))
+            .source("ssl.key", &file("client-key.pem"));
+        assert_reads(&source, &emulator, &pipeline);
+        let without = with(mode);
+        let mut program = without.start();
+        assert_eq!(program.wait(), Some(REFUSED), "{mode}: {}", program.printed());
+    }
+    let half = with("required").source("ssl.cert", &file("client-cert.pem")).command("validate", &[]);
+    assert!(half.stderr.contains("needs `ssl.cert` and `ssl.key` together"), "{half:?}");
+    let missing = with("required").source("ssl.cert", "/nowhere.pem").source("ssl.key", "/nowhere.key");
+    let mut program = missing.start();
+    assert_eq!(program.wait(), Some(REFUSED), "{}", program.printed());
+    server.sql(&format!("DROP USER {user}"));
+}
+
+#[test]
+fn a_password_is_proven_by_ed25519() {
+    let server = Server::private(Kind::MariaDb, &[]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    with_rows(&source);
+    server.sql("INSTALL SONAME 'auth_ed25519'");
+    let user = account(&server, &format!("IDENTIFIED VIA ed25519 USING PASSWORD('{}')", Server::PASSWORD));
+    for mode in ["disabled", "required"] {
+        let pipeline = Pipeline::new(&source, &emulator).source("username", &user).source("ssl.mode", mode);
+        assert_reads(&source, &emulator, &pipeline);
+    }
+    let wrong = Pipeline::new(&source, &emulator).source("username", &user).source("password", "wrong");
+    let mut program = wrong.start();
+    assert_eq!(program.wait(), Some(REFUSED), "{}", program.printed());
+}
+
+/// Passes connections on; each goes silent when it is told to stall, and those made later do not.
+struct Proxy {
+    port: u16,
+    stalled: Arc<AtomicUsize>,
+    made: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    fn to(server: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (stalled, made) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (flag, count) = (Arc::clone(&stalled), Arc::clone(&made));
+        let target = (server.host().to_owned(), server.port());
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect(target.clone())) else { continue };
+                let number = count.fetch_add(1, Ordering::AcqRel);
+                let copies = (client.try_clone().expect("a copy"), server.try_clone().expect("a copy"));
+                for (from, to) in [(client, server), (copies.1, copies.0)] {
+                    let flag = Arc::clone(&flag);
+                    std::thread::spawn(move || pass(from, to, &|| number < flag.load(Ordering::Acquire)));
+                }
+            }
+        });
+        Self { port, stalled, made }
+    }
+
+    /// All connections of now pass nothing more, not even their end.
+    fn stall(&self) {
+        self.stalled.store(self.made.load(Ordering::Acquire), Ordering::Release);
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, is_stalled: &dyn Fn() -> bool) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(read) = from.read(&mut buffer) {
+        if is_stalled() {
+            continue;
+        }
+        if read == 0 || to.write_all(&buffer[..read]).is_err() {
+            let _ = to.shutdown(std::net::Shutdown::Both);
+            return;
+        }
+    }
+}
+
+fn a_link_that_stalls_is_noticed_and_replaced(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    with_rows(&source);
+    let proxy = Proxy::to(&server);
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("hostname", "127.0.0.1")
+        .source("port", &proxy.port.to_string())
+        .source("heartbeat.interval", "1s");
+    let mut program = pipeline.start();
+    wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+    proxy.stall();
+    source.sql("INSERT INTO t VALUES (3, 3)");
+    program.wait_for_line("binlog connection lost, reconnecting");
+    wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+    program.assert_running();
+}
+
+/// Makes `replica` follow `first` from here on, with what it has.
+fn follow(replica: &Server, first: &Server) {
+    let (host, port) = (first.host(), first.port());
+    match first.kind() {
+        Kind::MySql => {
+            let seen = first.rows("SELECT @@GLOBAL.gtid_executed")[0][0].clone().unwrap_or_default();
+            let seen = seen.replace('\n', "");
+            replica.sql(&format!(
+                "RESET BINARY LOGS AND GTIDS; SET GLOBAL gtid_purged = '{seen}';
+                 CHANGE REPLICATION SOURCE TO SOURCE_HOST = '{host}', SOURCE_PORT = {port}, SOURCE_USER = '{}',
+                 SOURCE_PASSWORD = '{}', SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1; START REPLICA",
+                Server::USER,
+                Server::PASSWORD
+            ));
+        }
+        Kind::MariaDb => {
+            let seen = first.rows("SELECT @@GLOBAL.gtid_binlog_pos")[0][0].clone().unwrap_or_default();
+            replica.sql(&format!(
+                "RESET MASTER; SET GLOBAL gtid_slave_pos = '{seen}';
+                 CHANGE MASTER TO MASTER_HOST = '{host}', MASTER_PORT = {port}, MASTER_USER = '{}',
+                 MASTER_PASSWORD = '{}', MASTER_USE_GTID = slave_pos; START SLAVE",
+                Server::USER,
+                Server::PASSWORD
+            ));
+        }
+    }
+}
+
+fn another_server_is_read_when_the_first_one_dies(kind: Kind) {
+    let own: &[&str] = match kind {
+        Kind::MySql => &["--log-replica-updates=ON"],
+        Kind::MariaDb => &["--log-slave-updates=ON"],
+    };
+    let (first, second) = (Server::private(kind, own), Server::private(kind, own));
+    follow(&second, &first);
+    let (source, emulator) = (first.database(), Emulator::start());
+    let sink = emulator.sink();
+    with_rows(&source);
+    let name = source.name().to_owned();
+    let both = format!("'{}:{},{}:{}'", first.host(), first.port(), second.host(), second.port());
+    let pipeline = Pipeline::new(&source, &emulator).source("hostname", &both);
+    let mut program = pipeline.start();
+    wait_for_same_rows(&source, "t", &sink, "t");
+    source.sql("INSERT INTO t VALUES (3, 3)");
+    wait_for_same_rows(&source, "t", &sink, "t");
+    let replicated = |session: &mut Session, want: usize| {
+        eventually("the second server has it", || {
+            let query =
+                format!("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '{name}'");
+            let there = session.rows(&query)[0][0].as_deref() == Some("1");
+            let rows = if there { session.rows(&format!("SELECT id FROM {name}.t")).len() } else { 0 };
+            if rows == want { Ok(()) } else { Err(rows.to_string()) }
+        });
+    };
+    let mut session = second.session();
+    replicated(&mut session, 3);
+    // It dies; the second takes over and goes on under its own name.
+    first.kill();
+    session.sql(if kind == Kind::MySql { "STOP REPLICA" } else { "STOP SLAVE" });
+    session.sql(&format!("INSERT INTO {name}.t VALUES (4, 4); UPDATE {name}.t SET v = 20 WHERE id = 2"));
+    let want: &[&[&str]] = &[&["1", "1"], &["2", "20"], &["3", "3"], &["4", "4"]];
+    sink.wait_for_rows("SELECT id, v FROM t ORDER BY id", want);
+    // The first comes back and has less: it is passed over, also at a new start.
+    first.restart();
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    session.sql(&format!("INSERT INTO {name}.t VALUES (5, 5)"));
+    let mut program = pipeline.start();
+    program.wait_for_line("does not have everything yet that was read from another server");
+    sink.wait_for_rows("SELECT id FROM t ORDER BY id", &[&["1"], &["2"], &["3"], &["4"], &["5"]]);
+    program.assert_running();
+}
+
+#[test]
+fn a_socket_that_is_not_there_is_named() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    assert!(!Path::new("/nowhere/mysqld.sock").exists());
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("hostname", "/nowhere/mysqld.sock")
+        .source("connect.max-retries", "1");
+    let mut program = pipeline.start();
+    assert_eq!(program.wait(), Some(REFUSED), "{}", program.printed());
+    assert!(program.printed().contains("cannot reach `/nowhere/mysqld.sock`"), "{}", program.printed());
+}

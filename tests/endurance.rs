@@ -1,0 +1,203 @@
+//! What is larger than usual, and what breaks at the source or on our own disk.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{
+    Emulator, Kind, Pipeline, Server, Sluicebox, eventually, on_both_servers, wait_for_same_rows,
+};
+
+on_both_servers!(
+    a_table_of_a_thousand_columns_is_read,
+    rows_of_sixteen_megabytes_are_read,
+    a_large_transaction_stays_in_the_memory_it_is_given,
+    five_thousand_tables_are_no_hindrance,
+    a_server_that_restarts_is_read_on,
+    a_killed_reader_and_a_rotation_inside_a_transaction_lose_nothing,
+);
+
+fn a_table_of_a_thousand_columns_is_read(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let columns: Vec<String> = (1..1_000).map(|n| format!("c{n} INT")).collect();
+    source.sql(&format!("CREATE TABLE wide (id INT PRIMARY KEY, {})", columns.join(", ")));
+    source.sql("INSERT INTO wide (id, c1, c999) VALUES (1, 1, 999), (2, 2, NULL)");
+    let pipeline = Pipeline::new(&source, &emulator);
+    let mut program = pipeline.start();
+    wait_for_same_rows(&source, "wide", &emulator.sink(), "wide");
+    source.sql("UPDATE wide SET c500 = 500; INSERT INTO wide (id, c998) VALUES (3, 998); DELETE FROM wide WHERE id = 2");
+    source.sql("ALTER TABLE wide ADD COLUMN c1000 INT; UPDATE wide SET c1000 = 1000 WHERE id = 3");
+    assert_eq!(wait_for_same_rows(&source, "wide", &emulator.sink(), "wide"), 2);
+    program.assert_running();
+}
+
+/// A value of the sink has 8 MB at most, so that such a row has several.
+fn rows_of_sixteen_megabytes_are_read(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    source.sql("CREATE TABLE large (id INT PRIMARY KEY, a LONGBLOB, b LONGTEXT, c LONGBLOB)");
+    let row = |id: u32| {
+        format!(
+            "INSERT INTO large VALUES ({id}, REPEAT('{id}', 6000000), REPEAT('ab', 3000000), REPEAT(x'00ff', 3000000))"
+        )
+    };
+    source.sql(&row(1));
+    let pipeline = Pipeline::new(&source, &emulator);
+    let mut program = pipeline.start();
+    wait_for_same_rows(&source, "large", &emulator.sink(), "large");
+    source.sql(&row(2));
+    source.sql("UPDATE large SET b = CONCAT(b, 'c') WHERE id = 1");
+    wait_for_same_rows(&source, "large", &emulator.sink(), "large");
+    program.assert_running();
+}
+
+/// The most memory that the program has had, in bytes.
+fn peak_memory(program: &Sluicebox) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kib * 1024
+}
+
+/// `SLUICEBOX_TEST_TRANSACTION_MB` makes it as large as one wants; the memory stays the same.
+fn a_large_transaction_stays_in_the_memory_it_is_given(kind: Kind) {
+    let megabytes: u64 =
+        std::env::var("SLUICEBOX_TEST_TRANSACTION_MB").map_or(400, |text| text.parse().expect("a number"));
+    let server = Server::private(kind, &["--max-binlog-cache-size=16G"]);
+    let (source, emulator) = (server.database(), Emulator::start_discarding());
+    source.sql("CREATE TABLE t (id INT PRIMARY KEY, v LONGBLOB)");
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("scan.startup.mode", "latest-offset")
+        .option("memory", "64MiB");
+    let mut program = pipeline.start_and_wait();
+    let before = peak_memory(&program);
+    let mut session = source.session();
+    session.sql("BEGIN");
+    for id in 0..megabytes {
+        session.sql(&format!(
+            "INSERT INTO t VALUES ({id}, REPEAT(CHAR({} USING latin1), 1000000))",
+            65 + id % 26
+        ));
+    }
+    session.sql("COMMIT");
+    eventually("the transaction is committed at the sink", || match pipeline.counter("sink_rows_total")? {
+        rows if rows == megabytes => Ok(()),
+        rows => Err(format!("{rows} rows; {} MiB", peak_memory(&program) >> 20)),
+    });
+    let peak = peak_memory(&program);
+    program.assert_running();
+    assert!(peak < before + (128 << 20), "{} MiB, {} before it", peak >> 20, before >> 20);
+}
+
+fn five_thousand_tables_are_no_hindrance(kind: Kind) {
+    const TABLES: usize = 5_000;
+    let server = Server::private(kind, &["--table-open-cache=512", "--innodb-flush-log-at-trx-commit=0"]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let mut session = source.session();
+    for first in (0..TABLES).step_by(100) {
+        let tables = (first..first + 100).map(|n| format!("CREATE TABLE t{n} (id INT PRIMARY KEY, v TEXT)"));
+        session.sql(&tables.collect::<Vec<_>>().join("; "));
+    }
+    session.sql("INSERT INTO t0 VALUES (1, 'a'); INSERT INTO t4999 VALUES (1, 'b')");
+    let pipeline = Pipeline::new(&source, &emulator);
+    let began = Instant::now();
+    let mut program = pipeline.start_and_wait();
+    let started = began.elapsed();
+    session.sql("INSERT INTO t2500 VALUES (2, 'c')");
+    for (table, id) in [("t0", "1"), ("t2500", "2"), ("t4999", "1")] {
+        emulator.sink().wait_for_rows(&format!("SELECT id FROM {table}"), &[&[id]]);
+    }
+    println!("{kind:?}: running after {started:?}, all tables made and read after {:?}", began.elapsed());
+    program.assert_running();
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    let began = Instant::now();
+    let mut program = pipeline.start_and_wait();
+    println!("{kind:?}: running again after {:?}, {} MiB", began.elapsed(), peak_memory(&program) >> 20);
+    session.sql("INSERT INTO t1234 VALUES (3, 'd')");
+    emulator.sink().wait_for_rows("SELECT id FROM t1234", &[&["3"]]);
+    program.assert_running();
+}
+
+fn a_server_that_restarts_is_read_on(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let pipeline = Pipeline::new(&source, &emulator);
+    let mut program = pipeline.start();
+    wait_for_same_rows(&source, "t", &sink, "t");
+    for (n, crash) in [(2, false), (3, true), (4, false)] {
+        source.sql(&format!("INSERT INTO t VALUES ({n})"));
+        if crash {
+            server.kill()
+        } else {
+            server.stop()
+        }
+        server.restart();
+        source.sql(&format!("INSERT INTO t VALUES ({n}0)"));
+        wait_for_same_rows(&source, "t", &sink, "t");
+    }
+    program.assert_running();
+}
+
+fn a_killed_reader_and_a_rotation_inside_a_transaction_lose_nothing(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(1000)); INSERT INTO t VALUES (0, 'x')");
+    let pipeline = Pipeline::new(&source, &emulator);
+    let mut program = pipeline.start();
+    wait_for_same_rows(&source, "t", &sink, "t");
+    let dump = "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'";
+    let mut session = source.session();
+    for round in 0..5 {
+        session.sql("BEGIN");
+        for n in 1..=40 {
+            session.sql(&format!("INSERT INTO t VALUES ({}, REPEAT('v', 900))", round * 100 + n));
+            if n == 20 {
+                source.sql("FLUSH BINARY LOGS");
+            }
+        }
+        session.sql("COMMIT");
+        for id in server.rows(dump) {
+            // It may be gone by then.
+            let _ = server.session().try_sql(&format!("KILL {}", id[0].as_deref().expect("an id")));
+        }
+        source.sql(&format!("UPDATE t SET v = 'round {round}' WHERE id = 0"));
+    }
+    assert_eq!(wait_for_same_rows(&source, "t", &sink, "t"), 201);
+    program.assert_running();
+}
+
+/// Files cannot grow beyond a limit, which to the state is what a full disk is.
+#[test]
+fn a_full_disk_stops_the_pipeline_and_loses_nothing() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (0)");
+    let pipeline = Pipeline::new(&source, &emulator);
+    assert_eq!(pipeline.command("validate", &[]).code, Some(0));
+    // Blocks of 512 bytes. Without the trap the signal for it would end the program.
+    let script = "trap '' XFSZ; ulimit -f 400; exec \"$0\" run pipeline.yaml";
+    let mut full = std::process::Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_sluicebox")])
+        .current_dir(pipeline.folder())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let mut id = 0;
+    let status = eventually("the end of a program without disk", || {
+        id += 1;
+        source.sql(&format!("INSERT INTO t VALUES ({id})"));
+        std::thread::sleep(Duration::from_millis(20));
+        full.try_wait().expect("a child").ok_or_else(|| format!("{id} rows"))
+    });
+    let output = full.wait_with_output().expect("a child");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(!status.success() && printed.contains("cannot read or write the state"), "{status} {printed}");
+    let mut program = pipeline.start();
+    source.sql("INSERT INTO t VALUES (1000000)");
+    wait_for_same_rows(&source, "t", &sink, "t");
+    program.assert_running();
+}

@@ -1,0 +1,357 @@
+//! Snapshots as the pipeline file wants them: cut by another column than the key, and no faster than the source can bear.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{
+    Database, Emulator, Kind, Pipeline, Server, eventually, on_both_servers, wait_for_same_rows,
+};
+
+on_both_servers!(
+    a_table_is_cut_by_the_column_that_the_file_names,
+    a_column_that_cannot_cut_a_table_is_refused,
+    a_snapshot_keeps_to_its_rows_per_second,
+    a_snapshot_waits_while_the_server_is_busy,
+    a_snapshot_that_outlasts_the_binlog_is_foretold,
+    lost_binlog_stops_the_pipeline_and_tells_what_was_lost,
+    lost_binlog_is_made_good_by_reading_all_tables_anew,
+    binlog_lost_while_running_is_made_good_too,
+    tables_added_to_the_file_are_read_while_the_others_flow,
+    tables_added_to_the_file_are_only_followed_where_that_is_asked_for,
+);
+
+/// How the program ends when it must not go on.
+const REFUSED: i32 = 3;
+/// How it ends when the file cannot be carried out.
+const UNUSABLE: i32 = 2;
+const CHUNK_COLUMN: &str = "scan.incremental.snapshot.chunk.key-column";
+
+/// Rows from 1 on, so many, in `t`.
+fn fill(source: &Database<'_>, rows: u32) {
+    let values: Vec<String> =
+        (1..=rows).map(|n| format!("('{:05x}', {}, {n})", n * 7_919 % 1_048_573, n / 7)).collect();
+    source.sql(&format!(
+        "CREATE TABLE t (id CHAR(32) PRIMARY KEY, seq INT NOT NULL, v INT, KEY (seq)); INSERT INTO t VALUES {}",
+        values.join(", ")
+    ));
+}
+
+fn a_table_is_cut_by_the_column_that_the_file_names(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    fill(&source, 500);
+    // Two unique keys stand in for a primary key; the second is named.
+    source.sql(
+        "CREATE TABLE u (a INT NOT NULL UNIQUE, b INT NOT NULL UNIQUE, v INT);
+         INSERT INTO u SELECT v, 1000 - v, 0 FROM t",
+    );
+    // Without a key there is nothing to cut, and no file that names a column for it has to be changed.
+    source.sql("CREATE TABLE keyless (a INT NOT NULL, v INT); INSERT INTO keyless SELECT v, 0 FROM t");
+    server.sql("SET GLOBAL log_output = 'TABLE'; SET GLOBAL general_log = 1");
+    let name = source.name();
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("scan.incremental.snapshot.chunk.size", "20")
+        .source("scan.snapshot.max-rows-per-second", "400")
+        .source(CHUNK_COLUMN, &format!("{name}.t:seq;{name}.u:b;{name}.keyless:a"));
+    let mut program = pipeline.start_and_wait();
+    // Rows that move from chunk to chunk while these are read, in both directions.
+    for n in 1..=60 {
+        source.sql(&format!(
+            "UPDATE t SET seq = 72 - seq, v = v + 1000 WHERE v % 60 = {}; UPDATE u SET v = {n} WHERE a % 60 = {n}",
+            n % 60
+        ));
+    }
+    source.sql("DELETE FROM t WHERE v % 13 = 0");
+    for table in ["t", "u", "keyless"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    let cuts = |table: &str, column: &str| {
+        let asked = format!(
+            "SELECT COUNT(*) FROM mysql.general_log WHERE CONVERT(argument USING utf8mb4) LIKE \
+             '%FROM `{name}`.`{table}`%ORDER BY `{column}`%' AND CONVERT(argument USING utf8mb4) NOT LIKE '%general_log%'"
+        );
+        server.rows(&asked)[0][0].clone().and_then(|count| count.parse::<u32>().ok()).expect("a number")
+    };
+    for (table, column, key) in [("t", "seq", "id"), ("u", "b", "a")] {
+        let counted = (cuts(table, column), cuts(table, key));
+        assert!(counted.0 > 20 && counted.1 == 0, "{table}: {counted:?}");
+    }
+    program.assert_running();
+}
+
+fn a_column_that_cannot_cut_a_table_is_refused(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    source.sql("CREATE TABLE t (id INT PRIMARY KEY, seq INT)");
+    let name = source.name();
+    for (column, told) in [("sequence", "has only the columns `id`, `seq`"), ("seq", "which may be NULL")] {
+        let pipeline = Pipeline::new(&source, &emulator).source(CHUNK_COLUMN, &format!("{name}.t:{column}"));
+        let mut program = pipeline.start();
+        assert_eq!(program.wait(), Some(UNUSABLE), "{column}: {}", program.printed());
+        let checked = pipeline.command("validate", &["--connect"]);
+        for printed in [program.printed(), checked.stdout + &checked.stderr] {
+            for part in [CHUNK_COLUMN, &format!("`{column}`"), told] {
+                assert!(printed.contains(part), "no {part} in {printed}");
+            }
+        }
+    }
+}
+
+fn a_snapshot_keeps_to_its_rows_per_second(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    fill(&source, 600);
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("scan.incremental.snapshot.chunk.size", "50")
+        .source("scan.snapshot.max-rows-per-second", "200");
+    let began = Instant::now();
+    let mut program = pipeline.start();
+    wait_for_same_rows(&source, "t", &sink, "t");
+    // A limit, so this holds on the fastest machine: the first chunk is free, the other rows are not.
+    assert!(began.elapsed() > Duration::from_millis(2_500), "{:?}", began.elapsed());
+    program.assert_running();
+}
+
+fn a_snapshot_waits_while_the_server_is_busy(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    fill(&source, 100);
+    let busy: Vec<_> = (0..12)
+        .map(|_| {
+            let mut session = server.session();
+            // Killed below.
+            std::thread::spawn(move || session.try_sql("SELECT SLEEP(600)"))
+        })
+        .collect();
+    let sleepers =
+        || server.rows("SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'");
+    eventually("twelve threads at work", || match sleepers().len() {
+        12 => Ok(()),
+        other => Err(other.to_string()),
+    });
+    let pipeline = Pipeline::new(&source, &emulator).source("scan.snapshot.max-threads-running", "10");
+    let mut program = pipeline.start();
+    program.wait_for_line("the server is busy: the snapshot waits");
+    assert!(sink.describe("t").is_none() || sink.rows("SELECT id FROM t").is_empty());
+    // The others keep flowing meanwhile: the stream is not held back.
+    source.sql("INSERT INTO t VALUES ('new', 0, 0)");
+    sink.wait_for_rows("SELECT id FROM t", &[&["new"]]);
+    for sleeper in sleepers() {
+        server.sql(&format!("KILL {}", sleeper[0].as_deref().expect("an id")));
+    }
+    for thread in busy {
+        let _ = thread.join();
+    }
+    wait_for_same_rows(&source, "t", &sink, "t");
+    program.assert_running();
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+}
+
+fn a_snapshot_that_outlasts_the_binlog_is_foretold(kind: Kind) {
+    let kept = match kind {
+        Kind::MySql => "--binlog-expire-logs-seconds=100",
+        Kind::MariaDb => "--expire-logs-days=0.0011",
+    };
+    let server = Server::private(kind, &[kept]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    fill(&source, 2_000);
+    source.sql("ANALYZE TABLE t");
+    for (limit, foretold) in [("10", true), ("1000000", false)] {
+        let pipeline = Pipeline::new(&source, &emulator)
+            .source("scan.incremental.snapshot.chunk.size", "10")
+            .source("scan.snapshot.max-rows-per-second", limit);
+        let mut program = pipeline.start_and_wait();
+        let told = program.printed().contains("longer than the server keeps its binlog");
+        assert_eq!(told, foretold, "{limit}: {}", program.printed());
+        // It sleeps for long between its chunks, and ends at once all the same.
+        assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    }
+}
+
+/// Ends the newest binlog file and deletes all before it.
+fn lose_binlog(server: &Server) {
+    server.sql("FLUSH BINARY LOGS");
+    // MariaDB keeps a file until every engine has told that it does not need it.
+    eventually("one binlog file", || {
+        let mut files = server.rows("SHOW BINARY LOGS");
+        let last = files.pop().and_then(|mut row| row.swap_remove(0)).expect("a file");
+        server.sql(&format!("PURGE BINARY LOGS TO '{last}'"));
+        if files.is_empty() { Ok(()) } else { Err(format!("{files:?}")) }
+    });
+}
+
+/// Rows change while nobody reads, and the binlog of it goes.
+fn change_unseen(source: &Database<'_>) {
+    source.sql(
+        "UPDATE t SET v = -v WHERE v % 3 = 0; DELETE FROM t WHERE v % 5 = 0; INSERT INTO t VALUES ('new', 0, 0);
+         INSERT INTO keyless VALUES (3); DELETE FROM keyless WHERE a = 1; DROP TABLE goes;
+         ALTER TABLE u ADD COLUMN w INT; INSERT INTO u VALUES (2, 2)",
+    );
+}
+
+fn with_tables(source: &Database<'_>) {
+    fill(source, 100);
+    source.sql(
+        "CREATE TABLE keyless (a INT); INSERT INTO keyless VALUES (1), (2); CREATE TABLE goes (id INT PRIMARY KEY);
+         INSERT INTO goes VALUES (1); CREATE TABLE u (id INT PRIMARY KEY); INSERT INTO u VALUES (1)",
+    );
+}
+
+fn lost_binlog_stops_the_pipeline_and_tells_what_was_lost(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    with_tables(&source);
+    let pipeline = Pipeline::new(&source, &emulator);
+    let mut program = pipeline.start();
+    wait_for_same_rows(&source, "t", &sink, "t");
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    let seen = sink.rows("SELECT id, v FROM t ORDER BY id");
+    change_unseen(&source);
+    lose_binlog(&server);
+    let mut program = pipeline.start();
+    assert_eq!(program.wait(), Some(REFUSED), "{}", program.printed());
+    let lost = match kind {
+        Kind::MySql => server.rows("SELECT @@GLOBAL.gtid_purged"),
+        Kind::MariaDb => server.rows("SELECT @@GLOBAL.gtid_binlog_pos"),
+    };
+    let end = lost[0][0].as_deref().and_then(|text| text.rsplit(['-', ':']).next()).expect("a GTID");
+    for part in ["is gone from the server: it has deleted", "its binlog begins with `", "scan.on-purged", end]
+    {
+        assert!(program.printed().contains(part), "no {part} in {}", program.printed());
+    }
+    assert_eq!(sink.rows("SELECT id, v FROM t ORDER BY id"), seen);
+}
+
+fn lost_binlog_is_made_good_by_reading_all_tables_anew(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    with_tables(&source);
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("scan.incremental.snapshot.chunk.size", "10")
+        .source("scan.on-purged", "resnapshot");
+    let mut program = pipeline.start();
+    for table in ["t", "keyless", "goes", "u"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    change_unseen(&source);
+    lose_binlog(&server);
+    let mut program = pipeline.start();
+    for table in ["t", "keyless", "u"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    assert_eq!(sink.rows("SELECT id FROM goes").len(), 1);
+    // It streams on, and a later start has nothing to make good.
+    source.sql("INSERT INTO t VALUES ('newer', 1, 1); INSERT INTO keyless VALUES (4)");
+    wait_for_same_rows(&source, "t", &sink, "t");
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    let mut program = pipeline.start_and_wait();
+    source.sql("DELETE FROM t WHERE id = 'new'; INSERT INTO keyless VALUES (5)");
+    wait_for_same_rows(&source, "t", &sink, "t");
+    wait_for_same_rows(&source, "keyless", &sink, "keyless");
+    assert!(!program.printed().contains("binlog was lost"), "{}", program.printed());
+    program.assert_running();
+}
+
+fn binlog_lost_while_running_is_made_good_too(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    with_tables(&source);
+    let pipeline = Pipeline::new(&source, &emulator).source("scan.on-purged", "resnapshot");
+    let mut program = pipeline.start();
+    wait_for_same_rows(&source, "t", &sink, "t");
+    // The server forgets it while it is stopped, and then deletes what it did not read.
+    program.signal("STOP");
+    let dump = "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'";
+    for id in server.rows(dump) {
+        server.sql(&format!("KILL {}", id[0].as_deref().expect("an id")));
+    }
+    eventually("no reader", || match server.rows(dump).len() {
+        0 => Ok(()),
+        some => Err(some.to_string()),
+    });
+    change_unseen(&source);
+    lose_binlog(&server);
+    program.signal("CONT");
+    for table in ["t", "keyless", "u"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    assert!(program.printed().contains("binlog was lost"), "{}", program.printed());
+    program.assert_running();
+}
+
+fn tables_added_to_the_file_are_read_while_the_others_flow(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    fill(&source, 200);
+    source.sql(
+        "CREATE TABLE old (id INT PRIMARY KEY); INSERT INTO old VALUES (1);
+         CREATE TABLE keyless (a INT); INSERT INTO keyless VALUES (1)",
+    );
+    let name = source.name();
+    let pipeline = |tables: &str| {
+        Pipeline::new(&source, &emulator)
+            .source("tables", tables)
+            .source("scan.newly-added-table.enabled", "true")
+            .source("scan.incremental.snapshot.chunk.size", "20")
+    };
+    let first = pipeline(&format!("{name}.old"));
+    let mut program = first.start();
+    wait_for_same_rows(&source, "old", &sink, "old");
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    // Changes of the tables that the next start finds new, behind the place where the first one stopped.
+    source.sql(
+        "UPDATE t SET v = 0 WHERE v < 10; ALTER TABLE t ADD COLUMN w INT; UPDATE t SET w = 1 WHERE v > 190",
+    );
+    source.sql("INSERT INTO keyless VALUES (2)");
+    let first = first
+        .source("tables", &format!("{name}.old,{name}.t,{name}.keyless,{name}.later"))
+        .source("scan.snapshot.max-rows-per-second", "100");
+    let mut program = first.start_and_wait();
+    source.sql("INSERT INTO old VALUES (2)");
+    sink.wait_for_rows("SELECT id FROM old ORDER BY id", &[&["1"], &["2"]]);
+    source.sql("UPDATE t SET v = v + 1 WHERE v % 2 = 0");
+    // Made while it runs: from its first row on.
+    source.sql("CREATE TABLE later (id INT PRIMARY KEY); INSERT INTO later VALUES (7)");
+    for table in ["t", "keyless", "later", "old"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    let mut program = first.start_and_wait();
+    source.sql("INSERT INTO later VALUES (8); INSERT INTO t (id, seq) VALUES ('z', 1)");
+    wait_for_same_rows(&source, "later", &sink, "later");
+    wait_for_same_rows(&source, "t", &sink, "t");
+    program.assert_running();
+}
+
+fn tables_added_to_the_file_are_only_followed_where_that_is_asked_for(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql("CREATE TABLE old (id INT PRIMARY KEY); CREATE TABLE added (id INT PRIMARY KEY, v INT)");
+    let name = source.name();
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("tables", &format!("{name}.old"))
+        .source("scan.binlog.newly-added-table.enabled", "true");
+    let mut program = pipeline.start_and_wait();
+    source.sql("INSERT INTO old VALUES (1)");
+    sink.wait_for_rows("SELECT id FROM old", &[&["1"]]);
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    source.sql("INSERT INTO added VALUES (1, 1); ALTER TABLE added ADD COLUMN w INT; INSERT INTO added VALUES (2, 2, 2)");
+    let pipeline = pipeline.source("tables", &format!("{name}.old,{name}.added,{name}.later"));
+    let mut program = pipeline.start_and_wait();
+    source.sql("INSERT INTO added VALUES (3, 3, 3); CREATE TABLE later (id INT PRIMARY KEY); INSERT INTO later VALUES (7)");
+    sink.wait_for_rows("SELECT id, w FROM added", &[&["3", "3"]]);
+    sink.wait_for_rows("SELECT id FROM later", &[&["7"]]);
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    let mut program = pipeline.start_and_wait();
+    source.sql("INSERT INTO added VALUES (4, 4, 4)");
+    sink.wait_for_rows("SELECT id FROM added ORDER BY id", &[&["3"], &["4"]]);
+    program.assert_running();
+}

@@ -15,6 +15,7 @@ on_both_servers!(
     a_server_is_read_over_its_unix_socket,
     a_server_is_read_over_ipv6,
     a_link_that_stalls_is_noticed_and_replaced,
+    a_snapshot_goes_on_when_its_links_stall,
     another_server_is_read_when_the_first_one_dies,
 );
 
@@ -182,6 +183,33 @@ fn a_link_that_stalls_is_noticed_and_replaced(kind: Kind) {
     proxy.stall();
     source.sql("INSERT INTO t VALUES (3, 3)");
     program.wait_for_line("binlog connection lost, reconnecting");
+    wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+    program.assert_running();
+}
+
+fn a_snapshot_goes_on_when_its_links_stall(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let values: Vec<String> = (1..=600).map(|n| format!("({n}, {n})")).collect();
+    source.sql(&format!(
+        "CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES {}",
+        values.join(", ")
+    ));
+    let proxy = Proxy::to(&server);
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("hostname", "127.0.0.1")
+        .source("port", &proxy.port.to_string())
+        .source("connect.timeout", "1s")
+        .source("scan.incremental.snapshot.chunk.size", "10")
+        .source("scan.snapshot.max-rows-per-second", "100");
+    let mut program = pipeline.start();
+    program.wait_for_line("pipeline running");
+    eventually("some rows", || match emulator.sink().try_execute("SELECT id FROM t") {
+        Ok(result) if !result.rows.is_empty() => Ok(()),
+        other => Err(format!("{:?}", other.map(|result| result.rows.len()))),
+    });
+    proxy.stall();
+    program.wait_for_line("snapshot interrupted, trying again");
     wait_for_same_rows(&source, "t", &emulator.sink(), "t");
     program.assert_running();
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{
-    ClientIdentity, Conn, DriverError, Error, IoError, Opts, OptsBuilder, Params, ServerError, SslOpts,
+    BinaryProtocol, ClientIdentity, Conn, DriverError, Error, IoError, Opts, OptsBuilder, Params,
+    QueryResult, Row, ServerError, SslOpts,
 };
 
 use tokio::task::JoinSet;
@@ -31,10 +32,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Statements that a connection keeps prepared: one chunk shape for each of some tables.
 const PREPARED_STATEMENTS: usize = 16;
 
+/// How many times the deadline of connecting a short question may take: a server that is busy answers late.
+const SHORT_ANSWER: u32 = 4;
+/// How long a statement may take that reads much before it answers: longer than the server lets a chunk's run.
+const LONG_ANSWER: Duration = Duration::from_secs(660);
+
 /// A connection and the names that its errors carry.
 pub(crate) struct Client {
     conn: Conn,
     peer: Peer,
+    /// How long a short answer may take, and the next row of a long one. A link that stalls shows by nothing else.
+    patience: Duration,
 }
 
 /// Who was asked, and by whom.
@@ -55,7 +63,8 @@ impl Client {
             let waited = options.connect_timeout.as_millis();
             Err(peer.unreachable(format!("no answer within {waited} ms")))
         })?;
-        let mut client = Self { conn, peer };
+        let patience = options.connect_timeout.saturating_mul(SHORT_ANSWER);
+        let mut client = Self { conn, peer, patience };
         client.set_up().await?;
         Ok(client)
     }
@@ -76,13 +85,9 @@ impl Client {
         &self.peer
     }
 
-    pub(crate) fn conn(&mut self) -> &mut Conn {
-        &mut self.conn
-    }
-
     /// Runs a statement that answers without rows.
     pub(crate) async fn run(&mut self, statement: &str, doing: &str) -> Result<(), MysqlError> {
-        self.conn.query_drop(statement).await.map_err(|error| self.peer.at_statement(error, doing))
+        self.peer.within(self.patience, doing, self.conn.query_drop(statement)).await
     }
 
     /// Runs a statement and gathers its rows; for small results.
@@ -90,7 +95,7 @@ impl Client {
     where
         T: FromRow + Send + 'static,
     {
-        self.conn.query(statement).await.map_err(|error| self.peer.at_statement(error, doing))
+        self.peer.within(self.patience, doing, self.conn.query(statement)).await
     }
 
     /// The same with parameters, prepared.
@@ -103,7 +108,19 @@ impl Client {
     where
         T: FromRow + Send + 'static,
     {
-        self.conn.exec(statement, params).await.map_err(|error| self.peer.at_statement(error, doing))
+        self.peer.within(LONG_ANSWER, doing, self.conn.exec(statement, params)).await
+    }
+
+    /// Runs a statement whose rows are taken one by one, as they come.
+    pub(crate) async fn read<'c>(
+        &'c mut self,
+        statement: &str,
+        params: Params,
+        doing: &'c str,
+    ) -> Result<Reading<'c>, MysqlError> {
+        let Self { conn, peer, patience } = self;
+        let result = peer.within(LONG_ANSWER, doing, conn.exec_iter(statement, params)).await?;
+        Ok(Reading { result, peer, doing, patience: *patience, limit: LONG_ANSWER })
     }
 
     /// Says goodbye; a connection that is gone already needs none.
@@ -111,6 +128,24 @@ impl Client {
         if let Err(error) = self.conn.disconnect().await {
             tracing::debug!(server = self.peer.server, %error, "connection ended without a goodbye");
         }
+    }
+}
+
+/// Rows on their way. Reads no further than it is asked to, so that the server feels a slow reader.
+pub(crate) struct Reading<'c> {
+    result: QueryResult<'c, 'static, BinaryProtocol>,
+    peer: &'c Peer,
+    doing: &'c str,
+    patience: Duration,
+    /// How long the next row may take: the first comes when the server has found it.
+    limit: Duration,
+}
+
+impl Reading<'_> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Row>, MysqlError> {
+        let row = self.peer.within(self.limit, self.doing, self.result.next()).await?;
+        self.limit = self.patience;
+        Ok(row)
     }
 }
 
@@ -214,6 +249,19 @@ fn roots(options: &ConnectOptions) -> Result<Vec<Vec<u8>>, String> {
 impl Peer {
     fn refused(&self, reason: impl Into<String>) -> MysqlError {
         MysqlError::Refused { server: self.server.clone(), user: self.user.clone(), reason: reason.into() }
+    }
+
+    /// Waits for an answer, but not for ever.
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        doing: &str,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, MysqlError> {
+        match tokio::time::timeout(limit, answer).await {
+            Ok(answer) => answer.map_err(|error| self.at_statement(error, doing)),
+            Err(_) => Err(self.unreachable(format!("no answer within {} s while {doing}", limit.as_secs()))),
+        }
     }
 
     fn unreachable(&self, reason: impl Into<String>) -> MysqlError {

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use mysql_async::prelude::Queryable;
+use mysql_async::Params;
 use sluicebox_model::{ChangeBatch, Position, TableSchema};
 
 use super::rows::BatchAssembler;
@@ -96,15 +96,14 @@ impl SnapshotReader {
         let doing = format!("reading `{}`", schema.id);
         let statement = format!("SELECT {} FROM {}", column_list(schema), full_name(&schema.id));
         let peer = self.client.peer().clone();
-        let failed = |error| peer.at_statement(error, &doing);
         let mut assembler = BatchAssembler::new(Arc::clone(schema));
-        let mut result = self.client.conn().exec_iter(statement, ()).await.map_err(failed)?;
-        while let Some(row) = result.next().await.map_err(failed)? {
+        let mut rows = self.client.read(&statement, Params::Empty, &doing).await?;
+        while let Some(row) = rows.next().await? {
             if let Some(full) = assembler.push(row).map_err(|reason| peer.statement(&doing, 0, reason))? {
                 sink(full).await?;
             }
         }
-        drop(result);
+        drop(rows);
         if let Some(rest) = assembler.take().map_err(|reason| peer.statement(&doing, 0, reason))? {
             sink(rest).await?;
         }

@@ -21,7 +21,6 @@ mod single;
 use std::sync::Arc;
 
 use mysql_async::Value;
-use mysql_async::prelude::Queryable;
 use serde::{Deserialize, Serialize};
 use sluicebox_model::{ChangeBatch, Position, TableId, TableSchema};
 
@@ -244,14 +243,11 @@ impl SnapshotReader {
         let mut batches = Vec::new();
         let mut assembler = BatchAssembler::new(Arc::clone(schema));
         let peer = self.client.peer().clone();
-        let failed = |error| peer.at_statement(error, doing);
-        let mut result = self.client.conn().exec_iter(statement, condition.params()).await.map_err(failed)?;
-        while let Some(row) = result.next().await.map_err(failed)? {
-            if let Some(full) = assembler.push(row).map_err(|reason| peer.statement(doing, 0, reason))? {
-                batches.push(full);
-            }
+        let mut rows = self.client.read(statement, condition.params(), doing).await?;
+        while let Some(row) = rows.next().await? {
+            batches.extend(assembler.push(row).map_err(|reason| peer.statement(doing, 0, reason))?);
         }
-        drop(result);
+        drop(rows);
         batches.extend(assembler.take().map_err(|reason| peer.statement(doing, 0, reason))?);
         Ok((batches, assembler.replaced()))
     }

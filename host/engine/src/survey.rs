@@ -22,7 +22,7 @@ pub struct Survey {
 
 /// Asks the source of a pipeline file what there is. Changes nothing.
 pub async fn survey(config: &PipelineConfig) -> Result<Survey, EngineError> {
-    let mut source = source(config).await?;
+    let mut source = source(config, None).await?;
     let tables = source.tables(config).await?;
     let schemas = source.read_schemas(config, &tables).await?;
     let (findings, _) = source.findings(config, &schemas).await?;

@@ -12,7 +12,7 @@ use sluicebox_maxcompute::{Client, Hints, TableName};
 use sluicebox_model::TableSchema;
 
 use super::prepare::Source;
-use super::{Start, judge, survey};
+use super::{Start, judge, scan};
 use crate::config::PipelineConfig;
 use crate::error::EngineError;
 use crate::pipeline::Planner;
@@ -38,7 +38,7 @@ pub(super) async fn begin_anew(
     let (position, schemas) = source.schemas_now(config, &tables).await?;
     let (findings, watermark) = source.findings(config, &schemas).await?;
     judge(&findings)?;
-    let snapshot = survey::begin(config, source, &schemas).await?;
+    let snapshot = scan::begin(config, source, &schemas).await?;
     let gone: Vec<_> = known.into_iter().map(|s| s.id).filter(|id| !tables.contains(id)).collect();
     for table in &gone {
         tracing::warn!(%table, "the table went while the binlog was not read; what the sink has of it stays");

@@ -21,9 +21,9 @@ mod prepare;
 mod receiver;
 mod recovery;
 mod replay;
+mod scan;
 mod snapshot;
 mod startup;
-mod survey;
 mod tables;
 mod worker;
 
@@ -33,7 +33,7 @@ pub(crate) use owners::Owners;
 pub(crate) use prepare::{Source, judge, planner, project, source, table_settings};
 pub use prepare::{query, sink_client};
 pub use replay::{Replayed, replay};
-pub(crate) use survey::chunk_column;
+pub(crate) use scan::chunk_column;
 pub(crate) use tables::{Landing, Planned, Planner};
 
 use std::collections::{HashMap, HashSet};
@@ -321,7 +321,7 @@ async fn begin(config: &PipelineConfig, store: &Store, source: &mut Source) -> R
     };
     let mut snapshot = Vec::new();
     if matches!(config.source.startup, Startup::Initial | Startup::Snapshot) {
-        snapshot = survey::begin(config, source, &schemas).await?;
+        snapshot = scan::begin(config, source, &schemas).await?;
     }
     store.set_meta("server", &identity(source))?;
     if let Startup::SpecificOffset(_, skip) = config.source.startup {
@@ -400,7 +400,7 @@ async fn add_new_tables(
         return Ok(());
     }
     let (place, found) = source.schemas_now(config, &new).await?;
-    let snapshot = survey::begin(config, source, &found).await?;
+    let snapshot = scan::begin(config, source, &found).await?;
     let snapshotted = config.source.new_tables == NewTables::Snapshot;
     for (schema, (_, record)) in found.into_iter().zip(snapshot) {
         tracing::info!(table = %schema.id, snapshot = snapshotted, "new table");

@@ -24,7 +24,7 @@ use tokio::task::LocalSet;
 
 use super::messages::{Opened, Placed, SnapshotMessage};
 use super::pace::{self, Pace};
-use super::survey;
+use super::scan;
 use crate::config::ScanLimits;
 use crate::error::{Disposition, EngineError};
 use crate::state::{SnapshotTable, StateError, Store};
@@ -149,7 +149,7 @@ impl Forecast {
         }
         self.told = true;
         if let Some(rest) = pace::rest(elapsed, self.read, self.all) {
-            survey::compare(elapsed + rest, retention);
+            scan::compare(elapsed + rest, retention);
         }
     }
 }

@@ -200,7 +200,8 @@ fn a_snapshot_goes_on_when_its_links_stall(kind: Kind) {
         .source("hostname", "127.0.0.1")
         .source("port", &proxy.port.to_string())
         .source("connect.timeout", "1s")
-        .source("scan.incremental.snapshot.chunk.size", "10")
+        .source("heartbeat.interval", "1s")
+        .source("scan.incremental.snapshot.chunk.size", "60")
         .source("scan.snapshot.max-rows-per-second", "100");
     let mut program = pipeline.start();
     program.wait_for_line("pipeline running");

@@ -34,7 +34,7 @@ impl Store {
         let position = json(position)?;
         self.call_blocking(move |tx| {
             tx.execute_batch(
-                "DELETE FROM targets; DELETE FROM snapshot_tables; DELETE FROM snapshot_chunks;",
+                "DELETE FROM targets; DELETE FROM snapshot_tables; DELETE FROM snapshot_chunks; DELETE FROM approvals;",
             )?;
             for table in gone {
                 let table = table.to_string();

@@ -18,6 +18,7 @@ mod documents;
 mod endurance;
 mod evolution;
 mod exchange;
+mod expressions;
 mod faults;
 mod harness;
 mod kill;

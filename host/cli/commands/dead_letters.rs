@@ -67,7 +67,11 @@ fn show(file: &Path, number: u64, as_json: bool) -> Result<(), Failure> {
     line!("number   {}", letter.number);
     line!("table    {}", letter.table);
     line!("position {}", letter.place());
-    line!("plugin   {} (sha256 {})", letter.plugin, letter.plugin_hash);
+    match letter.plugin_hash.as_str() {
+        // Expressions are part of the pipeline file and have no digest.
+        "" => line!("failed   in {}", letter.plugin),
+        hash => line!("plugin   {} (sha256 {hash})", letter.plugin),
+    }
     line!("reason   {}", letter.reason);
     line!("lacking  {}", letter.targets.join(", "));
     line!("event    {}", serde_json::to_string_pretty(&shown["event"]).context("printing JSON")?);

@@ -61,7 +61,7 @@ fn show(plan: &Examination) {
     for table in &plan.tables {
         line!("\n{}", table.table);
         for guest in &table.guests {
-            line!("  plugin {guest}");
+            line!("  {guest}");
         }
         for [name, from, to] in &table.columns {
             line!("  {name}: {from} -> {to}");

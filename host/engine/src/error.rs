@@ -133,6 +133,20 @@ pub enum EngineError {
         /// The guest's words about the last.
         reason: String,
     },
+    /// An expression failed on rows and the pipeline file says that this stops the pipeline.
+    #[error("`{entry}` failed on {rows} row images of `{table}`{row}: {reason}")]
+    Expression {
+        /// The entry of the pipeline file.
+        entry: String,
+        /// The table, under the name that the expression sees.
+        table: String,
+        /// `, the first of them` and its key; empty without a key.
+        row: String,
+        /// Number of row images.
+        rows: usize,
+        /// The column or the filter, the expression, what is wrong; of the first.
+        reason: String,
+    },
     /// The behaviour in force does not allow the schema change.
     #[error("schema change of `{table}` is not allowed: {reason}")]
     SchemaChange {
@@ -192,7 +206,9 @@ impl EngineError {
             | Self::State(_)
             | Self::Plan(_)
             | Self::Value { .. } => Halt { refused: false },
-            Self::SchemaChange { .. } | Self::Start { .. } | Self::Lost(_) => Halt { refused: false },
+            Self::Expression { .. } | Self::SchemaChange { .. } | Self::Start { .. } | Self::Lost(_) => {
+                Halt { refused: false }
+            }
         }
     }
 
@@ -222,6 +238,9 @@ impl EngineError {
             }
             Self::HeldInSnapshot { .. } => Some(
                 "look at it with `sluicebox status FILE`, approve it with `sluicebox schema approve FILE`, and start again",
+            ),
+            Self::Expression { .. } => Some(
+                "mend the expression, or set `on-error: skip` or `on-error: dead-letter` on the entry to go on without such rows",
             ),
             Self::SchemaChange { .. } => {
                 Some("see `schema.change.behavior` and `sink.exclude.schema.changes`")

@@ -10,7 +10,8 @@ use sluicebox_wasm::{Action, Source as ColumnSource, TablePlan};
 use crate::config::PipelineConfig;
 use crate::error::EngineError;
 use crate::pipeline::{
-    Landing, Owners, Planned, Planner, chunk_column, planner, project, sink_client, source, table_settings,
+    Landing, Owners, Planned, Planner, Stage, chunk_column, planner, project, sink_client, source,
+    table_settings,
 };
 use crate::sink::encode::Fit;
 use crate::sink::evolve::{Decision, Reconciled, Step};
@@ -55,7 +56,7 @@ pub struct FindingReport {
 pub struct TableReport {
     /// The table at the source.
     pub table: String,
-    /// What each plugin does with it, in order.
+    /// What each plugin does with it, in order, and then the expressions.
     pub guests: Vec<String>,
     /// Columns as they reach the sink: name, type at the source, type at the sink.
     pub columns: Vec<[String; 3]>,
@@ -178,14 +179,15 @@ async fn examine_table(
     let output = &planned.output;
     let mut guests = Vec::new();
     for stage in &planned.stages {
-        guests.push(format!(
-            "{}: {}",
-            planner.plugins[stage.plugin].plugin.name(),
-            describe_plan(&stage.plan)
-        ));
+        guests.push(match stage {
+            Stage::Guest { plugin, plan } => {
+                format!("plugin {}: {}", planner.plugins[*plugin].plugin.name(), describe_plan(plan))
+            }
+            Stage::Expressions { plan, entry, .. } => format!("{entry}: {}", plan.describe().join(", ")),
+        });
     }
     if planned.sinks.is_empty() {
-        guests.push("discards every row".into());
+        guests.push("a plugin discards every row".into());
     }
     let mut sinks = Vec::new();
     for landing in &planned.sinks {
@@ -196,7 +198,7 @@ async fn examine_table(
     }
     let declared = |name: &str| {
         let column = schema.index_of(name).map(|at| schema.columns[at].source_type.to_string());
-        column.unwrap_or_else(|| "(made by a plugin)".into())
+        column.unwrap_or_else(|| "(computed)".into())
     };
     let column = |c: &sluicebox_model::Column| {
         let declared = if c.source_type.is_empty() { declared(&c.name) } else { c.source_type.to_string() };

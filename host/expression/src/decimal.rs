@@ -21,7 +21,7 @@ pub(crate) fn rescale_rounded(value: i128, from: u8, to: u8) -> Option<i128> {
     }
     let one = power((from - to).into())?;
     let (whole, rest) = (value / one, value % one);
-    Some(whole + if rest.abs() * 2 >= one { value.signum() } else { 0 })
+    Some(whole + if rest.unsigned_abs() * 2 >= one.unsigned_abs() { value.signum() } else { 0 })
 }
 
 /// Rounds to so many digits behind the point (before it, when negative), half away from zero; the scale stays.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::filter;
+use arrow::compute::FilterBuilder;
 use sluicebox_model::{ChangeBatch, Folded, Origin, RowKind, TableSchema, fold, is_pair};
 
 use crate::bind::{EVENT_TYPE, META, OP_TS};
@@ -34,8 +34,12 @@ pub struct RulePlan {
     soft_delete: bool,
     /// Places in the output of key columns that could be null.
     checked: Vec<usize>,
-    /// Places in the input that expressions read.
-    reads: Vec<usize>,
+    /// Places in the input that the filter reads, also by columns that are computed for it.
+    filtered: Vec<usize>,
+    /// Places in the input that the projection computes with.
+    projected: Vec<usize>,
+    /// Places in the input that go on or are read by the projection.
+    needed: Vec<usize>,
     meta: Vec<usize>,
     /// Places of computed columns that the filter reads.
     early: Vec<usize>,
@@ -56,7 +60,7 @@ pub struct FailedRow {
 pub struct Processed {
     /// Row images that go on, under the plan's output schema.
     pub batch: ChangeBatch,
-    /// Row images that failed, ascending; of an update that goes on as one always both.
+    /// Row images that failed, ascending; of an update always both.
     pub failed: Vec<FailedRow>,
     /// Row images that the filter dropped.
     pub dropped: u64,
@@ -77,17 +81,36 @@ impl RulePlan {
         partition_keys: Vec<Arc<str>>,
         settings: Arc<Settings>,
     ) -> Self {
-        let (mut reads, mut meta, mut early) = (Vec::new(), Vec::new(), Vec::new());
-        let mut see = |node: &Node| match node {
-            Node::Column(place) => reads.push(*place),
-            Node::Meta(place) => meta.push(*place),
-            Node::Computed(place) => early.push(*place),
-            _ => {}
+        let (mut meta, mut early) = (Vec::new(), Vec::new());
+        let mut reads = |node: &Node| {
+            let mut places = Vec::new();
+            node.visit(&mut |node| match node {
+                Node::Column(place) => places.push(*place),
+                Node::Meta(place) => meta.push(*place),
+                Node::Computed(place) => early.push(*place),
+                _ => {}
+            });
+            places
         };
-        let computed =
-            outputs.iter().filter_map(|o| if let Output::Computed(c) = o { Some(&c.node) } else { None });
-        computed.chain(&filter).for_each(|node| node.visit(&mut see));
-        for list in [&mut reads, &mut meta, &mut early] {
+        let (mut projected, mut needed) = (Vec::new(), Vec::new());
+        for output in &outputs {
+            match output {
+                Output::Column(place) => needed.push(*place),
+                Output::Computed(computed) => projected.extend(reads(&computed.node)),
+            }
+        }
+        let mut filtered = filter.as_ref().map(&mut reads).unwrap_or_default();
+        for place in &early {
+            if let Some(Output::Computed(computed)) = outputs.get(*place) {
+                computed.node.visit(&mut |node| {
+                    if let Node::Column(place) = node {
+                        filtered.push(*place);
+                    }
+                });
+            }
+        }
+        needed.extend(&projected);
+        for list in [&mut filtered, &mut projected, &mut needed, &mut meta, &mut early] {
             list.sort_unstable();
             list.dedup();
         }
@@ -99,7 +122,9 @@ impl RulePlan {
             filter,
             soft_delete,
             checked,
-            reads,
+            filtered,
+            projected,
+            needed,
             meta,
             early,
             settings,
@@ -168,7 +193,7 @@ impl RulePlan {
         if !columns_fit || batch.columns.iter().any(|column| column.len() != batch.rows()) {
             return Err("the batch does not fit its table".into());
         }
-        let mut rows = Rows::new(batch);
+        let (mut rows, kinds_in) = (Rows::new(batch), &batch.kinds);
         let mut failed = BTreeMap::new();
         let mut dropped = 0;
         if let Some(filter) = &self.filter {
@@ -186,6 +211,10 @@ impl RulePlan {
         let folded = Folded { kinds, ..folded };
         let output = folded.apply(Arc::clone(&self.output), columns, &rows.origins);
         let batch = output.map_err(|error| error.to_string())?;
+        // Of an update that the filter cut in two, the half that was dropped fails with the other.
+        let known = failed.len();
+        whole_pairs(kinds_in, &mut failed);
+        dropped -= u64::try_from(failed.len() - known).unwrap_or(0).min(dropped);
         let failed = failed.into_iter().map(|(row, message)| FailedRow { row, message }).collect();
         Ok(Processed { batch, failed, dropped })
     }
@@ -198,7 +227,7 @@ impl RulePlan {
         now: i64,
         failed: &mut BTreeMap<usize, String>,
     ) -> Result<u64, String> {
-        let (columns, meta) = (self.read(rows)?, self.metadata(rows));
+        let (columns, meta) = (self.read(rows, &self.filtered)?, self.metadata(rows));
         let mut env = self.env(rows, &columns, &meta, now);
         let mut computed: Vec<Option<Vector>> = vec![None; self.outputs.len()];
         for &place in &self.early {
@@ -217,7 +246,7 @@ impl RulePlan {
         let keyed = !self.output.key.is_empty();
         let folded = fold(&rows.kinds, if all { None } else { Some(&keep) }, &gone, keyed);
         let dropped = folded.dropped;
-        rows.keep(folded)?;
+        rows.keep(folded, &self.needed)?;
         Ok(dropped)
     }
 
@@ -229,8 +258,11 @@ impl RulePlan {
         failed: &mut BTreeMap<usize, String>,
     ) -> Result<Vec<ArrayRef>, String> {
         let any = self.outputs.iter().any(|output| matches!(output, Output::Computed(_)));
-        let (columns, meta) =
-            if any { (self.read(rows)?, self.metadata(rows)) } else { (Vec::new(), Vec::new()) };
+        let (columns, meta) = if any {
+            (self.read(rows, &self.projected)?, self.metadata(rows))
+        } else {
+            (Vec::new(), Vec::new())
+        };
         let env = self.env(rows, &columns, &meta, now);
         let mut out = Vec::with_capacity(self.outputs.len());
         for (place, (output, column)) in self.outputs.iter().zip(&self.output.columns).enumerate() {
@@ -284,10 +316,10 @@ impl RulePlan {
         }
     }
 
-    /// The columns that expressions read.
-    fn read(&self, rows: &Rows) -> Result<Vec<Option<Vector>>, String> {
+    /// The columns at these places, as expressions see them.
+    fn read(&self, rows: &Rows, places: &[usize]) -> Result<Vec<Option<Vector>>, String> {
         let mut out = vec![None; self.input.columns.len()];
-        for &place in &self.reads {
+        for &place in places {
             let (column, array) = (&self.input.columns[place], &rows.columns[place]);
             let values = read(column.column_type, array).ok_or("an array is not of its column's kind")?;
             out[place] = Some(Vector::of(values));
@@ -399,17 +431,18 @@ impl Rows {
         self.places.as_ref().and_then(|places| places.get(row).copied()).unwrap_or(row)
     }
 
-    /// Leaves what goes on.
-    fn keep(&mut self, folded: Folded) -> Result<(), String> {
+    /// Leaves what goes on, in the columns at these places; the others are not looked at any more.
+    fn keep(&mut self, folded: Folded, needed: &[usize]) -> Result<(), String> {
         self.kinds = folded.kinds;
         let Some(selected) = folded.selected else { return Ok(()) };
         self.events = selected.set_indices().filter_map(|row| self.events.get(row).copied()).collect();
         self.places = Some(selected.set_indices().collect());
         self.origins = sluicebox_model::select_origins(&self.origins, &selected);
-        let predicate = BooleanArray::new(selected, None);
-        let kept =
-            self.columns.iter().map(|column| filter(column, &predicate).map_err(|error| error.to_string()));
-        self.columns = kept.collect::<Result<_, _>>()?;
+        let predicate = FilterBuilder::new(&BooleanArray::new(selected, None)).optimize().build();
+        for &place in needed {
+            let column = self.columns.get_mut(place).ok_or("a column is missing")?;
+            *column = predicate.filter(column).map_err(|error| error.to_string())?;
+        }
         Ok(())
     }
 

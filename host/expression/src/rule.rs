@@ -27,6 +27,8 @@ pub struct RuleText<'t> {
     pub partition_keys: Option<&'t str>,
     /// `converter-after-transform`.
     pub converter: Option<&'t str>,
+    /// Whether the texts hold what messages must not show.
+    pub hidden: bool,
 }
 
 /// The option that something is wrong with.
@@ -61,7 +63,7 @@ impl Part {
 pub type RuleError = (Part, ExpressionError);
 
 /// The expressions of an entry.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Rule {
     /// None: all columns, as they are.
     projection: Option<(String, Vec<Item>)>,
@@ -69,6 +71,14 @@ pub struct Rule {
     primary_keys: Vec<String>,
     partition_keys: Vec<String>,
     soft_delete: bool,
+    hidden: bool,
+}
+
+/// The texts may hold what must not be shown.
+impl std::fmt::Debug for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rule(***)")
+    }
 }
 
 /// Where an output column comes from.
@@ -129,7 +139,7 @@ impl Rule {
             }
         };
         if errors.is_empty() {
-            Ok(Self { projection, filter, primary_keys, partition_keys, soft_delete })
+            Ok(Self { projection, filter, primary_keys, partition_keys, soft_delete, hidden: text.hidden })
         } else {
             Err(errors)
         }
@@ -158,6 +168,17 @@ impl Rule {
     /// # Errors
     /// What does not fit the table, and the option that says it.
     pub fn plan(&self, schema: &Arc<TableSchema>, settings: &Arc<Settings>) -> Result<RulePlan, RuleError> {
+        self.plan_openly(schema, settings).map_err(|(part, error)| match self.hidden {
+            true => (part, ExpressionError::new("does not fit the table, with what is put in for `${…}`")),
+            false => (part, error),
+        })
+    }
+
+    fn plan_openly(
+        &self,
+        schema: &Arc<TableSchema>,
+        settings: &Arc<Settings>,
+    ) -> Result<RulePlan, RuleError> {
         let planning = Planning { rule: self, schema, settings };
         let (mut columns, outputs) = planning.outputs().map_err(|error| (Part::Projection, error))?;
         let computed: Vec<(String, Option<Type>)> = columns
@@ -306,10 +327,8 @@ impl Planning<'_> {
             ExpressionError::new(format!("a column cannot hold {}", bound.kind)).at(text, value.span.start)
         })?;
         let column = computed_column(name, column_type, meta.is_none());
-        Ok((
-            column,
-            Output::Computed(Computed { node: bound.node, kind: bound.kind, written: written.to_owned() }),
-        ))
+        let written = if self.rule.hidden { "…".to_owned() } else { written.to_owned() };
+        Ok((column, Output::Computed(Computed { node: bound.node, kind: bound.kind, written })))
     }
 
     fn filter(&self, computed: &[(String, Option<Type>)]) -> Result<Option<Node>, ExpressionError> {

@@ -1,7 +1,7 @@
 //! The nearest known word, for messages about a word that is not known.
 
 /// The known word nearest to `word`, when it is near enough to be what was meant: one edit for each three letters,
-/// three at most. Letter case does not count.
+/// three at most, and never all letters. Letter case does not count.
 pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let lower = |text: &str| text.to_lowercase().chars().collect::<Vec<_>>();
     let word = lower(word);
@@ -9,7 +9,7 @@ pub fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Opti
     known
         .into_iter()
         .map(|candidate| (edits(&word, &lower(candidate)), candidate))
-        .filter(|(distance, _)| *distance <= reach)
+        .filter(|(distance, _)| *distance <= reach && *distance < word.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -63,6 +63,7 @@ mod tests {
             ("user", None),
             ("tablespaces", None),
             ("x", None),
+            ("", None),
         ] {
             assert_eq!(nearest(word, known), want, "{word}");
         }

@@ -1,5 +1,5 @@
 //! What a guest adds to an event: filter, mask, two renames and two projections on rows of ten columns, by the plugin
-//! `orders` and by the same work in native code, in turn in one run.
+//! `orders`, by the same work in native code, and by SQL expressions, in turn in one run.
 //!
 //!     SLUICEBOX_TEST_PLUGINS=guest-examples/target/plugins cargo bench -p sluicebox-wasm
 //!
@@ -21,8 +21,9 @@ use arrow::datatypes::Int64Type;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
+use sluicebox_expression::{Rule, RulePlan, RuleText, Settings};
 use sluicebox_model::{ChangeBatch, Column, ColumnType, Origin, RowKind, TableId, TableSchema};
-use sluicebox_wasm::{Engine, Limits, PluginSpec};
+use sluicebox_wasm::{Engine, Limits, PluginSpec, Source, TablePlan};
 
 /// Different batches in turn, so that no branch is learned by heart.
 const BATCHES: usize = 16;
@@ -128,6 +129,25 @@ impl AppendParts for StringBuilder {
     }
 }
 
+/// The plugin's work as an entry of expressions.
+fn expressions(plan: &TablePlan) -> RulePlan {
+    let item = |(column, source): (&Column, &Source)| match source {
+        Source::Input(place) => format!("`{}` AS `{}`", plan.input.columns[*place].name, column.name),
+        Source::Computed => {
+            format!(
+                "CONCAT(LEFT(email, 1), '***', SUBSTR(email, POSITION('@' IN email))) AS `{}`",
+                column.name
+            )
+        }
+    };
+    let items: Vec<_> = plan.output.columns.iter().zip(&plan.sources).map(item).collect();
+    let projection = items.join(", ");
+    let filter = "quantity > 2 AND status <> 'CANCELLED'";
+    let text = RuleText { projection: Some(&projection), filter: Some(filter), ..RuleText::default() };
+    let rule = Rule::parse(&text).unwrap();
+    rule.plan(&plan.input, &Arc::new(Settings::default())).unwrap()
+}
+
 /// Nanoseconds per event of one repetition.
 fn measure(batches: &[ChangeBatch], mut work: impl FnMut(&ChangeBatch) -> ChangeBatch) -> f64 {
     let started = Instant::now();
@@ -163,28 +183,35 @@ fn main() {
     let schema = schema();
     let plan = guest.plan(1, &schema).unwrap();
     let mut rng = StdRng::seed_from_u64(7);
-    println!("ns per event          native          guest           added");
-    println!("rows a batch      least median    least median    least median");
+    let rule = expressions(&plan);
+    println!("ns per event          native          guest           added           expressions");
+    println!("rows a batch      least median    least median    least median    least median");
     for rows in [1, 16, 64, 256, 1024, 8192] {
         let batches: Vec<_> = (0..BATCHES).map(|_| batch(&schema, &mut rng, rows)).collect();
         for batch in &batches {
             let (found, wanted) = (guest.process(&plan, batch).unwrap().batch, native(batch, &plan.output));
-            assert_eq!((found.kinds, found.columns), (wanted.kinds, wanted.columns));
+            assert_eq!((&found.kinds, &found.columns), (&wanted.kinds, &wanted.columns));
+            let expressed = rule.process(batch, 0).unwrap().batch;
+            assert_eq!((expressed.kinds, expressed.columns), (wanted.kinds, wanted.columns));
         }
-        let (mut natives, mut guests) = (Vec::new(), Vec::new());
+        let (mut natives, mut guests, mut rules) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..REPETITIONS {
             natives.push(measure(&batches, |batch| native(batch, &plan.output)));
             guests.push(measure(&batches, |batch| guest.process(&plan, batch).unwrap().batch));
+            rules.push(measure(&batches, |batch| rule.process(batch, 0).unwrap().batch));
         }
-        let (native, guest) = (least_and_median(natives), least_and_median(guests));
+        let (native, guest, rule) =
+            (least_and_median(natives), least_and_median(guests), least_and_median(rules));
         println!(
-            "{rows:12} {:10.1} {:6.1} {:8.1} {:6.1} {:8.1} {:6.1}",
+            "{rows:12} {:10.1} {:6.1} {:8.1} {:6.1} {:8.1} {:6.1} {:8.1} {:6.1}",
             native.0,
             native.1,
             guest.0,
             guest.1,
             guest.0 - native.0,
-            guest.1 - native.1
+            guest.1 - native.1,
+            rule.0,
+            rule.1
         );
     }
 }

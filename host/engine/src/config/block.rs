@@ -4,8 +4,9 @@
 //! text is a value of its kind, and what this version does with it. What is left are values, and checks between them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::document::{Node, Place};
+use super::document::{Document, Node, Place};
 use super::expand::{Forms, Surroundings};
 use super::fault::{Findings, nearest};
 use super::option::{Described, Head, Opt, Status, Structure};
@@ -14,6 +15,10 @@ use super::option::{Described, Head, Opt, Status, Structure};
 pub(super) struct Context<'c> {
     pub surroundings: Surroundings<'c>,
     pub findings: Findings,
+    /// The file, for what is found to be wrong later.
+    pub document: Arc<Document>,
+    /// The file's name in messages.
+    pub file: String,
 }
 
 /// A block that was read.

@@ -74,7 +74,7 @@ pub(super) struct Kind<T> {
 }
 
 impl<T> Kind<T> {
-    const fn new(name: &'static str, parse: fn(&str) -> Result<T, Expected>) -> Self {
+    pub(super) const fn new(name: &'static str, parse: fn(&str) -> Result<T, Expected>) -> Self {
         Self { name: KindName::Plain(name), parse }
     }
 }

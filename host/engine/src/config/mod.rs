@@ -20,6 +20,7 @@ mod document;
 mod driver;
 mod expand;
 mod explain;
+mod expression;
 mod fault;
 mod filter;
 mod kinds;
@@ -36,6 +37,7 @@ mod zone;
 
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use block::{Block, Context};
 use document::{Document, Node, Place};
@@ -45,10 +47,11 @@ use option::{Described, Structure};
 
 pub use credentials::SinkAccount;
 pub use explain::{Difference, ExplainedKey, Explanation, explain};
+pub use expression::{ExpressionConfig, Written};
 pub use fault::{ConfigError, Fault, Note};
 pub use filter::{SchemaChangeFilter, SchemaChangeTag};
 pub use option::{OptionDoc, Status};
-pub use options::{Approval, PipelineOptions, RuntimeMode, SchemaBehaviour};
+pub use options::{Approval, DecimalMode, PipelineOptions, RuntimeMode, SchemaBehaviour};
 pub use scan::{ChunkColumns, OnPurged, ScanLimits};
 pub use server::ServerAddress;
 pub use sink::{Compression, SchemaPlacement, SinkConfig};
@@ -121,9 +124,15 @@ pub fn parse(
         column: e.column,
         message: e.message,
     })?;
+    let document = Arc::new(document);
     let folder = path.parent().unwrap_or(Path::new(""));
     let surroundings = Surroundings { environment, folder };
-    let mut context = Context { surroundings, findings: Findings::default() };
+    let mut context = Context {
+        surroundings,
+        findings: Findings::default(),
+        document: Arc::clone(&document),
+        file: path.display().to_string(),
+    };
     let pipeline = check(&mut context, document.root(), path);
     let notes = context.findings.finish(&document, path)?;
     // Whoever returned none has told why; an empty list of faults would be a defect of this module.

@@ -38,6 +38,33 @@ pub struct PipelineOptions {
     pub metrics_address: Option<SocketAddr>,
     /// Limit of all buffers together.
     pub memory: ByteSize,
+    /// Largest precision of decimals that SQL expressions compute.
+    pub decimals: DecimalMode,
+    /// Whether SQL expressions follow Flink CDC where that is a defect.
+    pub flink_compat: bool,
+}
+
+/// The largest precision of decimals that SQL expressions compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecimalMode {
+    /// 19 digits, as Flink CDC.
+    UpTo19,
+    /// 38 digits.
+    UpTo38,
+}
+
+impl Word for DecimalMode {
+    const WORDS: &'static [(&'static str, Self)] = &[("UP_TO_19", Self::UpTo19), ("UP_TO_38", Self::UpTo38)];
+}
+
+/// Whose defects SQL expressions share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compat {
+    Flink,
+}
+
+impl Word for Compat {
+    const WORDS: &'static [(&'static str, Self)] = &[("flink", Self::Flink)];
 }
 
 /// Whether the pipeline ends by itself.
@@ -164,18 +191,24 @@ static PARTITIONING: Opt<String> =
     Opt::new("sink.partitioning.strategy", kinds::UPPER, "How rows are spread over sink writers.")
         .not_carried_out("remove it; rows of a table go by the hash of their key")
         .unless("SINK_DEFINED");
-static DECIMAL_MODE: Opt<String> = Opt::new(
+static DECIMAL_MODE: Opt<DecimalMode> = Opt::new(
     "transform.decimal.precision.mode",
-    kinds::UPPER,
-    "Largest decimal precision of SQL expressions.",
+    Kind::word(),
+    "Largest precision of decimals that SQL expressions compute.",
 )
-.not_carried_out("remove it; there are no SQL expressions, and plugins compute with 38 digits")
-.unless("UP_TO_19");
+.or("UP_TO_19");
+static COMPAT: Opt<Compat> = Opt::new(
+    "transform.compat",
+    Kind::word(),
+    "`flink`: SQL expressions follow Flink CDC also where that is a defect; not written: they do not.",
+);
 static FUNCTIONS: Structure =
     Structure::new("user-defined-function", "list", "Functions for SQL expressions.")
-        .not_carried_out("remove it; a plugin takes the place of functions");
+        .not_carried_out("write a WebAssembly plugin instead (`plugin` of a `transform` entry)");
 static MODELS: Structure = Structure::new("model", "mapping or list", "Models for SQL expressions.")
-    .not_carried_out("remove it; call models outside the pipeline");
+    .not_carried_out(
+        "expressions call no models; a WebAssembly plugin takes the place of functions (`plugin`)",
+    );
 
 const NO_OPERATORS: &str = "state is found by its folder, not by operator ids";
 
@@ -197,6 +230,7 @@ pub(super) static TABLE: Table = &[
     &OPERATOR_UID,
     &PARTITIONING,
     &DECIMAL_MODE,
+    &COMPAT,
     &FUNCTIONS,
     &MODELS,
 ];
@@ -228,6 +262,8 @@ impl PipelineOptions {
             checkpoint_interval: block.get(&CHECKPOINT_INTERVAL)?,
             metrics_address: block.get(&METRICS_ADDRESS),
             memory: block.get(&MEMORY)?,
+            decimals: block.get(&DECIMAL_MODE)?,
+            flink_compat: block.get(&COMPAT).is_some(),
         })
     }
 

@@ -53,6 +53,8 @@ pub struct SourceConfig {
     pub types: TypeOptions,
     /// What happens with matching tables that come later.
     pub new_tables: NewTables,
+    /// Whether expressions may name `op_ts`.
+    pub op_ts: bool,
 }
 
 impl SourceConfig {
@@ -281,9 +283,34 @@ static HEARTBEAT: Opt<Duration> = Opt::new(
     "How often a silent server shows that it is there, which also moves the position on; 0: never.",
 )
 .or(DEFAULT_HEARTBEAT);
-static METADATA: Opt<String> = Opt::new("metadata.list", kinds::TEXT, "Metadata columns for transforms.")
-    .not_carried_out("remove it; plugins are given the commit time with every row")
-    .unless("");
+/// Metadata columns that are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Metadata {
+    op_ts: bool,
+}
+
+const METADATA_LIST: Kind<Metadata> = Kind::new("list", metadata);
+
+/// Names between commas. Some that Flink CDC knows have no use in a pipeline, there as here: tables and kinds of rows have names
+/// of their own in expressions.
+fn metadata(text: &str) -> Result<Metadata, Expected> {
+    const WITHOUT_USE: [&str; 3] = ["table_name", "database_name", "row_kind"];
+    let mut found = Metadata { op_ts: false };
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match name {
+            "op_ts" => found.op_ts = true,
+            name if WITHOUT_USE.contains(&name) => {}
+            _ => return Err("a list of metadata columns, of which there is `op_ts`".into()),
+        }
+    }
+    Ok(found)
+}
+
+static METADATA: Opt<Metadata> = Opt::new(
+    "metadata.list",
+    METADATA_LIST,
+    "Metadata columns that expressions may name: `op_ts`, the commit time in milliseconds, 0 for rows of the snapshot.",
+);
 static COMMENTS: Opt<bool> = Opt::new(
     "include-comments.enabled",
     kinds::FLAG,
@@ -427,6 +454,7 @@ impl SourceConfig {
             comments: block.get(&COMMENTS)?,
             types: TypeOptions { tinyint1_is_boolean: block.get(&TINYINT1)? },
             new_tables: new_tables?,
+            op_ts: block.get(&METADATA).is_some_and(|list| list.op_ts),
         })
     }
 }

@@ -76,7 +76,7 @@ fn a_wrong_source_option_is_a_fault() {
         ("scan.incremental.snapshot.chunk.size: 1", "from 2 to"),
         ("scan.incremental.snapshot.backfill.skip: true", "does not carry it out"),
         ("scan.parse.online.schema.changes.enabled: true", "does not carry it out"),
-        ("metadata.list: op_ts", "does not carry it out; remove it; plugins are given the commit time"),
+        ("metadata.list: op_ts, op_type", "expected a list of metadata columns, of which there is `op_ts`"),
         ("chunk-key.even-distribution.factor.upper-bound: 0.5", "expected a number from 1"),
         ("chunk-key.even-distribution.factor.lower-bound: 1.5", "expected a number from 0 to 1"),
         ("connect.timeout: 100", "must be at least `250ms`"),
@@ -146,8 +146,10 @@ fn a_wrong_pipeline_option_is_a_fault() {
         ("metrics.address: 9464", "an address and a port"),
         ("memory: 8MB", "must be at least 16MiB"),
         ("sink.partitioning.strategy: TABLE_ID", "does not carry it out"),
-        ("user-defined-function: [{name: f, classpath: a.B}]", "a plugin takes the place of functions"),
-        ("model: {name: m}", "call models outside"),
+        ("user-defined-function: [{name: f, classpath: a.B}]", "write a WebAssembly plugin"),
+        ("model: {name: m}", "a WebAssembly plugin takes"),
+        ("transform.compat: flnk", "did you mean `flink`?"),
+        ("transform.decimal.precision.mode: UP_TO_20", "`UP_TO_19` or `UP_TO_38`"),
     ] {
         let shown = fault(&file("", "", line, ""), line.split(':').next().expect("a key"));
         assert!(shown.contains(part), "`{line}`: {shown}");
@@ -184,15 +186,29 @@ fn a_wrong_rule_is_a_fault() {
         ("route: [x]".to_owned(), "route", "route[0]: expected a mapping, found a single value"),
         (transform("projection: \\*"), "projection", "transform[0].source-table: required"),
         (
-            transform("source-table: a.b\nprojection: id, name"),
+            transform("source-table: a.b\nprojection: id, UPER(name) AS n"),
             "projection",
-            "does not carry it out; use a plugin",
+            "there is no function `UPER`",
         ),
-        (transform("source-table: a.b\nfilter: id > 1"), "filter", "use a plugin"),
-        (transform("source-table: a.b\nprimary-keys: id"), "primary-keys", "whose plan can name the key"),
-        (transform("source-table: a.b\npartition-keys: id"), "partition-keys", "does not carry it out"),
-        (transform("source-table: a.b\ntable-options: k=v"), "table-options", "does not carry it out"),
-        (transform("source-table: a.b\nconverter-after-transform: SOFT_DELETE"), "converter", "use a plugin"),
+        (transform("source-table: a.b\nfilter: id >"), "filter", "expected a value, a column or a function"),
+        (transform("source-table: a.b\nprimary-keys: id, ID"), "primary-keys", "`ID` is named twice"),
+        (
+            transform("source-table: a.b\nfilter: f(${SECRET}"),
+            "filter",
+            "cannot be read with what is put in for `${…}`",
+        ),
+        (transform("source-table: a.b\npartition-keys: p, P"), "partition-keys", "`P` is named twice"),
+        (transform("source-table: a.b\ntable-options: k"), "table-options", "expected `key=value`"),
+        (
+            transform("source-table: a.b\ntable-options: write.bucket.num=3"),
+            "table-options",
+            "use `buckets-num`",
+        ),
+        (
+            transform("source-table: a.b\nconverter-after-transform: HARD"),
+            "converter",
+            "there is no converter `HARD`; letter case counts",
+        ),
         (
             transform("source-table: a.b\nplugin: {config: {}}"),
             "plugin",

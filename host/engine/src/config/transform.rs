@@ -11,7 +11,8 @@ use sluicebox_model::{ByteSize, TableId};
 use super::block::{Block, Context};
 use super::document::{Node, Place};
 use super::expand::Forms;
-use super::kinds::{self, Expected, Kind, KindName, Word};
+use super::expression::{ExpressionConfig, ExpressionOptions, table_options};
+use super::kinds::{self, Kind, Word};
 use super::option::{Described, Opt, Structure, Table};
 use crate::pattern::TablePatterns;
 use crate::route::{Merge, RouteRule};
@@ -23,6 +24,10 @@ pub struct TransformRule {
     pub tables: TablePatterns,
     /// The chain of plugins; rows go through them in this order.
     pub plugins: Vec<PluginConfig>,
+    /// What SQL expressions then do; none where none is written.
+    pub expressions: Option<ExpressionConfig>,
+    /// Properties that the sink table is made with, in the order of the file.
+    pub table_options: Vec<(String, String)>,
     /// Free text.
     pub description: Option<String>,
 }
@@ -128,18 +133,6 @@ const DEFAULT_PLUGIN_INSTANCES: &str = "32";
 /// Go's runtime has some thousands.
 const DEFAULT_PLUGIN_TABLE_ELEMENTS: &str = "10000";
 
-const PROJECTION: Kind<String> = Kind { name: KindName::Plain("SQL projection"), parse: projection };
-
-/// An absent or blank projection is `*`, and `\*` is another way to write it.
-fn projection(text: &str) -> Result<String, Expected> {
-    Ok(match text.trim() {
-        "" | "\\*" => "*".to_owned(),
-        other => other.to_owned(),
-    })
-}
-
-const USE_A_PLUGIN: &str = "use a plugin";
-
 static ROUTE_SOURCE: Opt<String> = Opt::new(
     "source-table",
     kinds::SOME_TEXT,
@@ -201,29 +194,34 @@ static SOURCE_TABLE: Opt<TablePatterns> =
 static PLUGIN: Structure =
     Structure::new("plugin", "path, mapping, or a list of them", "WebAssembly modules that rows go through.");
 static DESCRIPTION: Opt<String> = Opt::new("description", kinds::TEXT, "Free text.");
-static PROJECT: Opt<String> = Opt::new("projection", PROJECTION, "Columns that go on, as SQL.")
-    .not_carried_out(USE_A_PLUGIN)
-    .unless("*");
+static PROJECT: Opt<String> = Opt::new(
+    "projection",
+    kinds::TRIMMED,
+    "Columns that go on, as SQL: `*`, names, `expression AS name`; not written: `*`.",
+);
 static FILTER: Opt<String> =
-    Opt::new("filter", kinds::TRIMMED, "Rows that go on, as SQL.").not_carried_out(USE_A_PLUGIN).unless("");
-static PRIMARY_KEYS: Opt<String> = Opt::new("primary-keys", kinds::TRIMMED, "Columns of another key.")
-    .not_carried_out("use a plugin, whose plan can name the key")
-    .unless("");
-static PARTITION_KEYS: Opt<String> =
-    Opt::new("partition-keys", kinds::TRIMMED, "Columns that partition the target.")
-        .not_carried_out("remove it; targets are not partitioned")
-        .unless("");
-static TABLE_OPTIONS: Opt<String> = Opt::new("table-options", kinds::TRIMMED, "Options of the target.")
-    .not_carried_out("remove it; the sink has no table options")
-    .unless("");
+    Opt::new("filter", kinds::TRIMMED, "Rows that go on, as an SQL condition; not written: all.");
+static PRIMARY_KEYS: Opt<String> =
+    Opt::new("primary-keys", kinds::TRIMMED, "Columns of another key, between commas.");
+static PARTITION_KEYS: Opt<String> = Opt::new(
+    "partition-keys",
+    kinds::TRIMMED,
+    "Columns that partition the target, between commas, where the route names none; not columns of the key.",
+);
+static TABLE_OPTIONS: Opt<String> = Opt::new(
+    "table-options",
+    kinds::TRIMMED,
+    "Properties that the sink table is made with, `key=value,…`; tables that exist keep theirs.",
+);
 static DELIMITER: Opt<String> =
-    Opt::new("table-options.delimiter", kinds::TEXT, "Separates `table-options`.")
-        .not_carried_out("remove it; the sink has no table options")
-        .unless(",");
-static CONVERTER: Opt<String> =
-    Opt::new("converter-after-transform", kinds::TRIMMED, "`SOFT_DELETE` keeps deleted rows.")
-        .not_carried_out(USE_A_PLUGIN)
-        .unless("");
+    Opt::new("table-options.delimiter", kinds::TEXT, "Separates `table-options`.").or(",");
+static CONVERTER: Opt<String> = Opt::new(
+    "converter-after-transform",
+    kinds::TRIMMED,
+    "`SOFT_DELETE`: a deleted row goes on as it was, as an inserted one.",
+);
+static ON_FAILURE: Opt<OnError> =
+    Opt::new("on-error", Kind::word(), "What happens to rows that an expression fails on.").or("fail");
 
 /// All options of an entry of `transform`.
 pub(super) static TRANSFORM: Table = &[
@@ -237,6 +235,7 @@ pub(super) static TRANSFORM: Table = &[
     &TABLE_OPTIONS,
     &DELIMITER,
     &CONVERTER,
+    &ON_FAILURE,
 ];
 
 static PATH: Opt<PathBuf> =
@@ -363,12 +362,26 @@ fn transform(context: &mut Context<'_>, block: &Block<'_>) -> Option<TransformRu
         Some((node, place)) => vec![plugin(context, &block.path(PLUGIN.head.key), node, place)],
         None => Vec::new(),
     };
-    if plugins.is_empty() {
-        block.note(context, &SOURCE_TABLE, "the entry has no plugin, so rows of its tables pass unchanged");
+    let options = ExpressionOptions {
+        projection: &PROJECT,
+        filter: &FILTER,
+        primary_keys: &PRIMARY_KEYS,
+        partition_keys: &PARTITION_KEYS,
+        converter: &CONVERTER,
+        on_error: &ON_FAILURE,
+    };
+    let expressions = ExpressionConfig::read(context, block, &options);
+    let table_options = table_options(context, block, &TABLE_OPTIONS, &DELIMITER);
+    let (expressions, table_options) = (expressions?, table_options?);
+    if plugins.is_empty() && expressions.is_none() && table_options.is_empty() {
+        let message = "the entry has neither plugin nor expression, so rows of its tables pass unchanged";
+        block.note(context, &SOURCE_TABLE, message);
     }
     Some(TransformRule {
         tables: block.get(&SOURCE_TABLE)?,
         plugins: plugins.into_iter().collect::<Option<_>>()?,
+        expressions,
+        table_options,
         description: block.get(&DESCRIPTION),
     })
 }

@@ -37,7 +37,7 @@ use super::applier::{Applier, Shared};
 use super::messages::{Report, SnapshotMessage, SourceChange, TargetMessage, WorkItem};
 use super::owners::{Destinations, Owners, moved};
 use super::receiver::Items;
-use super::tables::{Landing, Planner, TableRun};
+use super::tables::{Landing, Planned, Planner, TableRun};
 use crate::error::EngineError;
 use crate::state::{SchemaRecord, Store};
 use crate::telemetry::Telemetry;
@@ -407,7 +407,7 @@ impl Coordinator {
             let changes = match (self.schema_changes, introduced) {
                 _ if seen => Vec::new(),
                 (_, true) => vec![SchemaChange::CreateTable],
-                (true, false) => changes.clone(),
+                (true, false) => new.as_ref().map_or_else(|| changes.clone(), |run| run.passed_on(&changes)),
                 (false, false) => continue,
             };
             let change = Some(format!("{transaction} {table}"));
@@ -458,8 +458,8 @@ impl Coordinator {
             self.owners.shape(&landing.name).map_err(EngineError::Plan)?;
             targets.push(self.target_of(landing, table)?);
         }
-        let (stages, images) = (planned.stages, planned.images);
-        Ok(Arc::new(TableRun { schema, stages, images, targets }))
+        let Planned { stages, images, follows_columns, .. } = planned;
+        Ok(Arc::new(TableRun { schema, stages, follows_columns, images, targets }))
     }
 
     fn target_of(&mut self, landing: &Landing, source: &TableId) -> Result<usize, EngineError> {

@@ -1,8 +1,8 @@
-//! Runs rows through a table's chain of guests, and finds the events that a guest fails on.
+//! Runs rows through a table's chain of guests and its expressions, and finds the events that one of them fails on.
 //!
-//! Promise: each event that goes in is in the output, was dropped by a guest, or is in `failed`, whole. A failed event is
+//! Promise: each event that goes in is in the output, was dropped, or is in `failed`, whole. A failed event is
 //! told as the source sent it, not as the failing guest saw it, so that it can be sent through the whole chain again. For the
-//! first guest the two are the same. Behind it rows may have been taken out, so the batch is run once more, one event at a time,
+//! first stage the two are the same. Behind it rows may have been taken out, so the batch is run once more, one event at a time,
 //! to see which one fails; guests answer by their input alone, so it is the same ones.
 
 use std::collections::HashMap;
@@ -10,12 +10,15 @@ use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
+use sluicebox_expression::RulePlan;
 use sluicebox_model::{ChangeBatch, RowKind};
-use sluicebox_wasm::{FailedRow, Instance, Processed, WasmError};
+use sluicebox_wasm::{FailedRow, Instance, Processed, TablePlan, WasmError};
 
 use super::tables::{PluginEntry, Stage};
 use crate::config::OnError;
 use crate::error::EngineError;
+use crate::sink::render::key_as_text;
+use crate::telemetry::now_ms;
 
 /// The instances of one thread.
 pub(super) struct Guests {
@@ -26,20 +29,28 @@ pub(super) struct Guests {
 /// What became of a batch.
 pub(super) struct Transformed {
     pub batch: ChangeBatch,
-    /// Row images that guests dropped.
+    /// Row images that were dropped.
     pub dropped: u64,
-    /// Events that a guest failed on, ascending.
+    /// Events that a stage failed on, ascending.
     pub failed: Vec<FailedEvent>,
 }
 
-/// An event that a guest failed on.
+/// What an event failed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Culprit {
+    /// The plugin at this place of the list.
+    Plugin(usize),
+    /// The expressions of this entry.
+    Expressions { entry: Arc<str>, on_error: OnError },
+}
+
+/// An event that a stage failed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FailedEvent {
     /// Its rows in the batch that went in.
     pub rows: Range<usize>,
-    /// The guest's place in the list of plugins.
-    pub plugin: usize,
-    /// The guest's words; they can quote the row.
+    pub culprit: Culprit,
+    /// What is wrong; a guest's words can quote the row.
     pub reason: String,
 }
 
@@ -57,7 +68,7 @@ impl Guests {
             }
             let Processed { batch, failed, dropped } = self.process(stage, &whole.batch)?;
             if !failed.is_empty() {
-                let events = events(&whole.batch.kinds, stage.plugin, &failed);
+                let events = events(&whole.batch.kinds, &culprit(stage), &failed);
                 match number {
                     0 => whole.failed.extend(events),
                     _ => self.trace(&stages[..=number], &input, events.len(), &mut whole.failed)?,
@@ -71,12 +82,24 @@ impl Guests {
     }
 
     fn process(&mut self, stage: &Stage, batch: &ChangeBatch) -> Result<Processed, EngineError> {
-        let entry = &self.plugins[stage.plugin];
+        match stage {
+            Stage::Guest { plugin, plan } => self.call(*plugin, plan, batch),
+            Stage::Expressions { plan, on_error, entry } => express(plan, *on_error, entry, batch),
+        }
+    }
+
+    fn call(
+        &mut self,
+        plugin: usize,
+        plan: &TablePlan,
+        batch: &ChangeBatch,
+    ) -> Result<Processed, EngineError> {
+        let entry = &self.plugins[plugin];
         let (on_error, name) = (entry.on_error, entry.plugin.name().to_owned());
-        let instance = self.instance(stage.plugin)?;
+        let instance = self.instance(plugin)?;
         let processed = match on_error {
-            OnError::Fail => instance.process(&stage.plan, batch)?,
-            OnError::Skip | OnError::DeadLetter => instance.process_isolating(&stage.plan, batch)?,
+            OnError::Fail => instance.process(plan, batch)?,
+            OnError::Skip | OnError::DeadLetter => instance.process_isolating(plan, batch)?,
         };
         match processed.failed.first() {
             Some(first) if on_error == OnError::Fail => Err(EngineError::Condemned {
@@ -114,8 +137,8 @@ impl Guests {
                 let processed = self.process(stage, &part)?;
                 if let Some(FailedRow { message, .. }) = processed.failed.into_iter().next() {
                     if number + 1 == stages.len() {
-                        let plugin = stage.plugin;
-                        failed.push(FailedEvent { rows: rows.clone(), plugin, reason: message });
+                        let culprit = culprit(stage);
+                        failed.push(FailedEvent { rows: rows.clone(), culprit, reason: message });
                     }
                     break;
                 }
@@ -128,12 +151,47 @@ impl Guests {
         if failed.len() - known == wanted {
             return Ok(());
         }
-        let plugin = stages.last().map(|stage| self.plugins[stage.plugin].plugin.name().to_owned());
+        let name = stages.last().map(|stage| match stage {
+            Stage::Guest { plugin, .. } => self.plugins[*plugin].plugin.name().to_owned(),
+            Stage::Expressions { entry, .. } => entry.to_string(),
+        });
         Err(EngineError::Guest(WasmError::Plan {
-            plugin: plugin.unwrap_or_default(),
+            plugin: name.unwrap_or_default(),
             table: input.schema.id.clone(),
             reason: "it answers otherwise when the same rows come again".into(),
         }))
+    }
+}
+
+/// Runs an entry's expressions.
+fn express(
+    plan: &RulePlan,
+    on_error: OnError,
+    entry: &str,
+    batch: &ChangeBatch,
+) -> Result<Processed, EngineError> {
+    let defect = |reason| EngineError::Plan(format!("`{entry}`: {reason}; this is a defect of this program"));
+    let done = plan.process(batch, now_ms().saturating_mul(1000)).map_err(defect)?;
+    if let (OnError::Fail, Some(first)) = (on_error, done.failed.first()) {
+        let key = key_as_text(batch, first.row);
+        return Err(EngineError::Expression {
+            entry: entry.to_owned(),
+            table: batch.schema.id.to_string(),
+            row: key.map(|key| format!(", the first of them {key}")).unwrap_or_default(),
+            rows: done.failed.len(),
+            reason: first.message.clone(),
+        });
+    }
+    let failed = done.failed.into_iter().map(|f| FailedRow { row: f.row, message: f.message }).collect();
+    Ok(Processed { batch: done.batch, failed, dropped: done.dropped })
+}
+
+fn culprit(stage: &Stage) -> Culprit {
+    match stage {
+        Stage::Guest { plugin, .. } => Culprit::Plugin(*plugin),
+        Stage::Expressions { entry, on_error, .. } => {
+            Culprit::Expressions { entry: Arc::clone(entry), on_error: *on_error }
+        }
     }
 }
 
@@ -144,14 +202,14 @@ fn event_rows(kinds: &[RowKind], row: usize) -> Range<usize> {
 }
 
 /// The events of failed row images; of an update both rows have failed.
-fn events(kinds: &[RowKind], plugin: usize, failed: &[FailedRow]) -> Vec<FailedEvent> {
+fn events(kinds: &[RowKind], culprit: &Culprit, failed: &[FailedRow]) -> Vec<FailedEvent> {
     let mut events: Vec<FailedEvent> = Vec::with_capacity(failed.len());
     for row in failed {
         if events.last().is_some_and(|event| event.rows.contains(&row.row)) {
             continue;
         }
         let rows = event_rows(kinds, row.row);
-        events.push(FailedEvent { rows, plugin, reason: row.message.clone() });
+        events.push(FailedEvent { rows, culprit: culprit.clone(), reason: row.message.clone() });
     }
     events
 }
@@ -165,7 +223,8 @@ mod tests {
         use RowKind::{After, Before, Insert};
         let kinds = [Insert, Before, After, After, Insert];
         let failed = [1, 2, 3].map(|row| FailedRow { row, message: format!("no {row}") });
-        let found: Vec<_> = events(&kinds, 7, &failed).into_iter().map(|e| (e.rows, e.reason)).collect();
+        let found: Vec<_> =
+            events(&kinds, &Culprit::Plugin(7), &failed).into_iter().map(|e| (e.rows, e.reason)).collect();
         assert_eq!(found, [(1..3, "no 1".to_owned()), (3..4, "no 3".to_owned())]);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) use prepare::{Source, judge, planner, project, source, table_settings
 pub use prepare::{query, sink_client};
 pub use replay::{Replayed, replay};
 pub(crate) use scan::chunk_column;
-pub(crate) use tables::{Landing, Planned, Planner};
+pub(crate) use tables::{Landing, Planned, Planner, Stage};
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

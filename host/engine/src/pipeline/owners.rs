@@ -76,6 +76,7 @@ impl Owners {
                 schema: Arc::clone(output),
                 added: landing.added.clone(),
                 partition_keys: landing.partition_keys.clone(),
+                options: Arc::clone(&landing.options),
             };
             let feeding = Feeding { tributary, routed: landing.routed, last_wins: landing.last_wins };
             let owner = self.tables.entry(landing.name.clone()).or_default();
@@ -307,7 +308,14 @@ mod tests {
     fn landing(source: &str, column: Option<&str>, routed: bool, last_wins: bool) -> Landing {
         let added =
             column.map(|name| SourceColumn { name: name.into(), value: format!("d.{source}").into() });
-        Landing { name: TableName::new(None, "all"), routed, added, partition_keys: Vec::new(), last_wins }
+        Landing {
+            name: TableName::new(None, "all"),
+            routed,
+            added,
+            partition_keys: Vec::new(),
+            last_wins,
+            options: [].into(),
+        }
     }
 
     fn owners(sources: &[(&str, bool, Landing)]) -> Result<Owners, String> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
+use sluicebox_expression::{DecimalLimit, Settings, Zone as ExpressionZone};
 use sluicebox_maxcompute::{
     Account, Client, ClientOptions, CommandCredentials, CredentialsProvider, FileCredentials,
     FixedCredentials, Hints, Project, QueryResult, RetryLimits,
@@ -18,8 +19,8 @@ use sluicebox_wasm::{Engine, Limits, PluginSpec};
 use super::error_budget::ErrorBudget;
 use super::tables::{Placement, Planner, PluginEntry, TransformEntry};
 use crate::config::{
-    Approval, NewTables, OnPurged, PipelineConfig, PluginConfig, SchemaChangeTag, SchemaPlacement,
-    SinkAccount, Startup,
+    Approval, DecimalMode, LocalZone, NewTables, OnPurged, PipelineConfig, PluginConfig, SchemaChangeTag,
+    SchemaPlacement, SinkAccount, Startup, Zone,
 };
 use crate::error::{Disposition, EngineError};
 use crate::sink::evolve::EvolvePolicy;
@@ -119,14 +120,37 @@ pub(crate) fn planner(
                 budget: ErrorBudget::new(plugin.error_budget),
             });
         }
-        transforms.push(TransformEntry { tables: rule.tables.clone(), plugins: chain });
+        transforms.push(TransformEntry {
+            tables: rule.tables.clone(),
+            plugins: chain,
+            expressions: rule.expressions.clone(),
+            options: rule.table_options.clone().into(),
+        });
     }
     let placement = match (project.has_schemas(), config.sink.placement) {
         (false, _) => Placement::TablesOnly,
         (true, SchemaPlacement::Database) => Placement::Database,
         (true, SchemaPlacement::Flink) => Placement::Namespace,
     };
-    Ok(Planner::new(Arc::new(plugins), transforms, config.routes.clone(), placement))
+    let settings = Arc::new(expression_settings(config)?);
+    Ok(Planner::new(Arc::new(plugins), transforms, config.routes.clone(), placement, settings))
+}
+
+/// What the file says about all expressions. The zone is looked up only where there is one that could ask for it.
+fn expression_settings(config: &PipelineConfig) -> Result<Settings, EngineError> {
+    let any = config.transforms.iter().any(|rule| rule.expressions.is_some());
+    let zone = match &config.pipeline.local_time_zone {
+        _ if !any => Ok(ExpressionZone::UTC),
+        LocalZone::Named(Zone::Offset(seconds)) => Ok(ExpressionZone::fixed(*seconds)),
+        LocalZone::Named(Zone::Region(name)) => ExpressionZone::region(name),
+        LocalZone::System => ExpressionZone::system(std::env::var("TZ").ok().as_deref()),
+    };
+    let zone = zone.map_err(|reason| EngineError::Plan(format!("`pipeline.local-time-zone`: {reason}")))?;
+    let decimals = match config.pipeline.decimals {
+        DecimalMode::UpTo19 => DecimalLimit::UP_TO_19,
+        DecimalMode::UpTo38 => DecimalLimit::UP_TO_38,
+    };
+    Ok(Settings { zone, flink: config.pipeline.flink_compat, decimals, op_ts: config.source.op_ts })
 }
 
 /// A plugin as the WebAssembly host names it.

@@ -24,12 +24,12 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::applier::{Applier, Shared};
-use super::guests::Guests;
+use super::guests::{Culprit, Guests};
 use super::messages::{Rows, SourceChange, TargetMessage};
 use super::owners::Owners;
 use super::prepare::{Source, planner, project, sink_client, source, table_settings};
 use super::recovery;
-use super::tables::{Landing, Planned, PluginEntry};
+use super::tables::{Landing, Planned, PluginEntry, Stage};
 use crate::budget::{Budget, Share};
 use crate::config::{OnError, PipelineConfig};
 use crate::error::EngineError;
@@ -127,11 +127,14 @@ async fn replay_into(
     replay.finish().await
 }
 
-/// The same pipeline, in which a failure of a guest is always one of single events.
+/// The same pipeline, in which a failure of a guest or an expression is always one of single events.
 fn isolating(config: &PipelineConfig) -> PipelineConfig {
     let mut config = config.clone();
     for plugin in config.transforms.iter_mut().flat_map(|rule| &mut rule.plugins) {
         plugin.on_error = OnError::DeadLetter;
+    }
+    for expressions in config.transforms.iter_mut().filter_map(|rule| rule.expressions.as_mut()) {
+        expressions.on_error = OnError::DeadLetter;
     }
     config
 }
@@ -167,7 +170,7 @@ struct Target {
 
 /// Why one letter was not sent; the others go on.
 enum Kept {
-    Failed { plugin: Option<usize>, reason: String },
+    Failed { by: Option<Culprit>, reason: String },
     Refused(String),
 }
 
@@ -186,11 +189,14 @@ impl Replay {
                 self.replayed.refused.push((letter.number, reason));
                 Ok(())
             }
-            Err(Kept::Failed { plugin, reason }) => {
+            Err(Kept::Failed { by, reason }) => {
                 self.replayed.failed.push((letter.number, reason.clone()));
-                let entry = plugin.map(|plugin| &self.plugins[plugin].plugin);
-                let (name, hash) = match entry {
-                    Some(plugin) => (plugin.name().to_owned(), plugin.hash().to_owned()),
+                let (name, hash) = match by {
+                    Some(Culprit::Plugin(plugin)) => {
+                        let plugin = &self.plugins[plugin].plugin;
+                        (plugin.name().to_owned(), plugin.hash().to_owned())
+                    }
+                    Some(Culprit::Expressions { entry, .. }) => (entry.to_string(), String::new()),
                     None => (letter.plugin.clone(), letter.plugin_hash.clone()),
                 };
                 let failed =
@@ -214,7 +220,7 @@ impl Replay {
         };
         let (schema, planned) = (&table.schema, &table.planned);
         let event: Event = serde_json::from_str(&letter.event_json).map_err(StateError::from)?;
-        let needs_before = planned.stages.iter().any(|stage| stage.plan.needs_before());
+        let needs_before = planned.stages.iter().any(Stage::needs_before);
         let events = match schema.key.is_empty() {
             true => vec![without_gone_columns(event, schema)],
             false => match self.as_now(schema, &event, needs_before).await? {
@@ -238,10 +244,10 @@ impl Replay {
         match self.guests.run(&planned.stages, batch) {
             Ok(done) => match done.failed.into_iter().next() {
                 None => Ok(Ok((Arc::clone(&table), done.batch))),
-                Some(failed) => Ok(Err(Kept::Failed { plugin: Some(failed.plugin), reason: failed.reason })),
+                Some(failed) => Ok(Err(Kept::Failed { by: Some(failed.culprit), reason: failed.reason })),
             },
             Err(EngineError::Guest(WasmError::Broken { fault, .. })) => {
-                Ok(Err(Kept::Failed { plugin: None, reason: fault.to_string() }))
+                Ok(Err(Kept::Failed { by: None, reason: fault.to_string() }))
             }
             Err(error) => Err(error),
         }

@@ -1,17 +1,19 @@
-//! What is done with the rows of each source table: guests, images, sink tables.
+//! What is done with the rows of each source table: guests, expressions, images, sink tables.
 //!
-//! Planned once for each table and schema version by the coordinator's own plugin instances. The guests come first, as a plan
-//! can rename the table, and routes match the name after it.
+//! Planned once for each table and schema version by the coordinator's own plugin instances. The first entry that means the table
+//! counts. Its guests come first, then its expressions, which see what the guests make; a plan can rename the table, and routes match
+//! the name after it.
 
 use std::sync::Arc;
 
+use sluicebox_expression::{RulePlan, Settings};
 use sluicebox_maxcompute::TableName;
-use sluicebox_model::{TableId, TableSchema};
+use sluicebox_model::{SchemaChange, TableId, TableSchema};
 use sluicebox_mysql::Images;
 use sluicebox_wasm::{Action, Instance, Plugin, TablePlan, WasmError};
 
 use super::error_budget::ErrorBudget;
-use crate::config::{OnError, OnSchemaError};
+use crate::config::{ExpressionConfig, OnError, OnSchemaError};
 use crate::error::EngineError;
 use crate::pattern::TablePatterns;
 use crate::route::{RouteRule, Routes, SinkName};
@@ -25,30 +27,70 @@ pub(crate) struct PluginEntry {
     pub budget: ErrorBudget,
 }
 
-/// One `transform` entry: which tables, which plugins in order.
+/// One `transform` entry: which tables, which plugins in order, which expressions.
 pub(crate) struct TransformEntry {
     pub tables: TablePatterns,
     /// Places in the planner's list.
     pub plugins: Vec<usize>,
+    pub expressions: Option<ExpressionConfig>,
+    /// Properties that the sink table is made with.
+    pub options: Arc<[(String, String)]>,
 }
 
 /// What is done with a table's rows at one schema version.
 pub(crate) struct TableRun {
     /// Columns at the source.
     pub schema: Arc<TableSchema>,
-    /// The guests, in order.
+    /// Guests and expressions, in order.
     pub stages: Vec<Stage>,
+    /// Whether columns that the table gets or loses reach the sink: not behind a projection that lists its columns.
+    pub follows_columns: bool,
     /// Which row images are decoded.
     pub images: Images,
     /// Places in the coordinator's list of targets; empty when the rows are discarded.
     pub targets: Vec<usize>,
 }
 
-/// One guest's part.
-pub(crate) struct Stage {
-    /// Place in the list of plugins.
-    pub plugin: usize,
-    pub plan: Arc<TablePlan>,
+impl TableRun {
+    /// Changes of the source that concern its sink tables.
+    pub fn passed_on(&self, changes: &[SchemaChange]) -> Vec<SchemaChange> {
+        let of_columns = |change: &SchemaChange| {
+            matches!(
+                change,
+                SchemaChange::AddColumns(_)
+                    | SchemaChange::RenameColumn { .. }
+                    | SchemaChange::DropColumns(_)
+            )
+        };
+        changes.iter().filter(|change| self.follows_columns || !of_columns(change)).cloned().collect()
+    }
+}
+
+/// One step on the way of a table's rows.
+pub(crate) enum Stage {
+    /// A guest's part.
+    Guest {
+        /// Place in the list of plugins.
+        plugin: usize,
+        plan: Arc<TablePlan>,
+    },
+    /// An entry's expressions.
+    Expressions {
+        plan: Arc<RulePlan>,
+        on_error: OnError,
+        /// The entry, as messages name it.
+        entry: Arc<str>,
+    },
+}
+
+impl Stage {
+    /// Whether every update must come with its row before.
+    pub fn needs_before(&self) -> bool {
+        match self {
+            Self::Guest { plan, .. } => plan.needs_before(),
+            Self::Expressions { plan, .. } => plan.needs_before(),
+        }
+    }
 }
 
 /// The schema that every project with schemas has.
@@ -72,6 +114,8 @@ pub(crate) struct Planner {
     pub routes: Routes,
     /// How names become those of tables.
     pub placement: Placement,
+    /// Settings of all expressions.
+    settings: Arc<Settings>,
     instances: Vec<Option<Instance>>,
     next_plan: u32,
 }
@@ -80,6 +124,8 @@ pub(crate) struct Planner {
 pub(crate) struct Planned {
     pub stages: Vec<Stage>,
     pub output: Arc<TableSchema>,
+    /// Whether columns that the table gets or loses reach the sink.
+    pub follows_columns: bool,
     pub images: Images,
     /// Where the rows land; empty when they are discarded.
     pub sinks: Vec<Landing>,
@@ -97,6 +143,8 @@ pub(crate) struct Landing {
     pub partition_keys: Vec<Arc<str>>,
     /// Whether rows of other sources may overwrite each other there, as the route says.
     pub last_wins: bool,
+    /// Properties that the table is made with.
+    pub options: Arc<[(String, String)]>,
 }
 
 impl Planner {
@@ -105,18 +153,25 @@ impl Planner {
         transforms: Vec<TransformEntry>,
         routes: Routes,
         placement: Placement,
+        settings: Arc<Settings>,
     ) -> Self {
         let instances = plugins.iter().map(|_| None).collect();
-        Self { plugins, transforms, routes, placement, instances, next_plan: 1 }
+        Self { plugins, transforms, routes, placement, settings, instances, next_plan: 1 }
     }
 
     /// Plans one table at one schema version.
     pub fn plan(&mut self, schema: &Arc<TableSchema>) -> Result<Planned, EngineError> {
-        let chain = self.transforms.iter().find(|t| t.tables.matches(&schema.id)).map(|t| t.plugins.clone());
-        let mut stages = Vec::new();
-        let mut output = Arc::clone(schema);
-        for plugin in chain.unwrap_or_default() {
-            let plan = match self.ask(plugin, &output) {
+        let entry = self.transforms.iter().position(|t| t.tables.matches(&schema.id));
+        let chain = entry.map(|entry| self.transforms[entry].plugins.clone()).unwrap_or_default();
+        let mut planned = Planned {
+            stages: Vec::new(),
+            output: Arc::clone(schema),
+            follows_columns: true,
+            images: Images::Effective,
+            sinks: Vec::new(),
+        };
+        for plugin in chain {
+            let plan = match self.ask(plugin, &planned.output) {
                 Err(EngineError::Guest(error @ WasmError::Plan { .. }))
                     if self.plugins[plugin].on_schema_error == OnSchemaError::Pass =>
                 {
@@ -126,23 +181,42 @@ impl Planner {
                 }
                 plan => plan?,
             };
-            output = Arc::clone(&plan.output);
+            planned.output = Arc::clone(&plan.output);
             if plan.action == Action::Discard {
-                return Ok(Planned {
-                    stages: Vec::new(),
-                    output,
-                    images: Images::Effective,
-                    sinks: Vec::new(),
-                });
+                return Ok(Planned { stages: Vec::new(), ..planned });
             }
-            stages.push(Stage { plugin, plan });
+            planned.stages.push(Stage::Guest { plugin, plan });
         }
-        let sinks = self.sinks(&schema.id, &output.id)?;
+        let partition_keys = match entry {
+            Some(entry) => self.express(entry, &mut planned)?,
+            None => Vec::new(),
+        };
+        let options = entry.map(|entry| Arc::clone(&self.transforms[entry].options)).unwrap_or_default();
+        planned.sinks = self.sinks(&schema.id, &planned.output.id, &partition_keys, &options)?;
         // A row can leave its partition with the key that it has.
-        let moves = sinks.iter().any(|landing| !landing.partition_keys.is_empty());
-        let before = moves || stages.iter().any(|s| s.plan.needs_before());
-        let images = if before { Images::Both } else { Images::Effective };
-        Ok(Planned { stages, output, images, sinks })
+        let moves = planned.sinks.iter().any(|landing| !landing.partition_keys.is_empty());
+        if moves || planned.stages.iter().any(Stage::needs_before) {
+            planned.images = Images::Both;
+        }
+        Ok(planned)
+    }
+
+    /// Adds the expressions of an entry; gives the columns by which it partitions its sink tables.
+    fn express(&self, entry: usize, planned: &mut Planned) -> Result<Vec<Arc<str>>, EngineError> {
+        let Some(expressions) = &self.transforms[entry].expressions else { return Ok(Vec::new()) };
+        let plan = expressions.rule.plan(&planned.output, &self.settings).map_err(|(part, error)| {
+            let fault = expressions.written.fault(part, &error);
+            EngineError::Plan(format!("{fault} (table `{}`)", planned.output.id))
+        })?;
+        planned.output = Arc::clone(&plan.output);
+        planned.follows_columns = expressions.rule.follows_columns();
+        let partition_keys = plan.partition_keys.clone();
+        planned.stages.push(Stage::Expressions {
+            plan: Arc::new(plan),
+            on_error: expressions.on_error,
+            entry: expressions.written.path().into(),
+        });
+        Ok(partition_keys)
     }
 
     fn ask(&mut self, plugin: usize, input: &Arc<TableSchema>) -> Result<Arc<TablePlan>, EngineError> {
@@ -156,8 +230,15 @@ impl Planner {
         Ok(instance.plan(id, input)?)
     }
 
-    /// Where rows of `source` land, under the name `table` that the guests gave it.
-    fn sinks(&self, source: &TableId, table: &TableId) -> Result<Vec<Landing>, EngineError> {
+    /// Where rows of `source` land, under the name `table` that the guests gave it. Partition columns of the route count before
+    /// those of the transform.
+    fn sinks(
+        &self,
+        source: &TableId,
+        table: &TableId,
+        partition_keys: &[Arc<str>],
+        options: &Arc<[(String, String)]>,
+    ) -> Result<Vec<Landing>, EngineError> {
         let targets = self.routes.targets(table).map_err(|error| EngineError::Plan(error.to_string()))?;
         let landing = |(name, rule): (SinkName, Option<&RouteRule>)| Landing {
             name: self.place_routed(&name, table),
@@ -165,8 +246,12 @@ impl Planner {
             added: rule
                 .and_then(|rule| rule.merge.source_column.clone())
                 .map(|name| SourceColumn { name, value: source.to_string().into() }),
-            partition_keys: rule.map(|rule| rule.merge.partition_keys.clone()).unwrap_or_default(),
+            partition_keys: rule
+                .map(|rule| rule.merge.partition_keys.clone())
+                .filter(|keys| !keys.is_empty())
+                .unwrap_or_else(|| partition_keys.to_vec()),
             last_wins: rule.is_some_and(|rule| rule.merge.last_wins),
+            options: Arc::clone(options),
         };
         Ok(targets.into_iter().map(landing).collect())
     }

@@ -1,4 +1,4 @@
-//! Workers: threads that decode row events into columns and run the guests on them.
+//! Workers: threads that decode row events into columns and run guests and expressions on them.
 //!
 //! Any worker takes any item, so one hot table or one slow guest uses all cores; order is kept by the slots in which appliers
 //! wait for the results. Each worker has instances of its own of every plugin that it meets.
@@ -11,7 +11,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use sluicebox_model::ChangeBatch;
 use sluicebox_mysql::{BatchBuilder, RowsEvent};
 
-use super::guests::{FailedEvent, Guests, Transformed};
+use super::guests::{Culprit, FailedEvent, Guests, Transformed};
 use super::messages::{Rows, Work, WorkItem};
 use super::tables::{PluginEntry, TableRun};
 use crate::config::OnError;
@@ -116,13 +116,13 @@ impl Worker {
         }
         let Transformed { batch, dropped, failed } = self.guests.run(&run.stages, input.clone())?;
         self.telemetry.filtered(dropped);
-        for failures in failed.chunk_by(|a, b| a.plugin == b.plugin) {
+        for failures in failed.chunk_by(|a, b| a.culprit == b.culprit) {
             self.failed(&input, failures, targets)?;
         }
         Ok(batch)
     }
 
-    /// What happens to events that one guest failed on. They are told by their number alone: a guest's words can quote the row.
+    /// What happens to events that one stage failed on. They are told by their number alone: a guest's words can quote the row.
     fn failed(
         &self,
         input: &ChangeBatch,
@@ -130,29 +130,42 @@ impl Worker {
         targets: &[String],
     ) -> Result<(), EngineError> {
         let Some(first) = failed.first() else { return Ok(()) };
-        let entry = &self.plugins[first.plugin];
-        let (table, plugin) = (input.schema.id.to_string(), entry.plugin.name());
+        let table = input.schema.id.to_string();
         self.telemetry.condemned(failed.iter().map(|event| event.rows.len() as u64).sum());
-        if !entry.budget.spend(failed.len() as u64, Instant::now()) {
-            let (plugin, limit) = (plugin.to_owned(), entry.budget.limit());
-            return Err(EngineError::ErrorBudget { plugin, table, limit, reason: first.reason.clone() });
-        }
-        let events = failed.len();
-        match entry.on_error {
-            OnError::DeadLetter => {
+        let (by, on_error) = match &first.culprit {
+            Culprit::Plugin(plugin) => {
+                let entry = &self.plugins[*plugin];
+                let (plugin, limit) = (entry.plugin.name(), entry.budget.limit());
+                if !entry.budget.spend(failed.len() as u64, Instant::now()) {
+                    let (plugin, reason) = (plugin.to_owned(), first.reason.clone());
+                    return Err(EngineError::ErrorBudget { plugin, table, limit, reason });
+                }
+                (plugin, entry.on_error)
+            }
+            Culprit::Expressions { entry, on_error } => (&**entry, *on_error),
+        };
+        let (events, is_plugin) = (failed.len(), matches!(first.culprit, Culprit::Plugin(_)));
+        match (on_error, is_plugin) {
+            (OnError::DeadLetter, _) => {
                 let letters = failed.iter().map(|event| self.letter(input, event, targets));
                 self.store.add_dead_letters(letters.collect::<Result<_, _>>()?)?;
+                let what = if is_plugin { "the plugin" } else { "an expression" };
+                tracing::warn!(table, by, events, "events kept as dead letters: {what} failed on them");
+            }
+            // With `fail` the stage's own error has ended the batch before.
+            (OnError::Skip | OnError::Fail, true) => {
+                let reason = &first.reason;
+                tracing::warn!(table, plugin = by, events, reason, "rows skipped: the plugin failed on them");
+            }
+            (OnError::Skip | OnError::Fail, false) => {
+                let reason = &first.reason;
                 tracing::warn!(
                     table,
-                    plugin,
+                    entry = by,
                     events,
-                    "events kept as dead letters: the plugin failed on them"
+                    reason,
+                    "rows skipped: an expression failed on them"
                 );
-            }
-            // With `fail` the guests' own error has ended the batch before.
-            OnError::Skip | OnError::Fail => {
-                let reason = &first.reason;
-                tracing::warn!(table, plugin, events, reason, "rows skipped: the plugin failed on them");
             }
         }
         Ok(())
@@ -168,7 +181,13 @@ impl Worker {
         let origin = input.origin_of(failed.rows.start);
         let transaction = origin.and_then(|o| o.transaction.as_deref().cloned());
         let key = if transaction.is_none() { key_of(&input.schema, event.row()) } else { None };
-        let plugin = &self.plugins[failed.plugin].plugin;
+        let (plugin, plugin_hash) = match &failed.culprit {
+            Culprit::Plugin(plugin) => {
+                let plugin = &self.plugins[*plugin].plugin;
+                (plugin.name().to_owned(), plugin.hash().to_owned())
+            }
+            Culprit::Expressions { entry, .. } => (entry.to_string(), String::new()),
+        };
         let json = |value| serde_json::to_string(value).map_err(StateError::from);
         Ok(DeadLetter {
             number: 0,
@@ -177,8 +196,8 @@ impl Worker {
             commit_micros: origin.map(|o| o.commit_micros).unwrap_or_default(),
             transaction,
             snapshot_key: key.as_ref().map(json).transpose()?,
-            plugin: plugin.name().to_owned(),
-            plugin_hash: plugin.hash().to_owned(),
+            plugin,
+            plugin_hash,
             reason: failed.reason.clone(),
             event_json: serde_json::to_string(&event).map_err(StateError::from)?,
             targets: targets.to_vec(),

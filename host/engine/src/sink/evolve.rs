@@ -340,8 +340,12 @@ mod tests {
             ddl: None,
         };
         let id = schema.id.clone();
-        let source =
-            Tributary { schema: std::sync::Arc::new(schema), added: None, partition_keys: Vec::new() };
+        let source = Tributary {
+            schema: std::sync::Arc::new(schema),
+            added: None,
+            partition_keys: Vec::new(),
+            options: [].into(),
+        };
         Shape::of([(&id, &source)]).expect("one key").expect("one source")
     }
 

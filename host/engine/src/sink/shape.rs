@@ -30,6 +30,8 @@ pub struct Tributary {
     pub added: Option<SourceColumn>,
     /// Columns that partition the table, in order; they are among the schema's, or the added one.
     pub partition_keys: Vec<Arc<str>>,
+    /// Properties that its `transform` entry gives the table.
+    pub options: Arc<[(String, String)]>,
 }
 
 /// A column of a table as it should be.
@@ -56,6 +58,8 @@ pub struct Shape {
     pub key: Vec<Arc<str>>,
     /// The table's comment.
     pub comment: Option<Arc<str>>,
+    /// Further properties that the table is made with; of two sources the first counts.
+    pub properties: Vec<(String, String)>,
     /// Whether several sources feed the table.
     pub shared: bool,
     /// Whether a source has changed since it was first seen.
@@ -127,7 +131,8 @@ impl Shape {
             }
         }
         let comment = schema.comment.clone();
-        Self { columns, partitions, key, comment, shared: false, evolved: schema.version > 1 }
+        let properties = tributary.options.to_vec();
+        Self { columns, partitions, key, comment, properties, shared: false, evolved: schema.version > 1 }
     }
 
     fn take_in(&mut self, other: Self) {
@@ -148,6 +153,9 @@ impl Shape {
         for (ours, theirs) in self.partitions.iter_mut().zip(other.partitions) {
             ours.data_type = partition_type(&least_common(&ours.data_type, &theirs.data_type));
         }
+        let new = |(key, _): &(String, String)| !self.properties.iter().any(|(known, _)| known == key);
+        let properties: Vec<_> = other.properties.into_iter().filter(new).collect();
+        self.properties.extend(properties);
         self.shared = true;
         self.evolved |= other.evolved;
     }
@@ -209,7 +217,15 @@ mod tests {
             charset: None,
             ddl: None,
         };
-        (schema.id.clone(), Tributary { schema: Arc::new(schema), added: None, partition_keys: Vec::new() })
+        (
+            schema.id.clone(),
+            Tributary {
+                schema: Arc::new(schema),
+                added: None,
+                partition_keys: Vec::new(),
+                options: [].into(),
+            },
+        )
     }
 
     fn shape(sources: &[(TableId, Tributary)]) -> Result<Option<Shape>, KeysDiffer> {

@@ -71,7 +71,7 @@ pub fn create_statement(project: &str, name: &TableName, shape: &Shape, settings
         primary_key: shape.key.iter().map(ToString::to_string).collect(),
         comment: shape.comment.as_deref().map(str::to_owned),
         lifecycle_days: None,
-        properties: Vec::new(),
+        properties: shape.properties.clone(),
     };
     statement::create_table(project, name, &definition)
 }

@@ -402,17 +402,19 @@ fn span(text: &str, from: Unit, to: Option<Unit>) -> Result<Span, String> {
             if first >= last {
                 return Err("an interval goes from the larger unit to the smaller".into());
             }
-            let mut micros = 0;
-            let mut rest = digits;
+            let (mut micros, mut rest) = (0_i64, digits);
+            let parts = |count: i64, unit: Unit| count.checked_mul(unit.micros()?);
             for (unit, sign) in &DAY_PARTS[first..last] {
                 let (part, behind) = rest.split_once(*sign).ok_or_else(wrong)?;
-                micros += number(part)? * unit.micros().unwrap_or(0);
+                let part = parts(number(part)?, *unit).and_then(|part| micros.checked_add(part));
+                micros = part.ok_or_else(wrong)?;
                 rest = behind;
             }
-            micros += match to {
-                Unit::Second => seconds(rest).ok_or_else(wrong)?,
-                to => number(rest)? * to.micros().unwrap_or(0),
+            let last = match to {
+                Unit::Second => seconds(rest),
+                to => parts(number(rest)?, to),
             };
+            let micros = last.and_then(|last| micros.checked_add(last)).ok_or_else(wrong)?;
             Ok(Span::Micros(sign * micros))
         }
     }

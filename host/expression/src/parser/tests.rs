@@ -93,6 +93,7 @@ fn a_mistake_is_told_where_it_stands() {
         ("a IS 3", 5, "behind `IS`"),
         ("CAST(a AS DECIMAL(40,2))", 17, "1 to 38 digits"),
         ("INTERVAL 'x' DAY", 9, "no interval"),
+        ("INTERVAL '999999999999 00:00' DAY TO MINUTE", 9, "no interval"),
     ] {
         let error = expression(text).expect_err(text);
         assert_eq!(error.place.as_ref().map(|p| p.0), Some(at), "{text}: {error}");

@@ -6,7 +6,7 @@ use crate::support::{Case, batch, evaluate, plan, settings};
 use crate::{comparison, conditional, convert, numeric, patterns, structures, temporal, text};
 use sluicebox_expression::RuleText;
 
-fn all() -> Vec<Case> {
+pub fn all() -> Vec<Case> {
     [
         text::CASES,
         numeric::CASES,

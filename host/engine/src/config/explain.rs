@@ -61,7 +61,7 @@ const fn unwritten(block: &'static str, key: &'static str, text: &'static str) -
 }
 
 /// Everything that is not as upstream, by key.
-static DIFFERENCES: [Difference; 14] = [
+static DIFFERENCES: [Difference; 18] = [
     written("source", "server-id", "one id is enough: the snapshot reads no binlog of its own"),
     unwritten(
         "source",
@@ -94,6 +94,26 @@ static DIFFERENCES: [Difference; 14] = [
         "sink",
         "schema-placement",
         "in a project with schemas a table lands in the schema of its database's name; `flink` puts it where upstream does",
+    ),
+    written(
+        "transform[]",
+        "projection",
+        "letter case does not count in column names; null in gives null out where upstream's older functions fail; `pipeline.transform.compat: flink` follows upstream to the letter",
+    ),
+    written(
+        "transform[]",
+        "filter",
+        "`=` compares numbers by value, `LIKE` is SQL's, and a comparison with null is unknown; `pipeline.transform.compat: flink` follows upstream to the letter",
+    ),
+    written(
+        "transform[]",
+        "primary-keys",
+        "an update that changes this key deletes the old row; upstream leaves it in the table",
+    ),
+    written(
+        "transform[]",
+        "table-options",
+        "properties that a table is made with; upstream's MaxCompute sink ignores them",
     ),
     written(
         "pipeline",

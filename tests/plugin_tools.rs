@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Database, Emulator, Kind, Output, Pipeline, Server, assert_same_rows, eventually, on_both_servers,
-    plugin, root, run,
+    plugin, root, run, run_with,
 };
 
 on_both_servers!(events_are_recorded_masked_and_become_cases);
@@ -229,6 +229,34 @@ fn events_are_recorded_masked_and_become_cases(kind: Kind) {
     emulator.sink().wait_for_rows("SELECT id FROM t", &[&["1"]]);
     assert_eq!(program.stop(), Some(0), "{}", program.printed());
     assert_same_rows(&source, "t", &emulator.sink(), "t");
+}
+
+#[test]
+fn a_new_project_in_c_builds_and_passes_its_cases() {
+    let folder = folder();
+    let clang = Command::new(root().join("scripts/clang-wasm")).arg("path").output().expect("the script");
+    assert!(clang.status.success(), "{}", String::from_utf8_lossy(&clang.stderr));
+    let clang = String::from_utf8_lossy(&clang.stdout).trim().to_owned();
+    let made = run(folder.path(), &["plugin", "new", "c", "mask-orders"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let again = run(folder.path(), &["plugin", "new", "c", "mask-orders"]);
+    assert!(again.code == Some(1) && again.stderr.contains("exists already"), "{again:?}");
+    let named = run(folder.path(), &["plugin", "new", "c", "Mask_Orders"]);
+    assert!(named.code == Some(2) && named.stderr.contains("is no name for a project"), "{named:?}");
+
+    let project = folder.path().join("mask-orders");
+    let built = run_with(&project, &["plugin", "build", "--json"], &[("CLANG", &clang)]);
+    assert_eq!(built.code, Some(0), "{built:?}");
+    let tested = run(&project, &["plugin", "test", "mask-orders.wasm", "cases.yaml"]);
+    assert_eq!(tested.code, Some(0), "{tested:?}");
+    std::fs::write(project.join("plugin.c"), "int x = ;").expect("a file");
+    let broken = run_with(&project, &["plugin", "build"], &[("CLANG", &clang)]);
+    assert!(broken.code == Some(1) && broken.stderr.contains("plugin.c:1"), "{broken:?}");
+    let empty = run(folder.path(), &["plugin", "build"]);
+    assert!(
+        empty.code == Some(1) && empty.stderr.contains("neither a Cargo.toml nor a build.sh"),
+        "{empty:?}"
+    );
 }
 
 // --- the tutorial ---

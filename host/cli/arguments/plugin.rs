@@ -53,6 +53,8 @@ pub enum PluginCommand {
 pub enum Language {
     /// Rust, with the SDK crate.
     Rust,
+    /// C, with the SDK's two files; built by clang.
+    C,
 }
 
 /// `plugin new`.

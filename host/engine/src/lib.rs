@@ -14,6 +14,7 @@ mod metrics;
 pub mod pattern;
 mod pipeline;
 pub mod plan;
+mod plugin_meter;
 pub mod route;
 mod sink;
 pub mod state;

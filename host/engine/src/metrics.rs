@@ -42,7 +42,8 @@ pub(crate) fn serve(
     Ok(Server(runtime.spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
-            let page = render(&telemetry.progress());
+            let mut page = render(&telemetry.progress());
+            telemetry.plugins.render(&mut page);
             // One at a time is enough for scrapers, and a slow one is cut off.
             let _ = tokio::time::timeout(PATIENCE, answer(stream, &page)).await;
         }

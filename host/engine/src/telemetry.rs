@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use sluicebox_model::Position;
 
+use crate::plugin_meter::PluginMeters;
 use crate::sink::encode::Encoded;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -24,6 +25,7 @@ macro_rules! counters {
             $($(#[$doc])* $name: AtomicU64,)*
             lag_ms: AtomicI64,
             moving: Mutex<Moving>,
+            pub(crate) plugins: PluginMeters,
         }
 
         /// A picture of the counters.

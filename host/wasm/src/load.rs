@@ -1,13 +1,17 @@
 //! From a file to a component that this host is willing to run.
 //!
-//! A component comes as it is. A core module that carries the interface in a custom section, as the guest SDKs' toolchains
-//! leave it, is made into a component here, so that authors need no further program. What imports anything but ours, or
+//! A component comes as it is. A core module that carries the interface in a custom section, as the Rust SDK's toolchain leaves
+//! it, is made into a component here, so that authors need no further program; so is one that has the interface's functions and
+//! does not say so, as any C compiler makes it. What imports anything but ours, or
 //! exports something else than a plugin, is refused with what it wants and has.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
+use wit_component::{StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
 
 use crate::abi;
 
@@ -39,7 +43,7 @@ pub(crate) fn read(path: &Path) -> Result<PluginFile, String> {
 }
 
 /// The file as a component.
-pub(crate) fn component_bytes(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, String> {
+pub(crate) fn component_bytes(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(bytes.into()),
         Some(b"\0asm\x01\0\0\0") => encode(bytes).map(Into::into),
@@ -48,9 +52,15 @@ pub(crate) fn component_bytes(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>
     }
 }
 
+/// The interface, for modules that have its functions and do not carry it.
+const INTERFACE: &str = include_str!("../../../wit/transform.wit");
+/// Names of the custom sections in which toolchains leave an interface begin so.
+const INTERFACE_SECTION: &[u8] = b"component-type";
+
 fn encode(module: &[u8]) -> Result<Vec<u8>, String> {
+    let described = describe(module)?;
     let encoded = wit_component::ComponentEncoder::default()
-        .module(module)
+        .module(&described)
         .and_then(|encoder| encoder.validate(true).encode());
     encoded.map_err(|error| {
         format!(
@@ -58,6 +68,23 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, String> {
              target without WASI such as wasm32-unknown-unknown"
         )
     })
+}
+
+/// Puts the interface into a module that has the interface's functions and tells no interface: that of a compiler which knows
+/// nothing of components, such as plain clang.
+fn describe(module: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+    let init = format!("{}#init", abi::PLUGIN);
+    let has = |text: &[u8]| module.windows(text.len()).any(|window| window == text);
+    if has(INTERFACE_SECTION) || !has(init.as_bytes()) {
+        return Ok(module.into());
+    }
+    let mut resolve = Resolve::default();
+    let failed = |error| format!("the interface cannot be put into it: {error:#}");
+    let package = resolve.push_source("transform.wit", INTERFACE).map_err(failed)?;
+    let world = resolve.select_world(&[package], Some("transform")).map_err(failed)?;
+    let mut described = module.to_vec();
+    embed_component_metadata(&mut described, &resolve, world, StringEncoding::UTF8).map_err(failed)?;
+    Ok(described.into())
 }
 
 /// Compiles a component.

@@ -32,6 +32,7 @@ pub fn run(options: &NewOptions) -> Result<(), Failure> {
     }
     let files = match options.language {
         Language::Rust => rust(),
+        Language::C => c(),
     };
     for (path, text) in files {
         write(&folder.join(path), &text.replace(NAME, &options.name))?;
@@ -80,6 +81,20 @@ fn rust() -> Vec<File> {
         ("sdk/src/logging.rs", guest_file!("sdk/rust/src/logging.rs")),
         ("sdk/src/plan.rs", guest_file!("sdk/rust/src/plan.rs")),
         ("sdk/src/row.rs", guest_file!("sdk/rust/src/row.rs")),
+        ("wit/transform.wit", guest_file!("../wit/transform.wit")),
+    ]
+}
+
+fn c() -> Vec<File> {
+    vec![
+        (".gitignore", "/build\n*.wasm\n".to_owned()),
+        ("README.md", guest_file!("templates/c/README.md")),
+        ("build.sh", guest_file!("templates/c/build.sh")),
+        ("cases.yaml", guest_file!("templates/rust/cases.yaml")),
+        ("plugin.c", guest_file!("templates/c/plugin.c")),
+        ("sdk/build.sh", guest_file!("sdk/c/build.sh")),
+        ("sdk/sluicebox.c", guest_file!("sdk/c/sluicebox.c")),
+        ("sdk/sluicebox.h", guest_file!("sdk/c/sluicebox.h")),
         ("wit/transform.wit", guest_file!("../wit/transform.wit")),
     ]
 }

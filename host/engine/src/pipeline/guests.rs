@@ -12,18 +12,27 @@ use std::sync::Arc;
 
 use sluicebox_expression::RulePlan;
 use sluicebox_model::{ChangeBatch, RowKind};
-use sluicebox_wasm::{FailedRow, Instance, Processed, TablePlan, WasmError};
+use sluicebox_wasm::{FailedRow, Instance, Processed, Stats, TablePlan, WasmError};
 
 use super::tables::{PluginEntry, Stage};
 use crate::config::OnError;
 use crate::error::EngineError;
+use crate::plugin_meter::PluginMeter;
 use crate::sink::render::key_as_text;
-use crate::telemetry::now_ms;
+use crate::telemetry::{Telemetry, now_ms};
 
 /// The instances of one thread.
 pub(super) struct Guests {
     plugins: Arc<Vec<PluginEntry>>,
-    instances: HashMap<usize, Instance>,
+    running: HashMap<usize, Running>,
+    telemetry: Arc<Telemetry>,
+}
+
+/// An instance, and what of its work has been counted.
+struct Running {
+    instance: Instance,
+    meter: Arc<PluginMeter>,
+    counted: Stats,
 }
 
 /// What became of a batch.
@@ -55,8 +64,8 @@ pub(super) struct FailedEvent {
 }
 
 impl Guests {
-    pub fn new(plugins: Arc<Vec<PluginEntry>>) -> Self {
-        Self { plugins, instances: HashMap::new() }
+    pub fn new(plugins: Arc<Vec<PluginEntry>>, telemetry: Arc<Telemetry>) -> Self {
+        Self { plugins, running: HashMap::new(), telemetry }
     }
 
     /// Runs a batch. Where a guest's `on-error` is `fail`, its first failure is the error.
@@ -96,11 +105,15 @@ impl Guests {
     ) -> Result<Processed, EngineError> {
         let entry = &self.plugins[plugin];
         let (on_error, name) = (entry.on_error, entry.plugin.name().to_owned());
-        let instance = self.instance(plugin)?;
+        let Running { instance, meter, counted } = self.running(plugin)?;
         let processed = match on_error {
-            OnError::Fail => instance.process(plan, batch)?,
-            OnError::Skip | OnError::DeadLetter => instance.process_isolating(plan, batch)?,
+            OnError::Fail => instance.process(plan, batch),
+            OnError::Skip | OnError::DeadLetter => instance.process_isolating(plan, batch),
         };
+        let now = instance.stats();
+        meter.add(counted, &now);
+        *counted = now;
+        let processed = processed?;
         match processed.failed.first() {
             Some(first) if on_error == OnError::Fail => Err(EngineError::Condemned {
                 plugin: name,
@@ -112,10 +125,15 @@ impl Guests {
         }
     }
 
-    fn instance(&mut self, plugin: usize) -> Result<&mut Instance, EngineError> {
-        match self.instances.entry(plugin) {
+    fn running(&mut self, plugin: usize) -> Result<&mut Running, EngineError> {
+        match self.running.entry(plugin) {
             Entry::Occupied(there) => Ok(there.into_mut()),
-            Entry::Vacant(slot) => Ok(slot.insert(self.plugins[plugin].plugin.instantiate()?)),
+            Entry::Vacant(slot) => {
+                let plugin = &self.plugins[plugin].plugin;
+                let meter = self.telemetry.plugins.of(plugin);
+                let instance = plugin.instantiate()?;
+                Ok(slot.insert(Running { instance, meter, counted: Stats::default() }))
+            }
         }
     }
 

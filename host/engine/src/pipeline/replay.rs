@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crossbeam::channel::unbounded;
 use sluicebox_maxcompute::TableName;
 use sluicebox_model::{ChangeBatch, Position, SchemaChange, TableId, TableSchema};
+use sluicebox_mysql::Images;
 use sluicebox_wasm::WasmError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -29,7 +30,7 @@ use super::messages::{Rows, SourceChange, TargetMessage};
 use super::owners::Owners;
 use super::prepare::{Source, planner, project, sink_client, source, table_settings};
 use super::recovery;
-use super::tables::{Landing, Planned, PluginEntry, Stage};
+use super::tables::{Landing, Planned, PluginEntry};
 use crate::budget::{Budget, Share};
 use crate::config::{OnError, PipelineConfig};
 use crate::error::EngineError;
@@ -110,7 +111,7 @@ async fn replay_into(
     };
     let mut replay = Replay {
         source: source(config, None).await?,
-        guests: Guests::new(Arc::clone(&planner.plugins)),
+        guests: Guests::new(Arc::clone(&planner.plugins), Arc::clone(&shared.telemetry)),
         plugins: planner.plugins,
         owners,
         tables,
@@ -220,7 +221,7 @@ impl Replay {
         };
         let (schema, planned) = (&table.schema, &table.planned);
         let event: Event = serde_json::from_str(&letter.event_json).map_err(StateError::from)?;
-        let needs_before = planned.stages.iter().any(Stage::needs_before);
+        let needs_before = planned.images == Images::Both;
         let events = match schema.key.is_empty() {
             true => vec![without_gone_columns(event, schema)],
             false => match self.as_now(schema, &event, needs_before).await? {

@@ -10,7 +10,7 @@ use sluicebox_expression::{RulePlan, Settings};
 use sluicebox_maxcompute::TableName;
 use sluicebox_model::{SchemaChange, TableId, TableSchema};
 use sluicebox_mysql::Images;
-use sluicebox_wasm::{Action, Instance, Plugin, TablePlan, WasmError};
+use sluicebox_wasm::{Action, Instance, Plugin, Source, TablePlan, WasmError};
 
 use super::error_budget::ErrorBudget;
 use crate::config::{ExpressionConfig, OnError, OnSchemaError};
@@ -195,7 +195,8 @@ impl Planner {
         planned.sinks = self.sinks(&schema.id, &planned.output.id, &partition_keys, &options)?;
         // A row can leave its partition with the key that it has.
         let moves = planned.sinks.iter().any(|landing| !landing.partition_keys.is_empty());
-        if moves || planned.stages.iter().any(Stage::needs_before) {
+        let needed = planned.stages.iter().any(Stage::needs_before) || hands_on_computed(&planned.stages);
+        if moves || needed {
             planned.images = Images::Both;
         }
         Ok(planned)
@@ -265,4 +266,20 @@ impl Planner {
         };
         TableName { schema: schema.map(str::to_ascii_lowercase), name: name.table().to_ascii_lowercase() }
     }
+}
+
+/// Whether a guest or the expressions are given what a guest has computed. A row after that comes alone and that the first one drops becomes a delete,
+/// whose computed columns hold nothing that means anything: the next stage must not judge by them. With the row before at hand the
+/// delete is that row, computed like any other.
+fn hands_on_computed(stages: &[Stage]) -> bool {
+    let computes = |stage: &Stage| match stage {
+        Stage::Guest { plan, .. } => plan.sources.contains(&Source::Computed),
+        Stage::Expressions { .. } => false,
+    };
+    let judges = |stage: &Stage| match stage {
+        Stage::Guest { plan, .. } => plan.action == Action::Process,
+        Stage::Expressions { .. } => true,
+    };
+    let first = stages.iter().position(computes);
+    first.is_some_and(|first| stages[first + 1..].iter().any(judges))
 }

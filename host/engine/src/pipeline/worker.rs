@@ -41,7 +41,7 @@ pub(super) fn spawn(
     for number in 0..count {
         let mut worker = Worker {
             plugins: Arc::clone(plugins),
-            guests: Guests::new(Arc::clone(plugins)),
+            guests: Guests::new(Arc::clone(plugins), Arc::clone(telemetry)),
             store: Arc::clone(store),
             telemetry: Arc::clone(telemetry),
         };

@@ -1,4 +1,4 @@
-//! The examples of the Rust SDK do what a plain Rust function does, on random rows.
+//! The examples of each SDK do what a plain Rust function does, on random rows.
 
 use std::sync::Arc;
 
@@ -145,10 +145,21 @@ fn assert_conforms(name: &str, config: Value, native: impl Fn(&[Row]) -> Vec<Row
     }
 }
 
+/// Endings of the names of an example's files, one for each language: none is Rust's.
+const LANGUAGES: [&str; 2] = ["", "-c"];
+
+/// The same example in every language.
+fn assert_all_conform(name: &str, config: &Value, native: impl Fn(&[Row]) -> Vec<Row>) {
+    for language in LANGUAGES {
+        assert_conforms(&format!("{name}{language}"), config.clone(), &native);
+    }
+}
+
 #[test]
 fn drop_cancelled_conforms() {
-    let config = json!({ "column": "Status", "values": ["CANCELLED", "EXPIRED"] });
-    assert_conforms("drop-cancelled", config, |rows| {
+    // Escapes that a JSON reader must know.
+    let config = json!({ "column": "Status", "values": ["CANCELLED", "EXPIRED", "\u{1f30a} \"\n\\"] });
+    assert_all_conform("drop-cancelled", &config, |rows| {
         filtered(rows, |row| !matches!(row.status.as_deref(), Some("CANCELLED" | "EXPIRED")))
     });
 }
@@ -157,7 +168,7 @@ fn drop_cancelled_conforms() {
 fn mask_email_conforms_on_both_rows_of_an_update() {
     for keep_domain in [true, false] {
         let config = json!({ "columns": ["email"], "keep-domain": keep_domain });
-        assert_conforms("mask-email", config, |rows| {
+        assert_all_conform("mask-email", &config, |rows| {
             let mask = |row: &Row| Row {
                 email: row.email.as_deref().map(|email| masked(email, keep_domain)),
                 ..row.clone()
@@ -170,5 +181,19 @@ fn mask_email_conforms_on_both_rows_of_an_update() {
 #[test]
 fn rename_project_conforms() {
     let config = json!({ "rename": { "id": "order_id", "email": "contact" } });
-    assert_conforms("rename-project", config, <[Row]>::to_vec);
+    assert_all_conform("rename-project", &config, <[Row]>::to_vec);
+}
+
+#[test]
+fn what_an_example_refuses_is_told_in_every_language() {
+    for language in LANGUAGES {
+        let name = format!("mask-email{language}");
+        let mut guest = instance(&name, json!({ "columns": ["emial"] }));
+        let error = guest.plan(1, &orders()).expect_err("there is no such column").to_string();
+        assert!(error.contains("emial"), "{error}");
+        let spec = crate::support::spec(&name, json!({}));
+        let started = crate::support::engine().load(&spec).expect("it loads").instantiate();
+        let error = started.err().expect("its configuration lacks a key").to_string();
+        assert!(error.contains("`columns`"), "{error}");
+    }
 }

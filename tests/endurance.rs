@@ -10,7 +10,7 @@ on_both_servers!(
     a_table_of_a_thousand_columns_is_read,
     rows_of_sixteen_megabytes_are_read,
     a_large_transaction_stays_in_the_memory_it_is_given,
-    five_thousand_tables_are_no_hindrance,
+    a_thousand_tables_are_no_hindrance,
     a_server_that_restarts_is_read_on,
     a_killed_reader_and_a_rotation_inside_a_transaction_lose_nothing,
 );
@@ -90,23 +90,25 @@ fn a_large_transaction_stays_in_the_memory_it_is_given(kind: Kind) {
     assert!(peak < before + (128 << 20), "{} MiB, {} before it", peak >> 20, before >> 20);
 }
 
-fn five_thousand_tables_are_no_hindrance(kind: Kind) {
-    const TABLES: usize = 5_000;
+/// `SLUICEBOX_TEST_TABLES` makes them more.
+fn a_thousand_tables_are_no_hindrance(kind: Kind) {
+    let tables: usize =
+        std::env::var("SLUICEBOX_TEST_TABLES").map_or(1_000, |text| text.parse().expect("a number"));
     let server = Server::private(kind, &["--table-open-cache=512", "--innodb-flush-log-at-trx-commit=0"]);
     let (source, emulator) = (server.database(), Emulator::start());
     let mut session = source.session();
-    for first in (0..TABLES).step_by(100) {
-        let tables = (first..first + 100).map(|n| format!("CREATE TABLE t{n} (id INT PRIMARY KEY, v TEXT)"));
-        session.sql(&tables.collect::<Vec<_>>().join("; "));
+    for first in (0..tables).step_by(100) {
+        let some = (first..first + 100).map(|n| format!("CREATE TABLE t{n} (id INT PRIMARY KEY, v TEXT)"));
+        session.sql(&some.collect::<Vec<_>>().join("; "));
     }
-    session.sql("INSERT INTO t0 VALUES (1, 'a'); INSERT INTO t4999 VALUES (2, 'b')");
+    session.sql("INSERT INTO t0 VALUES (1, 'a'); INSERT INTO t999 VALUES (2, 'b')");
     // Into one, so that the sink's part is small.
     let route = format!("route:\n  - source-table: {}.t\\d+\n    sink-table: all_of_them\n", source.name());
     let pipeline = Pipeline::new(&source, &emulator).block(&route);
     let began = Instant::now();
     let mut program = pipeline.start_and_wait();
     let started = began.elapsed();
-    session.sql("INSERT INTO t2500 VALUES (3, 'c')");
+    session.sql("INSERT INTO t250 VALUES (3, 'c')");
     let ids = "SELECT id FROM all_of_them ORDER BY id";
     emulator.sink().wait_for_rows(ids, &[&["1"], &["2"], &["3"]]);
     println!("{kind:?}: running after {started:?}, all tables read after {:?}", began.elapsed());
@@ -115,7 +117,7 @@ fn five_thousand_tables_are_no_hindrance(kind: Kind) {
     let began = Instant::now();
     let mut program = pipeline.start_and_wait();
     println!("{kind:?}: running again after {:?}, {} MiB", began.elapsed(), peak_memory(&program) >> 20);
-    session.sql("INSERT INTO t1234 VALUES (4, 'd')");
+    session.sql("INSERT INTO t123 VALUES (4, 'd')");
     emulator.sink().wait_for_rows(ids, &[&["1"], &["2"], &["3"], &["4"]]);
     program.assert_running();
 }

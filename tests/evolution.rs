@@ -9,6 +9,7 @@ on_both_servers!(
     not_null_columns_are_opened_when_rows_may_lack_a_value,
     a_table_that_fits_otherwise_is_reconciled,
     a_type_that_cannot_become_another_is_refused_with_ways_on,
+    a_drop_and_a_rename_right_after_a_restart_are_followed,
 );
 
 /// A table, a row of each of its shapes, and every kind of change of its columns.
@@ -163,5 +164,24 @@ fn a_type_that_cannot_become_another_is_refused_with_ways_on(kind: Kind) {
         "SELECT id, born FROM people ORDER BY id",
         &[&["1", "20010203"], &["2", "2001-02-04"]],
     );
+    program.assert_running();
+}
+
+/// The first thing that a restarted pipeline sees of a table is its change.
+fn a_drop_and_a_rename_right_after_a_restart_are_followed(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql(
+        "CREATE TABLE people (id INT NOT NULL PRIMARY KEY, a INT, b INT); INSERT INTO people VALUES (1, 2, 3)",
+    );
+    let pipeline = Pipeline::new(&source, &emulator).option("schema.change.behavior", "EVOLVE");
+    let mut program = pipeline.start();
+    sink.wait_for_rows("SELECT id, a, b FROM people", &[&["1", "2", "3"]]);
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    source.sql("ALTER TABLE people DROP COLUMN a, RENAME COLUMN b TO c");
+    let mut program = pipeline.start_and_wait();
+    sink.wait_for_rows("SELECT id, c FROM people", &[&["1", "3"]]);
+    assert_eq!(sink.columns("people"), ["id", "c"]);
     program.assert_running();
 }

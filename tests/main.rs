@@ -21,6 +21,7 @@ mod evolution;
 mod exchange;
 mod expressions;
 mod faults;
+mod generated;
 mod harness;
 mod kill;
 mod main_path;

@@ -203,7 +203,7 @@ impl Coordinator {
             let mut tables: Vec<_> = self.schemas.keys().cloned().collect();
             tables.sort();
             for table in tables {
-                self.run_of(&table)?;
+                self.make(&table)?;
             }
         }
         loop {
@@ -386,7 +386,12 @@ impl Coordinator {
             schema: schema.as_deref().filter(|s| s.id == table).cloned(),
             ddl: Some(ddl.to_string()),
         })?;
-        let old = self.runs.remove(&table);
+        // A table that had no rows yet in this run is known all the same: its change is told as one, and not as a table that is
+        // new. Introduced before it, it would ask for columns back that the change has taken from the sink before a crash.
+        let old = match self.runs.remove(&table) {
+            None if self.schemas.contains_key(&table) => Some(self.plan_of(&table)?),
+            known => known,
+        };
         self.schemas.remove(&table);
         self.owners.remove(&table);
         if let Some(schema) = &schema {
@@ -432,6 +437,18 @@ impl Coordinator {
             schema: Some(schema.clone()),
             ddl: Some(ddl.to_owned()),
         })?;
+        Ok(())
+    }
+
+    /// Makes a table's sink tables where they are missing. One that is there is not touched before rows come for it: after a crash
+    /// it may have had changes already that the stream brings only now.
+    fn make(&mut self, table: &TableId) -> Result<(), EngineError> {
+        if self.snapshots.any_unread() {
+            return self.run_of(table).map(drop);
+        }
+        for &target in &self.plan_of(table)?.targets {
+            self.tell_schema(target, table, None, Vec::new())?;
+        }
         Ok(())
     }
 

@@ -64,6 +64,7 @@ pub(crate) struct SourceChange {
     /// Names the change in the state: the transaction and the change's number in it; none for a source that is only
     /// introduced.
     pub change: Option<String>,
+    /// Empty for a source that is introduced: the table is made where it is missing, and else left as it is.
     pub changes: Vec<SchemaChange>,
     /// What the sink table should look like from here on, for all its sources; none when no source is left.
     pub shape: Option<Arc<Shape>>,

@@ -257,6 +257,10 @@ impl SinkTable {
         {
             return Err(self.misfit(&change.source, reason));
         }
+        if change.changes.is_empty() && change.change.is_none() {
+            self.layout = layout_of(&there);
+            return Ok(Applied::Done);
+        }
         let existing = change.changes.iter().all(|c| matches!(c, SchemaChange::CreateTable));
         let changes = if existing { &[][..] } else { &change.changes[..] };
         let plan = settings.policy.plan(changes, change.shape.as_deref(), &layout_of(&there).columns);

@@ -67,6 +67,10 @@ impl Owners {
         output: &Arc<TableSchema>,
         landings: &[Landing],
     ) -> Result<(), String> {
+        if self.is_known(source, output, landings) {
+            // The shape of a table of a thousand sources is not worked out a thousand times.
+            return Ok(());
+        }
         self.remove(source);
         for landing in landings {
             check_names(&landing.name, source, output)?;
@@ -86,6 +90,24 @@ impl Owners {
         }
         self.by_source.insert(source.clone(), landings.iter().map(|l| l.name.clone()).collect());
         Ok(())
+    }
+
+    /// Whether a source was entered with just this.
+    fn is_known(&self, source: &TableId, output: &TableSchema, landings: &[Landing]) -> bool {
+        let entered = self.by_source.get(source).is_some_and(|names| names.len() == landings.len());
+        entered
+            && landings.iter().all(|landing| {
+                let owner = self.tables.get(&landing.name);
+                owner.and_then(|owner| owner.sources.get(source)).is_some_and(|feeding| {
+                    let Feeding { tributary, routed, last_wins } = feeding;
+                    let same_route = *routed == landing.routed && *last_wins == landing.last_wins;
+                    same_route
+                        && tributary.added == landing.added
+                        && tributary.partition_keys == landing.partition_keys
+                        && *tributary.options == *landing.options
+                        && *tributary.schema == *output
+                })
+            })
     }
 
     /// A source has gone.

@@ -111,12 +111,12 @@ fn a_thousand_tables_are_no_hindrance(kind: Kind) {
     session.sql("INSERT INTO t250 VALUES (3, 'c')");
     let ids = "SELECT id FROM all_of_them ORDER BY id";
     emulator.sink().wait_for_rows(ids, &[&["1"], &["2"], &["3"]]);
-    println!("{kind:?}: running after {started:?}, all tables read after {:?}", began.elapsed());
+    eprintln!("{kind:?}: running after {started:?}, all tables read after {:?}", began.elapsed());
     program.assert_running();
     assert_eq!(program.stop(), Some(0), "{}", program.printed());
     let began = Instant::now();
     let mut program = pipeline.start_and_wait();
-    println!("{kind:?}: running again after {:?}, {} MiB", began.elapsed(), peak_memory(&program) >> 20);
+    eprintln!("{kind:?}: running again after {:?}, {} MiB", began.elapsed(), peak_memory(&program) >> 20);
     session.sql("INSERT INTO t123 VALUES (4, 'd')");
     emulator.sink().wait_for_rows(ids, &[&["1"], &["2"], &["3"], &["4"]]);
     program.assert_running();

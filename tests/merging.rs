@@ -66,27 +66,41 @@ fn columns_of_different_types_meet_before_the_table_is_made(kind: Kind) {
     let sink = emulator.sink();
     // No statement of the service makes a text or a decimal of a BOOLEAN or a DATE column: it has to be made so.
     source.sql(
-        "CREATE TABLE shard_0 (id INT NOT NULL PRIMARY KEY, flag BOOLEAN, n INT, f FLOAT, d DATE, b VARBINARY(9));
-         INSERT INTO shard_0 VALUES (1, TRUE, 7, 0.5, '2001-02-03', 'foobar');
-         CREATE TABLE shard_1 (id BIGINT NOT NULL PRIMARY KEY, flag INT, n DECIMAL(5,2), f BIGINT, d DATETIME, b VARCHAR(9), more INT);
-         INSERT INTO shard_1 VALUES (2, 7, 1.25, 9007199254740992, '2001-02-03 04:05:06', 'text', 8)",
+        "CREATE TABLE shard_0 (id INT NOT NULL PRIMARY KEY, flag BOOLEAN, n INT, f FLOAT, d DATE, b VARBINARY(9), z DATETIME);
+         INSERT INTO shard_0 VALUES (1, TRUE, 7, 0.5, '2001-02-03', 'foobar', '2001-02-03 04:05:06');
+         CREATE TABLE shard_1 (id BIGINT NOT NULL PRIMARY KEY, flag INT, n DECIMAL(5,2), f BIGINT, d DATETIME, b VARCHAR(9), z TIMESTAMP NULL, more INT);
+         SET time_zone = '+00:00';
+         INSERT INTO shard_1 VALUES (2, 7, 1.25, 9007199254740992, '2001-02-03 04:05:06', 'text', '2001-02-02 20:05:06', 8)",
     );
-    let pipeline =
-        Pipeline::new(&source, &emulator).block(&route(source.name(), "    on-key-conflict: last-wins\n"));
+    let pipeline = Pipeline::new(&source, &emulator)
+        .option("local-time-zone", "Asia/Shanghai")
+        .block(&route(source.name(), "    on-key-conflict: last-wins\n"));
     let mut program = pipeline.start();
     sink.wait_for_rows(
-        "SELECT id, flag, n, f, d, b, more FROM merged ORDER BY id",
+        "SELECT id, flag, n, f, d, b, z, more FROM merged ORDER BY id",
         &[
-            &["1", "true", "7.00", "0.5", "2001-02-03 00:00:00", "Zm9vYmFy", "NULL"],
-            &["2", "7", "1.25", "9007199254740992.0", "2001-02-03 04:05:06", "text", "8"],
+            &["1", "true", "7.00", "0.5", "2001-02-03 00:00:00", "Zm9vYmFy", "2001-02-02 20:05:06", "NULL"],
+            &[
+                "2",
+                "7",
+                "1.25",
+                "9007199254740992.0",
+                "2001-02-03 04:05:06",
+                "text",
+                "2001-02-02 20:05:06",
+                "8",
+            ],
         ],
     );
     let types: Vec<String> =
         sink.describe("merged").expect("the table").columns.iter().map(|c| c.data_type.to_string()).collect();
-    assert_eq!(types, ["BIGINT", "STRING", "DECIMAL(12,2)", "DOUBLE", "TIMESTAMP_NTZ", "STRING", "INT"]);
+    assert_eq!(
+        types,
+        ["BIGINT", "STRING", "DECIMAL(12,2)", "DOUBLE", "TIMESTAMP_NTZ", "STRING", "TIMESTAMP", "INT"]
+    );
     program.assert_running();
     // A number that the common type would round is an error, not another number.
-    source.sql("INSERT INTO shard_1 VALUES (3, 0, 0, 9007199254740993, NULL, NULL, NULL)");
+    source.sql("INSERT INTO shard_1 VALUES (3, 0, 0, 9007199254740993, NULL, NULL, NULL, NULL)");
     assert_ne!(program.wait(), Some(0));
     assert!(program.printed().contains("a DOUBLE would round the number"), "{}", program.printed());
 }

@@ -283,10 +283,12 @@ async fn examine_sink(
     let columns = settings.policy.reconcile(shape, &layout.columns).into_iter().map(report_column).collect();
     Ok(match settings.policy.plan(&[], Some(shape), &layout.columns) {
         Err(refused) => report("refuse", Some(refused.0), columns, Vec::new()),
-        Ok(steps) if steps.is_empty() => match Fit::new(schema, landing.added.as_ref(), &layout, false) {
-            Ok(_) => report("keep", None, columns, Vec::new()),
-            Err(reason) => report("refuse", Some(reason), columns, Vec::new()),
-        },
+        Ok(steps) if steps.is_empty() => {
+            match Fit::new(schema, landing.added.as_ref(), &layout, settings.zone.as_ref(), false) {
+                Ok(_) => report("keep", None, columns, Vec::new()),
+                Err(reason) => report("refuse", Some(reason), columns, Vec::new()),
+            }
+        }
         Ok(steps) => {
             let statement = |step| step_statement(client.project_name(), name, step);
             report("change", None, columns, steps.iter().map(statement).collect())

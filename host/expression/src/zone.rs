@@ -118,9 +118,9 @@ impl Zone {
         instant.saturating_add(self.offset_at(instant.div_euclid(SECOND)) * SECOND)
     }
 
-    /// The instant at which the wall clock shows this; the first of two, and where the clock skips it, the instant at which it
+    /// The instant, in microseconds since 1970 of UTC, at which the wall clock shows this (microseconds too); the first of two, and where the clock skips it, the instant at which it
     /// would have shown it under the offset before, as Java has it.
-    pub(crate) fn to_instant(&self, local: i64) -> i64 {
+    pub fn to_instant(&self, local: i64) -> i64 {
         let at = |offset: i64| local.saturating_sub(offset * SECOND);
         let seconds = local.div_euclid(SECOND);
         // No zone has been further from UTC than this, so one of the two sides of a change is seen from each end.

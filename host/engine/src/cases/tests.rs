@@ -68,7 +68,7 @@ fn what_is_no_case_file_is_told() {
         assert!(error.contains(told), "{name}: {error}");
     }
     for (statement, told) in [
-        ("CREATE TABLE t (id NUMBER)", "NUMBER"),
+        ("CREATE TABLE t (id WIDGET)", "WIDGET"),
         ("SELECT 1", "expected one CREATE TABLE statement"),
         ("CREATE TABLE t LIKE u", "expected one CREATE TABLE statement"),
     ] {

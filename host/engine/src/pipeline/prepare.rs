@@ -94,6 +94,8 @@ pub(crate) fn table_settings(config: &PipelineConfig, project: &Project) -> Tabl
         },
         hints: Hints::modern(project.has_schemas()),
         deadline: config.pipeline.ddl_deadline,
+        // Where it is not known and needed, the table that needs it says so.
+        zone: local_zone(config).ok().map(Arc::new),
         approval: config.pipeline.approval == Approval::Required,
     }
 }
@@ -136,15 +138,19 @@ pub(crate) fn planner(
     Ok(Planner::new(Arc::new(plugins), transforms, config.routes.clone(), placement, settings))
 }
 
-/// What the file says about all expressions. The zone is looked up only where there is one that could ask for it.
-fn expression_settings(config: &PipelineConfig) -> Result<Settings, EngineError> {
-    let any = config.transforms.iter().any(|rule| rule.expressions.is_some());
-    let zone = match &config.pipeline.local_time_zone {
-        _ if !any => Ok(ExpressionZone::UTC),
+/// The zone of clocks without one.
+fn local_zone(config: &PipelineConfig) -> Result<ExpressionZone, String> {
+    match &config.pipeline.local_time_zone {
         LocalZone::Named(Zone::Offset(seconds)) => Ok(ExpressionZone::fixed(*seconds)),
         LocalZone::Named(Zone::Region(name)) => ExpressionZone::region(name),
         LocalZone::System => ExpressionZone::system(std::env::var("TZ").ok().as_deref()),
-    };
+    }
+}
+
+/// What the file says about all expressions. The zone is looked up only where there is one that could ask for it.
+fn expression_settings(config: &PipelineConfig) -> Result<Settings, EngineError> {
+    let any = config.transforms.iter().any(|rule| rule.expressions.is_some());
+    let zone = if any { local_zone(config) } else { Ok(ExpressionZone::UTC) };
     let zone = zone.map_err(|reason| EngineError::Plan(format!("`pipeline.local-time-zone`: {reason}")))?;
     let decimals = match config.pipeline.decimals {
         DecimalMode::UpTo19 => DecimalLimit::UP_TO_19,

@@ -15,6 +15,8 @@ use super::mapping::Cast;
 pub const MAX_VALUE_BYTES: usize = 8 * 1024 * 1024;
 const MICROS: i64 = 1_000_000;
 const DAY_SECONDS: i64 = 86_400;
+/// Microseconds of a day.
+pub const DAY_MICROS: i64 = DAY_SECONDS * MICROS;
 
 /// A column's values, down to the slices.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +53,14 @@ impl<'a> ColumnView<'a> {
             }
         };
         Some(Self { nulls: array.nulls(), values })
+    }
+
+    /// The number of a row, where the column holds whole numbers; none for a null.
+    pub fn number(&self, row: usize) -> Option<i64> {
+        match self.values {
+            Values::Int64(v) if !self.is_null(row) => Some(v[row]),
+            _ => None,
+        }
     }
 
     fn is_null(&self, row: usize) -> bool {
@@ -200,7 +210,8 @@ fn exact_double(value: i64) -> Result<f64, Misfit> {
     if back == i128::from(value) { Ok(double) } else { Err("a DOUBLE would round the number") }
 }
 
-fn timestamp(micros: i64) -> Cell<'static> {
+/// An instant, in microseconds since 1970 of UTC.
+pub fn timestamp(micros: i64) -> Cell<'static> {
     let nanos = micros.rem_euclid(MICROS) * 1000;
     // Below 10^9 by construction.
     Cell::Timestamp { seconds: micros.div_euclid(MICROS), nanos: u32::try_from(nanos).unwrap_or(0) }

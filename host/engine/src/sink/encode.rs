@@ -15,13 +15,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sluicebox_expression::Zone;
 use sluicebox_maxcompute::DataType;
 use sluicebox_maxcompute::bucket::{Hasher, bucket_of};
 use sluicebox_maxcompute::record::{Operation, RecordWriter};
-use sluicebox_model::{ChangeBatch, RowKind, TableId, TableSchema};
+use sluicebox_model::{ChangeBatch, ColumnType, RowKind, TableId, TableSchema};
 
 use super::buffers::{Buffers, Slot};
-use super::cell::{Cell, ColumnView, Scratch, read};
+use super::cell::{Cell, ColumnView, DAY_MICROS, Scratch, read, timestamp};
 use super::evolve::{SinkColumn, find};
 use super::mapping::{Cast, cast};
 use super::render;
@@ -72,6 +73,9 @@ struct Field {
 enum Origin {
     /// A column of the batch.
     Column { at: usize, cast: Cast },
+    /// A wall clock, or a day's midnight (`unit`: microseconds that one of its numbers means), which becomes the instant at which
+    /// it is shown in this zone.
+    Clock { at: usize, unit: i64, zone: Arc<Zone> },
     /// The same text in every row.
     Constant(Arc<str>),
 }
@@ -88,6 +92,7 @@ impl Field {
             Origin::Column { at, cast } => {
                 read(views[*at], row, *cast, scratch).map_err(|reason| At { source: *at, reason })
             }
+            Origin::Clock { at, unit, zone } => Ok(clock(views[*at], row, *unit, zone)),
             Origin::Constant(text) => Ok(Some(Cell::Text(text.as_bytes()))),
         }
     }
@@ -105,6 +110,8 @@ impl Field {
                 Ok(None) => Err(At { source: *at, reason: "a column of the key or the partition is null" }),
                 Err(reason) => Err(At { source: *at, reason }),
             },
+            Origin::Clock { at, unit, zone } => clock(views[*at], row, *unit, zone)
+                .ok_or(At { source: *at, reason: "a column of the key or the partition is null" }),
             Origin::Constant(text) => Ok(Cell::Text(text.as_bytes())),
         }
     }
@@ -112,14 +119,17 @@ impl Field {
     /// Why its value does not fit.
     fn misfit(&self, reason: &'static str) -> At {
         // A constant is checked when the file is read.
-        let source = if let Origin::Column { at, .. } = self.from { at } else { usize::MAX };
+        let source = match self.from {
+            Origin::Column { at, .. } | Origin::Clock { at, .. } => at,
+            Origin::Constant(_) => usize::MAX,
+        };
         At { source, reason }
     }
 
     /// Whether two rows hold the same value.
     fn same(&self, views: &[ColumnView<'_>], a: usize, b: usize) -> bool {
         match self.from {
-            Origin::Column { at, .. } => views[at].same(a, b),
+            Origin::Column { at, .. } | Origin::Clock { at, .. } => views[at].same(a, b),
             Origin::Constant(_) => true,
         }
     }
@@ -132,12 +142,13 @@ impl Fit {
         schema: &Arc<TableSchema>,
         added: Option<&SourceColumn>,
         sink: &Layout,
+        zone: Option<&Arc<Zone>>,
         tolerant: bool,
     ) -> Result<Self, String> {
         let mut fields = Vec::with_capacity(sink.columns.len());
         for (position, column) in sink.columns.iter().enumerate() {
             let position = u32::try_from(position).map_err(|_| "it has too many columns".to_owned())?;
-            match field(schema, added, column, position) {
+            match field(schema, added, column, zone, position) {
                 Ok(Some(field)) => fields.push(field),
                 Ok(None) if column.nullable => {}
                 Ok(None) => {
@@ -159,7 +170,7 @@ impl Fit {
         };
         let key = sink.key.iter().map(place).collect::<Result<_, _>>()?;
         let partition = |column: &SinkColumn| {
-            let field = field(schema, added, column, 0)?.ok_or_else(|| {
+            let field = field(schema, added, column, zone, 0)?.ok_or_else(|| {
                 format!("its partition column `{}` is not among the rows' columns", column.name)
             })?;
             Ok((column.name.clone(), field))
@@ -406,6 +417,7 @@ fn field(
     schema: &TableSchema,
     added: Option<&SourceColumn>,
     column: &SinkColumn,
+    zone: Option<&Arc<Zone>>,
     position: u32,
 ) -> Result<Option<Field>, String> {
     if let Some(added) = added.filter(|added| column.name.eq_ignore_ascii_case(&added.name)) {
@@ -421,11 +433,29 @@ fn field(
     let from = schema.columns[at].column_type;
     match cast(from, &column.data_type) {
         Some(cast) => Ok(Some(Field { position, from: Origin::Column { at, cast } })),
+        None if let (DataType::Timestamp, Some(unit)) = (&column.data_type, clock_unit(from)) => {
+            let zone = zone
+                .ok_or("its column holds instants and the rows clocks; write `pipeline.local-time-zone`")?;
+            Ok(Some(Field { position, from: Origin::Clock { at, unit, zone: Arc::clone(zone) } }))
+        }
         None => Err(format!(
             "its column `{}` is {}, the rows have {from}; widen it by hand, or route the table to a new one",
             column.name, column.data_type
         )),
     }
+}
+
+/// Microseconds that one number of a column means, where it is a clock without a zone.
+fn clock_unit(from: ColumnType) -> Option<i64> {
+    match from {
+        ColumnType::DateTime { .. } => Some(1),
+        ColumnType::Date => Some(DAY_MICROS),
+        _ => None,
+    }
+}
+
+fn clock<'a>(view: ColumnView<'_>, row: usize, unit: i64, zone: &Zone) -> Option<Cell<'a>> {
+    view.number(row).map(|number| timestamp(zone.to_instant(number.saturating_mul(unit))))
 }
 
 /// A value that does not fit, by the batch's column.

@@ -257,7 +257,9 @@ impl EvolvePolicy {
 
     /// What makes a column that is there take the values of a column that is wanted.
     fn fit(&self, wanted: &ShapeColumn, there: &SinkColumn, shape: &Shape) -> Result<Decision, Refused> {
-        if holds(&wanted.data_type, &there.data_type) {
+        let substitute = shape.shared || self.behaviour == SchemaBehaviour::Lenient;
+        let by_zone = substitute && in_local_zone(&wanted.data_type, &there.data_type);
+        if by_zone || holds(&wanted.data_type, &there.data_type) {
             return Ok(self.open(there, shape));
         }
         if !self.allows(SchemaChangeTag::AlterColumnType) {
@@ -272,7 +274,6 @@ impl EvolvePolicy {
             return widen(wanted.data_type.clone());
         }
         let common = least_common(&there.data_type, &wanted.data_type);
-        let substitute = shape.shared || self.behaviour == SchemaBehaviour::Lenient;
         if substitute && holds(&wanted.data_type, &common) && widens(&there.data_type, &common) {
             return widen(common);
         }
@@ -286,6 +287,11 @@ impl EvolvePolicy {
             there.name, there.data_type, wanted.data_type
         )))
     }
+}
+
+/// Whether clocks become instants: right in the zone of the pipeline, and so only where something has to take the place of a change.
+fn in_local_zone(wanted: &DataType, sink: &DataType) -> bool {
+    matches!((wanted, sink), (DataType::Date | DataType::TimestampNtz, DataType::Timestamp))
 }
 
 /// Whether values of `wanted` can be written into `sink`. A text takes everything; a FLOAT takes no integers that it would round.

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluicebox_expression::Zone;
 use sluicebox_maxcompute::{Client, Column, Error, Hints, SessionColumn, Table, TableName, statement};
 use sluicebox_model::{SchemaChange, TableId, TableSchema};
 
@@ -33,6 +34,8 @@ pub struct TableSettings {
     pub hints: Hints,
     /// How long a statement may run.
     pub deadline: Duration,
+    /// The zone of wall clocks that become instants; none when this machine does not know the one that is meant.
+    pub zone: Option<Arc<Zone>>,
     /// Whether changes wait for an operator (`schema.change.approval`).
     pub approval: bool,
 }
@@ -202,7 +205,8 @@ impl SinkTable {
     ) -> Result<Fit, EngineError> {
         let tolerant =
             matches!(settings.policy.behaviour, SchemaBehaviour::TryEvolve | SchemaBehaviour::Ignore);
-        Fit::new(schema, added, &self.layout, tolerant).map_err(|reason| self.misfit(&schema.id, reason))
+        Fit::new(schema, added, &self.layout, settings.zone.as_ref(), tolerant)
+            .map_err(|reason| self.misfit(&schema.id, reason))
     }
 
     /// A session follows the columns that it was opened with: they must be those that rows are encoded for.

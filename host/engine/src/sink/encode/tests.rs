@@ -107,8 +107,8 @@ fn encode(
 #[test]
 fn each_kind_becomes_its_operation() {
     let schema = schema(true);
-    let fit =
-        Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["id"]), false).expect("fits");
+    let fit = Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["id"]), None, false)
+        .expect("fits");
     let rows = [
         (RowKind::Insert, 1, Some("a")),
         (RowKind::After, 2, None),
@@ -142,7 +142,7 @@ fn each_kind_becomes_its_operation() {
 fn rows_are_fitted_by_name_and_case_does_not_count() {
     let schema = schema(true);
     let wide = layout(&[("extra", "bigint"), ("NAME", "string"), ("Id", "bigint")], &["Id"]);
-    let fit = Fit::new(&schema, None, &wide, false).expect("fits");
+    let fit = Fit::new(&schema, None, &wide, None, false).expect("fits");
     let mut buffers = Buffers::default();
     let rows = [(RowKind::Insert, 9, Some("x"))];
     encode(&mut Encoder::default(), &fit, From::Stream, &batch(&schema, &rows), &mut buffers);
@@ -159,8 +159,8 @@ fn rows_are_fitted_by_name_and_case_does_not_count() {
 #[test]
 fn a_table_without_a_key_appends_and_takes_no_deletes() {
     let schema = schema(false);
-    let fit =
-        Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &[]), false).expect("fits");
+    let fit = Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &[]), None, false)
+        .expect("fits");
     let rows = [(RowKind::Insert, 1, None), (RowKind::After, 2, None), (RowKind::Delete, 3, None)];
     let mut buffers = Buffers::default();
     let batch = batch(&schema, &rows);
@@ -175,8 +175,8 @@ fn a_table_without_a_key_appends_and_takes_no_deletes() {
 #[test]
 fn a_chunk_leaves_out_what_the_stream_has_touched_inside_its_window() {
     let schema = schema(true);
-    let fit =
-        Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["id"]), false).expect("fits");
+    let fit = Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["id"]), None, false)
+        .expect("fits");
     let (mut encoder, mut buffers) = (Encoder::default(), Buffers::default());
     let before = batch(&schema, &[(RowKind::Insert, 1, Some("before the window"))]);
     encode(&mut encoder, &fit, From::Stream, &before, &mut buffers);
@@ -201,8 +201,8 @@ fn a_chunk_leaves_out_what_the_stream_has_touched_inside_its_window() {
 #[test]
 fn a_later_window_counts_only_what_came_after_it() {
     let schema = schema(true);
-    let fit =
-        Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["id"]), false).expect("fits");
+    let fit = Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["id"]), None, false)
+        .expect("fits");
     let (mut encoder, mut buffers) = (Encoder::default(), Buffers::default());
     encoder.windows.open(1);
     encode(&mut encoder, &fit, From::Stream, &batch(&schema, &[(RowKind::After, 5, None)]), &mut buffers);
@@ -215,8 +215,9 @@ fn a_later_window_counts_only_what_came_after_it() {
 #[test]
 fn a_null_key_is_an_error_that_names_the_column() {
     let schema = schema(true);
-    let by_name = Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["name"]), false)
-        .expect("fits");
+    let by_name =
+        Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &["name"]), None, false)
+            .expect("fits");
     let batch = batch(&schema, &[(RowKind::Insert, 1, None)]);
     let error = Encoder::default()
         .encode(&batch, &by_name, spread(4), From::Stream, Instant::now(), &mut Buffers::default())
@@ -229,7 +230,7 @@ fn a_null_key_is_an_error_that_names_the_column() {
 fn a_row_goes_to_the_partition_of_its_value_and_leaves_the_one_before() {
     let schema = schema(true);
     let table = Layout { partitions: sink(&[("name", "string")]), ..layout(&[("id", "int")], &["id"]) };
-    let fit = Fit::new(&schema, None, &table, false).expect("fits");
+    let fit = Fit::new(&schema, None, &table, None, false).expect("fits");
     let rows = [
         (RowKind::Insert, 1, Some("a")),
         (RowKind::Before, 2, Some("a")),
@@ -257,7 +258,7 @@ fn a_row_goes_to_the_partition_of_its_value_and_leaves_the_one_before() {
 fn a_value_that_is_no_partition_is_an_error_that_names_the_row() {
     let schema = schema(true);
     let table = Layout { partitions: sink(&[("name", "string")]), ..layout(&[("id", "int")], &["id"]) };
-    let fit = Fit::new(&schema, None, &table, false).expect("fits");
+    let fit = Fit::new(&schema, None, &table, None, false).expect("fits");
     for (value, part) in [
         (None, "null"),
         (Some(""), "1 to 255 bytes"),
@@ -271,4 +272,31 @@ fn a_value_that_is_no_partition_is_an_error_that_names_the_row() {
             .to_string();
         assert!(error.contains("`name` of `d.t`") && error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn a_clock_becomes_the_instant_at_which_the_zone_shows_it() {
+    let mut clocks = TableSchema::clone(&schema(true));
+    clocks.columns[1] = column("at", ColumnType::DateTime { fraction: 0 });
+    clocks.columns.push(column("day", ColumnType::Date));
+    let clocks = Arc::new(clocks);
+    let numbers = |n: i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values([n])) };
+    let rows = ChangeBatch {
+        columns: vec![numbers(1), numbers(3_600_000_000), numbers(1)],
+        ..batch(&clocks, &[(RowKind::Insert, 1, None)])
+    };
+    let sink = layout(&[("id", "int"), ("at", "timestamp"), ("day", "timestamp")], &["id"]);
+    let zone = Arc::new(Zone::fixed(8 * 3600));
+    assert!(Fit::new(&clocks, None, &sink, None, false).is_err(), "no zone is known");
+    let fit = Fit::new(&clocks, None, &sink, Some(&zone), false).expect("fits");
+    let mut buffers = Buffers::default();
+    encode(&mut Encoder::default(), &fit, From::Stream, &rows, &mut buffers);
+    let slot = buffers.at_least(0)[0];
+    let types = [DataType::Int, DataType::Timestamp, DataType::Timestamp];
+    let hidden = [DataType::Bigint, DataType::Bigint, DataType::Tinyint].into_iter();
+    let lists = std::iter::repeat_n(DataType::Array(Box::new(DataType::Bigint)), 2);
+    let types: Vec<_> = types.into_iter().chain(hidden).chain(lists).collect();
+    let found = read_records(&buffers.take(slot).finish(), &types).expect("a sound stream");
+    let instant = |seconds: i64| Some(Value::Timestamp { seconds, nanos: 0 });
+    assert_eq!(found[0][1..3], [instant(3600 - 28_800), instant(86_400 - 28_800)]);
 }

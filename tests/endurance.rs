@@ -91,6 +91,7 @@ fn a_large_transaction_stays_in_the_memory_it_is_given(kind: Kind) {
 }
 
 /// `SLUICEBOX_TEST_TABLES` makes them more.
+#[expect(clippy::print_stderr, reason = "the test harness shows it with the failure")]
 fn a_thousand_tables_are_no_hindrance(kind: Kind) {
     let tables: usize =
         std::env::var("SLUICEBOX_TEST_TABLES").map_or(1_000, |text| text.parse().expect("a number"));

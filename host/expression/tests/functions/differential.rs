@@ -14,6 +14,7 @@ use crate::support::{evaluate, settings};
 const ROUNDS: usize = 4000;
 
 /// A seed from the clock, or the one to run again; printed, so that a failure can be repeated.
+#[expect(clippy::print_stdout, reason = "the test harness shows it with the failure")]
 fn seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(now.as_secs());

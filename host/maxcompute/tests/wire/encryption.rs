@@ -79,3 +79,37 @@ fn what_is_no_certificate_makes_no_client() {
         assert!(matches!(Client::new(broken), Err(Error::Options(_))), "{}", String::from_utf8_lossy(pem));
     }
 }
+
+/// Port of the server that [`asks_with_the_roots_of_its_environment`] asks.
+const PORT: &str = "SLUICEBOX_TEST_TLS_PORT";
+
+/// Which roots the system has is read from a process's environment, so the question is asked by a process of its own.
+#[tokio::test]
+async fn the_systems_roots_are_trusted_where_none_is_given() {
+    let (port, task) = start().await;
+    let folder = tempfile::tempdir().unwrap();
+    for (certificate, trusted) in [(AUTHORITY, true), (CERTIFICATE, false)] {
+        let roots = folder.path().join("roots.pem");
+        std::fs::write(&roots, certificate).unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--ignored", "--exact", "encryption::asks_with_the_roots_of_its_environment"]);
+        child
+            .env("SSL_CERT_FILE", &roots)
+            .env("SSL_CERT_DIR", folder.path().join("none"))
+            .env(PORT, port.to_string());
+        let output = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(printed.contains("1 passed") || printed.contains("1 failed"), "{printed}");
+        assert_eq!(output.status.success(), trusted, "{printed}");
+        assert_eq!(printed.contains("Unreachable"), !trusted, "{printed}");
+    }
+    task.abort();
+}
+
+#[tokio::test]
+#[ignore = "asked by the test above, in an environment of its own"]
+async fn asks_with_the_roots_of_its_environment() {
+    let port = std::env::var(PORT).unwrap().parse().unwrap();
+    let project = Client::new(options(port)).unwrap().project().await.unwrap();
+    assert_eq!(project.name, "behind TLS");
+}

@@ -160,6 +160,11 @@ fn pass(mut from: TcpStream, mut to: TcpStream, is_stalled: &dyn Fn() -> bool) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(read) = from.read(&mut buffer) {
         if is_stalled() {
+            if read == 0 {
+                // The end is not passed on either: the other side's socket stays open, and nobody spins on this one.
+                std::mem::forget(to);
+                return;
+            }
             continue;
         }
         if read == 0 || to.write_all(&buffer[..read]).is_err() {

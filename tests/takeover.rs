@@ -136,3 +136,39 @@ fn the_schema_for_editors_knows_every_key() {
     assert_eq!(plugin[0]["type"], "string");
     assert!(plugin[1]["properties"]["limits"]["properties"]["memory"].is_object(), "{plugin}");
 }
+
+/// The file that every installation of Flink CDC has beside its pipelines.
+#[test]
+fn defaults_that_pipelines_share_come_from_a_file_of_their_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    write("flink.yaml", &FLINK.replace("  parallelism: 4\n", ""));
+    let validate = |defaults: &str| {
+        let environment = [("SLUICEBOX_DEFAULTS", defaults)];
+        run_with(folder.path(), &["validate", "flink.yaml", "--json"], &environment)
+    };
+    write("flink-cdc.yaml", "parallelism: 4\nschema:\n  change.behavior: EVOLVE\n");
+    let output = validate(&file("flink-cdc.yaml"));
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(!output.stdout.contains("`LENIENT` is in force"), "EVOLVE is: {output:?}");
+    assert!(validate("").stdout.contains("`LENIENT` is in force"));
+    // The pipeline file's own value counts.
+    write("flink.yaml", &FLINK.replace("  parallelism: 4\n", "  schema.change.behavior: nonsense\n"));
+    assert!(validate(&file("flink-cdc.yaml")).stdout.contains("nonsense"));
+    write("flink.yaml", FLINK);
+    write("slips.yaml", "parallelism: 4\n\nparalelism: 2\nschema.change.behavior: EVOLV\nsink.type: x\n");
+    let output = validate(&file("slips.yaml"));
+    assert_eq!(output.code, Some(2), "{output:?}");
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
+    let faults: Vec<_> = told["faults"]
+        .as_array()
+        .expect("faults")
+        .iter()
+        .map(|f| (f["line"].as_u64(), f["suggestion"].as_str()))
+        .collect();
+    assert_eq!(faults[..2], [(Some(3), Some("parallelism")), (Some(4), Some("EVOLVE"))], "{told}");
+    assert_eq!(faults.len(), 3, "{told}");
+    assert!(told["faults"][0]["file"].as_str().is_some_and(|f| f.ends_with("slips.yaml")), "{told}");
+    assert_eq!(validate(&file("missing.yaml")).code, Some(2));
+}

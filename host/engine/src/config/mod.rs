@@ -16,6 +16,7 @@
 
 mod block;
 mod credentials;
+mod defaults;
 mod document;
 mod driver;
 mod expand;
@@ -88,7 +89,7 @@ pub struct Loaded {
     pub notes: Vec<Note>,
 }
 
-/// Reads a pipeline file; `environment` looks variables up for `${…}`.
+/// Reads a pipeline file; `environment` looks variables up for `${…}`, and `SLUICEBOX_DEFAULTS`, a file of defaults for `pipeline`.
 ///
 /// # Errors
 /// [`ConfigError`]; everything that is wrong with the options comes at once.
@@ -133,7 +134,13 @@ pub fn parse(
         document: Arc::clone(&document),
         file: path.display().to_string(),
     };
-    let pipeline = check(&mut context, document.root(), path);
+    let defaults = match environment(defaults::VARIABLE).filter(|file| !file.is_empty()) {
+        Some(file) => defaults::read(Path::new(&file))?,
+        None => Vec::new(),
+    };
+    let mut root = document.root().clone();
+    let is_default = defaults::put(&mut root, defaults, options::BEHAVIOUR_KEY);
+    let pipeline = check(&mut context, &root, path, is_default);
     let notes = context.findings.finish(&document, path)?;
     // Whoever returned none has told why; an empty list of faults would be a defect of this module.
     let pipeline = pipeline.ok_or_else(|| ConfigError::Faults(vec![undecided(path)]))?;
@@ -171,8 +178,9 @@ const fn required(key: &'static str, kind: &'static str, meaning: &'static str) 
     structure
 }
 
-/// Gives the whole file its meaning. None when something is wrong, which is told by then.
-fn check(context: &mut Context<'_>, root: &Node, file: &Path) -> Option<PipelineConfig> {
+/// Gives the whole file its meaning. `is_default`: the behaviour comes from a file of defaults. None when something is wrong, which
+/// is told by then.
+fn check(context: &mut Context<'_>, root: &Node, file: &Path, is_default: bool) -> Option<PipelineConfig> {
     find_twice(context, "", root, &Place::default());
     let top = Block::read(context, "", root, &Place::default(), TOP);
     let source = section(context, &top, &SOURCE, &source::table());
@@ -195,7 +203,9 @@ fn check(context: &mut Context<'_>, root: &Node, file: &Path) -> Option<Pipeline
         if let Some(memory) = options::memory(&options) {
             SinkConfig::check_memory(context, &block, memory);
         }
-        SinkConfig::check(context, &block, options::behaviour(&options))
+        // As upstream: a default takes away no protection that a file which says nothing has.
+        let behaviour = if is_default { SchemaBehaviour::Lenient } else { options::behaviour(&options) };
+        SinkConfig::check(context, &block, behaviour)
     });
     Some(PipelineConfig {
         source: source?,

@@ -149,8 +149,9 @@ static RUNTIME_MODE: Opt<RuntimeMode> = Opt::new(
     "`BATCH` needs `scan.startup.mode: snapshot` and is then the same as `STREAMING`.",
 )
 .or("STREAMING");
+pub(super) const BEHAVIOUR_KEY: &str = "schema.change.behavior";
 static BEHAVIOUR: Opt<SchemaBehaviour> =
-    Opt::new("schema.change.behavior", Kind::word(), "What a schema change of the source does to the sink.")
+    Opt::new(BEHAVIOUR_KEY, Kind::word(), "What a schema change of the source does to the sink.")
         .or(DEFAULT_BEHAVIOUR);
 static APPROVAL: Opt<Approval> = Opt::new(
     "schema.change.approval",

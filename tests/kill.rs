@@ -31,6 +31,12 @@ const CHUNK_SIZE: &str = "scan.incremental.snapshot.chunk.size";
 const SMALL_CHUNKS: &str = "4";
 const LARGE_CHUNKS: &str = "500";
 
+/// Rows of the snapshot in a second while it is killed, so that a fast machine does not get to its end between two kills, and
+/// when it is to end.
+const ROWS_PER_SECOND: &str = "scan.snapshot.max-rows-per-second";
+const SLOW: &str = "1500";
+const FAST: &str = "1000000";
+
 /// How late a commit begins at the sink: a third of the time between two checkpoints.
 const COMMIT_DELAY_MS: u64 = 300;
 
@@ -48,7 +54,8 @@ fn rows_survive_kills_at_any_moment(kind: Kind) {
     let sink = emulator.sink();
     slow_commits(&emulator);
     fill(&source);
-    let pipeline = Pipeline::new(&source, &emulator).source(CHUNK_SIZE, SMALL_CHUNKS);
+    let pipeline =
+        Pipeline::new(&source, &emulator).source(CHUNK_SIZE, SMALL_CHUNKS).source(ROWS_PER_SECOND, SLOW);
     let writer = Writer::default();
     let pipeline = std::thread::scope(|threads| {
         let writing = random.branch();
@@ -80,7 +87,7 @@ fn kill_again_and_again(pipeline: Pipeline, random: &mut Random) -> Pipeline {
     while kills.len() < SNAPSHOT_KILLS && !kills.last().is_some_and(is_read) {
         kills.push(kill_at(&pipeline, random, kills.last()));
     }
-    let pipeline = pipeline.source(CHUNK_SIZE, LARGE_CHUNKS);
+    let pipeline = pipeline.source(CHUNK_SIZE, LARGE_CHUNKS).source(ROWS_PER_SECOND, FAST);
     // Killed in the moment that the snapshot ends.
     let mut program = pipeline.start();
     let end = eventually("the snapshot is done", || {

@@ -1,11 +1,22 @@
-//! Our client and the official Python client read what the other has written: every column type, records and upserts, a partition,
-//! and a hundred thousand rows.
+//! Our client and the official Python client read what the other has written: every column type, records, upserts, streams and Arrow,
+//! a partition, and a hundred thousand rows.
 
 use std::process::Command;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array,
+    Int16Array, Int32Array, Int64Array, ListArray, MapArray, RecordBatch, StringArray, StructArray,
+    TimestampNanosecondArray,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::DataType;
 
 use sluicebox_maxcompute::bucket::bucket_of;
 use sluicebox_maxcompute::record::{Operation, RecordBody, RecordWriter, Value};
-use sluicebox_maxcompute::{Compression, DownloadSession, TableName, UploadSession, UpsertSession};
+use sluicebox_maxcompute::{
+    ArrowBody, Compression, DownloadSession, TableName, UploadSession, UpsertSession, arrow_schema,
+};
 
 use crate::support::{Emulator, Sink, TypedRows, root, setting, wait};
 
@@ -22,12 +33,16 @@ fn each_client_reads_what_the_other_has_written() {
     let records = download(&sink, "theirs_records", None);
     assert_eq!(records[0][..first_row().len()], first_row());
     assert!(
-        matches!(&records[0][21], Some(Value::Text(json)) if json.starts_with(b"{\"a\"")),
+        matches!(&records[0][24], Some(Value::Text(json)) if json.starts_with(b"{\"a\"")),
         "{:?}",
-        records[0][21]
+        records[0][24]
     );
     assert!(records[3].iter().all(Option::is_none), "the last row is null all over: {:?}", records[3]);
     append(&sink, "ours_records", None, &records, Compression::Zlib);
+    let streamed = download(&sink, "theirs_stream", None);
+    assert_eq!(streamed, records);
+    append(&sink, "ours_stream", None, &streamed, Compression::Snappy);
+    append_arrow(&sink, "ours_arrow", &download(&sink, "theirs_arrow", None));
 
     let many = download(&sink, "theirs_many", None);
     assert_eq!(many.len(), MANY);
@@ -67,6 +82,9 @@ fn first_row() -> Vec<Option<Value>> {
         text("99999999999999999999.999999999999999999"),
         text("-12345678.90"),
         Some(Value::Months(14)),
+        Some(Value::Timestamp { seconds: -9_214_560_001, nanos: 0 }),
+        Some(Value::Timestamp { seconds: -1, nanos: 0 }),
+        Some(Value::Timestamp { seconds: -259_200, nanos: 1 }),
         Some(Value::Array(vec![text("x"), None, text("")])),
         Some(Value::Array(vec![number(1), None, number(-4_611_686_018_427_387_904)])),
         Some(Value::Map(vec![(text("k"), number(1)), (text("n"), None)])),
@@ -119,6 +137,136 @@ fn append(sink: &Sink, table: &str, partition: Option<&str>, rows: &TypedRows, c
         session.commit().await
     })
     .unwrap_or_else(|error| panic!("{table}: {error}"));
+}
+
+/// Writes all rows as one block of Arrow.
+fn append_arrow(sink: &Sink, table: &str, rows: &TypedRows) {
+    wait(async {
+        let session = UploadSession::create(sink.client(), &TableName::new(None, table), None).await?;
+        let schema = arrow_schema(session.columns())?;
+        let column = |(at, field): (usize, &Arc<arrow::datatypes::Field>)| {
+            let values: Vec<_> = rows.iter().map(|row| row[at].as_ref()).collect();
+            array_of(field.data_type(), &values)
+        };
+        let columns = schema.fields().iter().enumerate().map(column).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).expect("a batch of the schema");
+        let body = ArrowBody::new(session.columns(), &[batch], Compression::Lz4)?;
+        session.put_arrow_block(0, &body).await?;
+        session.commit().await
+    })
+    .unwrap_or_else(|error| panic!("{table}: {error}"));
+}
+
+fn stamp(value: &Option<&Value>) -> Option<(i64, u32)> {
+    match value {
+        Some(Value::Timestamp { seconds, nanos }) => Some((*seconds, *nanos)),
+        None => None,
+        other => panic!("{other:?} for a timestamp or an interval"),
+    }
+}
+
+/// Values of a column, as records have them, as an Arrow array.
+fn array_of(data_type: &DataType, values: &[Option<&Value>]) -> ArrayRef {
+    let bytes = |value: &Option<&Value>| match value {
+        Some(Value::Text(bytes)) => Some(bytes.clone()),
+        None => None,
+        other => panic!("{other:?} for {data_type}"),
+    };
+    let text = |value: &Option<&Value>| bytes(value).map(|text| String::from_utf8(text).expect("UTF-8"));
+    let whole = |value: &Option<&Value>| match value {
+        Some(Value::Bigint(number)) => Some(*number),
+        None => None,
+        other => panic!("{other:?} for {data_type}"),
+    };
+    let each = values.iter();
+    match data_type {
+        DataType::Int8 => {
+            Arc::new(each.map(|v| whole(v).map(|n| n.try_into().expect("8 bits"))).collect::<Int8Array>())
+        }
+        DataType::Int16 => {
+            Arc::new(each.map(|v| whole(v).map(|n| n.try_into().expect("16 bits"))).collect::<Int16Array>())
+        }
+        DataType::Int32 => {
+            Arc::new(each.map(|v| whole(v).map(|n| n.try_into().expect("32 bits"))).collect::<Int32Array>())
+        }
+        DataType::Int64 => Arc::new(each.map(whole).collect::<Int64Array>()),
+        DataType::Utf8 => Arc::new(each.map(text).collect::<StringArray>()),
+        DataType::Binary => Arc::new(each.map(bytes).collect::<BinaryArray>()),
+        DataType::Float32 => Arc::new(
+            each.map(|v| if let Some(Value::Float(n)) = v { Some(*n) } else { None })
+                .collect::<Float32Array>(),
+        ),
+        DataType::Float64 => Arc::new(
+            each.map(|v| if let Some(Value::Double(n)) = v { Some(*n) } else { None })
+                .collect::<Float64Array>(),
+        ),
+        DataType::Boolean => Arc::new(
+            each.map(|v| if let Some(Value::Boolean(b)) = v { Some(*b) } else { None })
+                .collect::<BooleanArray>(),
+        ),
+        DataType::Date32 => Arc::new(
+            each.map(|v| if let Some(Value::Date(days)) = v { Some(*days) } else { None })
+                .collect::<Date32Array>(),
+        ),
+        DataType::Decimal128(precision, scale) => {
+            // All texts have the digits of the column's scale.
+            let unscaled = |v| text(v).map(|text| text.replace('.', "").parse().expect("a decimal"));
+            let array = each.map(unscaled).collect::<Decimal128Array>();
+            Arc::new(array.with_precision_and_scale(*precision, *scale).expect("a decimal type"))
+        }
+        DataType::Timestamp(..) => {
+            let nanos = |v| stamp(v).map(|(seconds, nanos)| seconds * 1_000_000_000 + i64::from(nanos));
+            Arc::new(each.map(nanos).collect::<TimestampNanosecondArray>())
+        }
+        other => nested_of(other, values),
+    }
+}
+
+/// Values that have parts.
+fn nested_of(data_type: &DataType, values: &[Option<&Value>]) -> ArrayRef {
+    let nulls = Some(values.iter().map(Option::is_some).collect::<NullBuffer>());
+    let each = values.iter();
+    match data_type {
+        DataType::List(field) => {
+            let lists: Vec<&[Option<Value>]> =
+                each.map(|v| if let Some(Value::Array(list)) = v { list.as_slice() } else { &[] }).collect();
+            let items: Vec<_> = lists.iter().flat_map(|list| list.iter().map(Option::as_ref)).collect();
+            let offsets = OffsetBuffer::from_lengths(lists.iter().map(|list| list.len()));
+            Arc::new(ListArray::new(Arc::clone(field), offsets, array_of(field.data_type(), &items), nulls))
+        }
+        DataType::Map(field, _) => {
+            let DataType::Struct(parts) = field.data_type() else { panic!("{field}") };
+            let maps: Vec<&[(Option<Value>, Option<Value>)]> =
+                each.map(|v| if let Some(Value::Map(map)) = v { map.as_slice() } else { &[] }).collect();
+            let keys: Vec<_> = maps.iter().flat_map(|map| map.iter().map(|(key, _)| key.as_ref())).collect();
+            let inner: Vec<_> =
+                maps.iter().flat_map(|map| map.iter().map(|(_, value)| value.as_ref())).collect();
+            let arrays = vec![array_of(parts[0].data_type(), &keys), array_of(parts[1].data_type(), &inner)];
+            let offsets = OffsetBuffer::from_lengths(maps.iter().map(|map| map.len()));
+            let entries = StructArray::new(parts.clone(), arrays, None);
+            Arc::new(MapArray::new(Arc::clone(field), offsets, entries, nulls, false))
+        }
+        // The form of INTERVAL_DAY_TIME.
+        DataType::Struct(parts) if parts[0].name() == "sec" => {
+            let seconds = each.map(|v| stamp(v).map(|(seconds, _)| seconds)).collect::<Int64Array>();
+            let nanos =
+                values.iter().map(|v| stamp(v).map(|(_, nanos)| nanos.try_into().expect("below 10^9")));
+            let arrays: Vec<ArrayRef> = vec![Arc::new(seconds), Arc::new(nanos.collect::<Int32Array>())];
+            Arc::new(StructArray::new(parts.clone(), arrays, nulls))
+        }
+        DataType::Struct(parts) => {
+            let part = |(at, field): (usize, &Arc<arrow::datatypes::Field>)| {
+                let inner: Vec<_> = values
+                    .iter()
+                    .map(|v| if let Some(Value::Struct(parts)) = v { parts[at].as_ref() } else { None })
+                    .collect();
+                array_of(field.data_type(), &inner)
+            };
+            let arrays = parts.iter().enumerate().map(part).collect();
+            Arc::new(StructArray::new(parts.clone(), arrays, nulls))
+        }
+        other => panic!("the Python side writes no {other}"),
+    }
 }
 
 /// Writes all rows by key, the first of them twice, and deletes the last.

@@ -7,11 +7,13 @@ Tables `theirs_X` are written here and copied by the other client into `ours_X`.
 import decimal
 import sys
 
+import pyarrow as pa
 from odps import options
 from odps.models import TableSchema
+from odps.tunnel import TableTunnel
 
 from support import connect, rows
-from test_types import RECORD_COLUMNS, declared, plain, table_rows
+from test_types import ARROW_COLUMNS, RECORD_COLUMNS, declared, plain, table_rows
 
 MANY = 100_000
 
@@ -39,13 +41,26 @@ def day_rows():
     return [[1, "one", "1"], [2, None, "1"]]
 
 
+def arrow_rows():
+    arrays = [pa.array(values + [None], kind) for _, _, kind, values in ARROW_COLUMNS]
+    return pa.RecordBatch.from_arrays(arrays, [name for name, *_ in ARROW_COLUMNS])
+
+
 def write(service):
     for who in ["theirs", "ours"]:
         service.create_table(f"{who}_records", declared(RECORD_COLUMNS))
+        service.create_table(f"{who}_stream", declared(RECORD_COLUMNS))
+        service.create_table(f"{who}_arrow", declared(ARROW_COLUMNS))
         service.create_table(f"{who}_many", "id bigint, name string")
         service.create_table(f"{who}_days", ("id bigint, name string", "ds string")).create_partition("ds='1'")
         delta(service, f"{who}_keyed")
     service.write_table("theirs_records", table_rows())
+    stream = service.get_table("theirs_stream")
+    with TableTunnel(service).create_stream_upload_session(stream).open_record_writer() as writer:
+        for row in table_rows():
+            writer.write(stream.new_record(row))
+    with service.get_table("theirs_arrow").open_writer(arrow=True) as writer:
+        writer.write(arrow_rows())
     service.write_table("theirs_many", many_rows())
     service.write_table("theirs_days", [row[:2] for row in day_rows()], partition="ds='1'")
     with service.get_table("theirs_keyed").open_writer() as writer:
@@ -63,6 +78,15 @@ def same(what, want, got):
 
 def check(service):
     same("ours_records", table_rows(), rows(service.read_table("ours_records")))
+    same("ours_stream", table_rows(), rows(service.read_table("ours_stream")))
+    with service.get_table("ours_arrow").open_reader(arrow=True, reopen=True) as reader:
+        read = pa.Table.from_batches(list(reader))
+    want = arrow_rows().to_pydict()
+    for name, got in read.to_pydict().items():
+        if want.pop(name) != got:
+            sys.exit(f"ours_arrow: {name}: {got!r}")
+    if want:
+        sys.exit(f"ours_arrow lacks {want}")
     same("ours_many", many_rows(), sorted(rows(service.read_table("ours_many"))))
     same("ours_days", day_rows(), rows(service.read_table("ours_days", partition="ds='1'")))
     with service.execute_sql("select * from ours_keyed order by id").open_reader() as reader:

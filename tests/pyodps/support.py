@@ -1,19 +1,9 @@
 """What the tests of both kinds of project share."""
 
 import os
-import types
 import unittest
 
-import odps.tunnel.io.writer
 from odps import ODPS
-
-try:
-    import pandas
-except ImportError:
-    pandas = None
-    # The client's Arrow writer asks whether its data is a pandas frame also where pandas is not installed,
-    # and fails on the question. Nothing is one.
-    odps.tunnel.io.writer.pd = types.SimpleNamespace(DataFrame=())
 
 PROJECT = "mc_proj"
 

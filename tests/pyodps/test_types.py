@@ -2,8 +2,8 @@
 
 What the client cannot do, and what is done instead:
 
-* Without pandas it has no timestamps and day intervals in records. They go by Arrow here, which needs none;
-  recorded bodies in the emulator's own tests hold them as records.
+* In records it rounds the seconds of a timestamp before 1970 up, so that those here have no fraction; by Arrow they
+  have one. Its own timestamps reach from 1677 to 2262.
 * It maps DECIMAL(p,0) to scale 18 in Arrow and in the hash of keys, so no column has scale 0.
 * Its hash of DECIMAL keys of more than 18 digits overflows, so the key has fewer.
 * Its Arrow has no JSON and no INTERVAL_YEAR_MONTH.
@@ -16,6 +16,7 @@ import datetime
 import decimal
 import unittest
 
+import pandas
 import pyarrow as pa
 from odps import options
 from odps.compat import Monthdelta
@@ -53,6 +54,33 @@ RECORD_COLUMNS = [
     ("c_decimal_38", "decimal(38,18)", [DIGITS_38, DIGITS_38.copy_negate(), decimal.Decimal("1E-18")]),
     ("c_decimal", "decimal(10,2)", [decimal.Decimal("-12345678.90"), decimal.Decimal(0), decimal.Decimal("0.01")]),
     ("c_months", "interval_year_month", [Monthdelta(14), Monthdelta(-1), Monthdelta(0)]),
+    (
+        "c_timestamp",
+        "timestamp",
+        [
+            pandas.Timestamp("1677-12-31 23:59:59"),
+            pandas.Timestamp("2262-01-01 00:00:00.000000001"),
+            pandas.Timestamp("2024-02-29 12:34:56.123456789"),
+        ],
+    ),
+    (
+        "c_wall",
+        "timestamp_ntz",
+        [
+            pandas.Timestamp("1969-12-31 23:59:59"),
+            pandas.Timestamp("1970-01-01 00:00:00.999999999"),
+            pandas.Timestamp("2024-02-29 12:34:56.123456789"),
+        ],
+    ),
+    (
+        "c_lasted",
+        "interval_day_time",
+        [
+            pandas.Timedelta(days=-3, nanoseconds=1),
+            pandas.Timedelta(days=9999, seconds=86399, nanoseconds=999_999_999),
+            pandas.Timedelta(0),
+        ],
+    ),
     ("c_array", "array<string>", [["x", None, ""], [], ["é"]]),
     ("c_numbers", "array<bigint>", [[1, None, -(2**62)], [], [0]]),
     ("c_map", "map<string,bigint>", [{"k": 1, "n": None}, {}, {"": 0}]),
@@ -74,6 +102,19 @@ ARROW_COLUMNS = [
     ("c_binary", "binary", pa.binary(), [b"", b"\x00\xff"]),
     ("c_date", "date", pa.date32(), [datetime.date(1, 1, 1), datetime.date(9999, 12, 31)]),
     ("c_decimal_38", "decimal(38,18)", pa.decimal128(38, 18), [DIGITS_38, DIGITS_38.copy_negate()]),
+    (
+        "c_timestamp",
+        "timestamp",
+        pa.timestamp("ns"),
+        [pandas.Timestamp("1969-12-31 23:59:59.999999999"), pandas.Timestamp("1677-12-31")],
+    ),
+    ("c_wall", "timestamp_ntz", pa.timestamp("ns"), [pandas.Timestamp("2024-02-29 12:34:56.123456789"), None]),
+    (
+        "c_lasted",
+        "interval_day_time",
+        pa.struct([("sec", pa.int64()), ("nano", pa.int32())]),
+        [{"sec": -1, "nano": 999_999_999}, {"sec": 864_000_000, "nano": 0}],
+    ),
     ("c_array", "array<string>", pa.list_(pa.string()), [["x", None], []]),
     ("c_map", "map<string,bigint>", pa.map_(pa.string(), pa.int64()), [[("k", 1), ("n", None)], []]),
     (

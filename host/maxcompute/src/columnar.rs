@@ -61,7 +61,8 @@ impl ArrowBody {
     /// Encodes batches for a session with these columns.
     ///
     /// Each batch has the session's columns in their order with the types of [`arrow_schema()`]; a DATETIME may also be
-    /// `Date64`, and names and nullability inside of lists and maps do not matter. [`Error::Options`] when it does not
+    /// `Date64` and an INTERVAL_DAY_TIME an Arrow interval, as the Java client sends them, and names and nullability
+    /// inside of lists, maps and structs do not matter. [`Error::Options`] when it does not
     /// fit, or when a value is longer than the service takes (8 MiB), with the column's name.
     pub fn new(columns: &[SessionColumn], batches: &[RecordBatch], compression: Compression) -> Result<Self> {
         for batch in batches {
@@ -89,9 +90,11 @@ impl ArrowBody {
     }
 }
 
-/// The Arrow schema of a session's columns. [`Error::Options`] names a column that has no form in Arrow that all
-/// clients share: INTERVAL_DAY_TIME, and decimals of more than 38 digits. TIMESTAMP is 64-bit nanoseconds, which
-/// reach from 1677 to 2262; rows beyond go in as records.
+/// The Arrow schema of a session's columns. [`Error::Options`] names a column that has no form in Arrow: decimals of
+/// more than 38 digits. TIMESTAMP is 64-bit nanoseconds, which reach from 1677 to 2262; rows beyond go in as records.
+///
+/// The official clients disagree about INTERVAL_DAY_TIME: Python's sends a struct of seconds and nanoseconds, which is
+/// taken here since it holds every value, Java's an Arrow interval of days and milliseconds.
 pub fn arrow_schema(columns: &[SessionColumn]) -> Result<SchemaRef> {
     let field = |column: &SessionColumn| {
         let data_type = arrow_type(&column.data_type).map_err(|part| no_form(column, &part))?;
@@ -121,7 +124,10 @@ fn arrow_type(data_type: &DataType) -> std::result::Result<Arrow, DataType> {
         DataType::Datetime => Arrow::Timestamp(TimeUnit::Millisecond, None),
         DataType::Timestamp | DataType::TimestampNtz => Arrow::Timestamp(TimeUnit::Nanosecond, None),
         DataType::IntervalYearMonth => Arrow::Interval(IntervalUnit::YearMonth),
-        DataType::IntervalDayTime => return unmapped(),
+        DataType::IntervalDayTime => Arrow::Struct(Fields::from(vec![
+            Field::new("sec", Arrow::Int64, true),
+            Field::new("nano", Arrow::Int32, true),
+        ])),
         DataType::Decimal { precision, scale } => match (u8::try_from(*precision), i8::try_from(*scale)) {
             (Ok(digits), Ok(behind)) if *precision <= DECIMAL_DIGITS => Arrow::Decimal128(digits, behind),
             _ => return unmapped(),
@@ -158,7 +164,7 @@ fn check(columns: &[SessionColumn], batch: &RecordBatch) -> Result<()> {
             return Err(Error::Options(format!("column `{}` where the session has `{name}`", field.name())));
         }
         let wanted = arrow_type(&column.data_type).map_err(|part| no_form(column, &part))?;
-        if !same_layout(&wanted, field.data_type()) {
+        if !fits(&column.data_type, &wanted, field.data_type()) {
             let found = field.data_type();
             return Err(Error::Options(format!("column `{name}` is {found} and has to be {wanted}")));
         }
@@ -172,6 +178,12 @@ fn check(columns: &[SessionColumn], batch: &RecordBatch) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a column takes an array of type `found`; it has the form `wanted` here.
+fn fits(column: &DataType, wanted: &Arrow, found: &Arrow) -> bool {
+    let java_interval = *column == DataType::IntervalDayTime && *found == Arrow::Interval(IntervalUnit::DayTime);
+    java_interval || same_layout(wanted, found)
 }
 
 /// Whether arrays of two types have the same bytes: names and nullability of inner fields do not count.

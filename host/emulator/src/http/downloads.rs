@@ -8,7 +8,7 @@ use super::limits::Use;
 use super::route::{Step, TablePath};
 use super::service::column_types;
 use crate::fault::Fault;
-use crate::run::Rows;
+use crate::run::{Rows, Stamps};
 use crate::store::{RowRange, Table};
 use crate::wire::compression::Encoding;
 use crate::wire::row::ColumnId;
@@ -62,7 +62,7 @@ impl App {
         self.store.read_download(&download, range, |row| {
             if arrow { rows.push_values(row) } else { rows.push_record(row) }
         })?;
-        data(call, rows)
+        data(call, rows, Stamps::Nanoseconds)
     }
 
     pub(super) fn result_download(&self, call: &Call, step: Step, id: &str) -> Result<Answer, Fault> {
@@ -94,7 +94,7 @@ impl App {
                 rows.push_record(row)?;
             }
         }
-        data(call, rows)
+        data(call, rows, Stamps::Struct)
     }
 
     /// The first rows as a whole Arrow stream, without chunks.
@@ -153,8 +153,8 @@ fn selected_of(call: &Call, columns: &[(String, Type)], ids: &[ColumnId]) -> Res
 }
 
 /// The body of rows in the form and compression asked for.
-fn data(call: &Call, rows: Rows<'_>) -> Result<Answer, Fault> {
-    let body = if call.has("arrow") { rows.arrow_body()? } else { rows.into_records() };
+fn data(call: &Call, rows: Rows<'_>, stamps: Stamps) -> Result<Answer, Fault> {
+    let body = if call.has("arrow") { rows.arrow_body(stamps)? } else { rows.into_records() };
     let encoding = Encoding::of_accept(call.header("accept-encoding"));
     let body = encoding.encode(body).map_err(|error| Fault::Internal(error.to_string()))?;
     let answer = Answer::bytes("application/octet-stream", body);

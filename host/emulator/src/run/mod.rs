@@ -12,7 +12,7 @@ mod select;
 use std::collections::BTreeMap;
 
 pub(crate) use ddl::require_name;
-pub(crate) use result::{ResultSet, Rows};
+pub(crate) use result::{ResultSet, Rows, Stamps};
 
 use crate::fault::Fault;
 use crate::sql::ast::{NameParts, Statement};

@@ -67,6 +67,15 @@ impl ResultSet {
     }
 }
 
+/// The form of TIMESTAMP and TIMESTAMP_NTZ in an answer of Arrow batches: the Python client reads a table in one and a
+/// query's result in the other (0.13.2, `tunnel/instancetunnel.py`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stamps {
+    Nanoseconds,
+    /// Of seconds and nanoseconds.
+    Struct,
+}
+
 /// Rows being put into an answer. `ids` says which column of the blobs is which column of the answer.
 pub(crate) struct Rows<'a> {
     columns: &'a [(String, Type)],
@@ -128,8 +137,8 @@ impl<'a> Rows<'a> {
         self.records.finish()
     }
 
-    pub(crate) fn arrow_body(&self) -> Result<Vec<u8>, Fault> {
-        let dialect = Dialect { interval_struct: true, stamp_struct: false };
+    pub(crate) fn arrow_body(&self, stamps: Stamps) -> Result<Vec<u8>, Fault> {
+        let dialect = Dialect { interval_struct: true, stamp_struct: stamps == Stamps::Struct };
         Ok(frame(&write_messages(self.columns, &self.values, dialect)?))
     }
 

@@ -38,7 +38,7 @@ const MAX_CHUNK_BYTES: usize = 1 << 30;
 pub(crate) struct Dialect {
     /// INTERVAL_DAY_TIME as struct of seconds and nanoseconds (Python) or as Arrow interval (Java).
     pub(crate) interval_struct: bool,
-    /// Timestamps as struct of seconds and nanoseconds: only previews.
+    /// Timestamps as struct of seconds and nanoseconds: previews and results of queries.
     pub(crate) stamp_struct: bool,
 }
 

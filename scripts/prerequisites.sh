@@ -1,4 +1,4 @@
-# What scripts/quickstart and scripts/test need on a Debian or Ubuntu machine. To be sourced.
+# What scripts/quickstart, scripts/test and scripts/bench need on a Debian or Ubuntu machine. To be sourced.
 #
 # Each `need_…` looks first and installs only what is missing, so that a second run does nothing.
 # System packages are installed with apt-get, through sudo when not root. Where neither is possible the
@@ -111,4 +111,26 @@ rust_by_apt() { # VERSION
         rust_serves && return 0
     done
     return 1
+}
+
+# A Python with the packages that tests and benchmarks are made with, in a folder of its own.
+need_python() {
+    local venv=$CACHE/python wanted=$ROOT/tests/support/requirements.txt
+    if ! cmp -s "$wanted" "$venv/installed.txt"; then
+        rm -rf "$venv"
+        # Debian ships Python without the module that fills a new environment.
+        python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3 python3-venv
+        mkdir -p "$CACHE"
+        python3 -m venv "$venv" && "$venv/bin/python" -m pip install -q -r "$wanted" >"$LOGS/pip.log" 2>&1 ||
+            { tail -n 5 "$LOGS/pip.log" >&2; die "cannot install the Python packages of $wanted"; }
+        cp "$wanted" "$venv/installed.txt"
+    fi
+    export SLUICEBOX_TEST_PYTHON=$venv/bin/python
+}
+
+# Any runtime of 17 or newer serves Debezium.
+need_java() {
+    local found
+    found=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1) || true
+    [ "${found:-0}" -ge 17 ] || apt_install default-jre-headless
 }

@@ -29,6 +29,7 @@ mod merging;
 mod partitions;
 mod plugin_languages;
 mod plugin_tools;
+mod random_changes;
 mod snapshot;
 mod takeover;
 mod values;

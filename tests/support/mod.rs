@@ -6,7 +6,9 @@
 // Each scenario uses a part of this.
 #![allow(dead_code, unused_imports)]
 
+pub mod changes;
 mod compare;
+pub mod debezium;
 mod emulator;
 mod http;
 mod pipeline;

@@ -31,6 +31,8 @@ impl Kind {
 /// A running server. Root has no password; `cdc` / `cdc-pass` is the account of a pipeline.
 pub struct Server {
     kind: Kind,
+    /// The name that `scripts/servers` knows it by.
+    word: String,
     host: String,
     port: u16,
     /// Of a private server: everything it has.
@@ -51,15 +53,23 @@ impl Server {
         let address = setting(name);
         let (host, port) = address.rsplit_once(':').unwrap_or_else(|| panic!("{name} is not host:port"));
         let port = port.parse().unwrap_or_else(|_| panic!("{name} has no port number"));
-        Self { kind, host: host.to_owned(), port, folder: None }
+        Self { kind, word: kind.word().to_owned(), host: host.to_owned(), port, folder: None }
     }
 
     /// A server of this test alone, with more server options, for instance `--gtid-mode=OFF`. It ends with the value.
     #[track_caller]
     pub fn private(kind: Kind, options: &[&str]) -> Self {
+        Self::private_of(kind.word(), options)
+    }
+
+    /// The same of a certain generation, by the name that `scripts/servers` knows it by.
+    #[track_caller]
+    pub fn private_of(word: &str, options: &[&str]) -> Self {
+        let kind = if word.starts_with("mariadb") { Kind::MariaDb } else { Kind::MySql };
         let folder =
             tempfile::Builder::new().prefix("sluicebox-server.").tempdir().expect("a temporary folder");
-        let mut server = Self { kind, host: "127.0.0.1".to_owned(), port: 0, folder: Some(folder) };
+        let (word, host) = (word.to_owned(), "127.0.0.1".to_owned());
+        let mut server = Self { kind, word, host, port: 0, folder: Some(folder) };
         let arguments: Vec<&str> = std::iter::once("--").chain(options.iter().copied()).collect();
         server.script("start", &arguments);
         let port = std::fs::read_to_string(server.folder().join("port")).expect("the port that was chosen");
@@ -151,7 +161,7 @@ impl Server {
     #[track_caller]
     fn script(&self, verb: &str, arguments: &[&str]) {
         let output = Command::new(setting("SLUICEBOX_TEST_SERVERS"))
-            .args([verb, self.kind.word()])
+            .args([verb, &self.word])
             .arg(self.folder())
             .args(arguments)
             .output()
@@ -163,11 +173,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let (Some(folder), Ok(script)) = (&self.folder, std::env::var("SLUICEBOX_TEST_SERVERS")) {
-            let _ = Command::new(script)
-                .args(["stop", self.kind.word()])
-                .arg(folder.path())
-                .arg("--kill")
-                .output();
+            let _ = Command::new(script).args(["stop", &self.word]).arg(folder.path()).arg("--kill").output();
         }
     }
 }

@@ -122,3 +122,13 @@ fn what_is_not_a_value_of_its_column_is_told() {
         assert!(error.starts_with("row 1: ") && error.contains(told), "{column}: {error}");
     }
 }
+
+/// Dead letters are kept as text and read again.
+#[test]
+fn a_double_is_the_same_to_its_last_bit_behind_its_text() {
+    for number in [-6.203_560_335_573_969e41_f64, 8.050_894_916_191_587e102, -4.217_661_883_815_735_5e-92] {
+        let text = json!({ "double": number }).to_string();
+        let read: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(read["double"].as_f64().map(f64::to_bits), Some(number.to_bits()), "{text}");
+    }
+}

@@ -8,6 +8,7 @@ on_both_servers!(
     a_change_waits_while_others_go_on_and_is_made_when_it_was_approved,
     a_change_that_waits_survives_stops_and_kills,
     a_change_inside_a_snapshot_stops_and_goes_on_after_approval,
+    a_drop_and_a_rename_wait_like_an_addition,
 );
 
 const TWO_TABLES: &str = "
@@ -129,6 +130,47 @@ fn a_change_that_waits_survives_stops_and_kills(kind: Kind) {
     for table in ["orders", "others", "events"] {
         wait_for_same_rows(&source, table, &sink, table);
     }
+}
+
+fn a_drop_and_a_rename_wait_like_an_addition(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql(
+        "CREATE TABLE orders (id INT NOT NULL PRIMARY KEY, n INT, note VARCHAR(9), kind INT);
+         INSERT INTO orders VALUES (1, 1, 'a', 1), (2, 2, 'b', 2);
+         CREATE TABLE events (n INT); INSERT INTO events VALUES (1), (1)",
+    );
+    let pipeline = pipeline(&source, &emulator).option("schema.change.behavior", "evolve");
+    let mut program = pipeline.start_and_wait();
+    for table in ["orders", "events"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    source.sql(
+        "ALTER TABLE orders DROP COLUMN kind; INSERT INTO orders VALUES (3, 3, 'c');
+         ALTER TABLE orders RENAME COLUMN note TO remark; INSERT INTO orders VALUES (4, 4, 'd'); INSERT INTO events VALUES (2)",
+    );
+    // One question after the other, each survives a kill and gets its own answer.
+    for (statement, columns) in [("DROP", "id,n,note,kind"), ("CHANGE", "id,n,note")] {
+        let question = wait_for_question(&pipeline);
+        let asked = question["statements"][0].as_str().unwrap_or_default().to_owned();
+        assert!(asked.contains(statement), "{question}");
+        assert_eq!(sink.columns("orders").join(","), columns);
+        program.kill();
+        program = pipeline.start_and_wait();
+        wait_for_same_rows(&source, "events", &sink, "events");
+        assert_eq!(wait_for_question(&pipeline)["statements"][0].as_str(), Some(asked.as_str()));
+        assert_eq!(run_approve(&pipeline, None).code, Some(0));
+        eventually("another question, or none", || match waiting(&pipeline).first() {
+            Some(other) if other["statements"][0] == *asked => Err(other.to_string()),
+            _ => Ok(()),
+        });
+    }
+    for table in ["orders", "events"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+    assert_eq!(sink.columns("orders"), ["id", "n", "remark"]);
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
 }
 
 fn a_change_inside_a_snapshot_stops_and_goes_on_after_approval(kind: Kind) {

@@ -15,6 +15,7 @@ on_both_servers!(
     no_record_of_the_stream_is_a_bad_moment,
     no_record_of_the_snapshot_is_a_bad_moment,
     no_record_of_partitioned_tables_is_a_bad_moment,
+    no_step_of_a_schema_change_is_a_bad_moment,
 );
 
 const TABLES: [&str; 2] = ["accounts", "events"];
@@ -103,6 +104,91 @@ fn no_record_of_partitioned_tables_is_a_bad_moment(kind: Kind) {
             "{side}: only {crashes} records: six sessions are opened, flushed and committed"
         );
     }
+}
+
+/// Columns are renamed, dropped, widened, and a dropped name comes back with another type: none of it can be told from the
+/// sink table alone once a crash came between two statements.
+fn no_step_of_a_schema_change_is_a_bad_moment(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    source.sql(
+        "CREATE TABLE accounts (id INT NOT NULL PRIMARY KEY, balance INT NOT NULL, note0 VARCHAR(40), again INT, wide0 INT);
+         CREATE TABLE events (at INT NOT NULL, kind0 INT, again INT);
+         INSERT INTO accounts VALUES (1, 1, 'first', 1, 1), (2, 2, 'first', 2, 2), (3, 3, NULL, NULL, 3);
+         INSERT INTO events VALUES (1, 1, 1), (1, 1, 1)",
+    );
+    let filter =
+        format!("transform:\n  - source-table: {}.accounts\n    filter: balance >= 0\n", source.name());
+    let pipeline = pipeline(&source, &emulator).option("schema.change.behavior", "evolve").block(&filter);
+    let mut program = pipeline.start_and_wait();
+    for table in TABLES {
+        wait_for_same_rows(&source, table, &emulator.sink(), table);
+    }
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    let mut round = 0;
+    for side in ["before", "after"] {
+        let crashes = crash_until_it_ends(side, |at| {
+            round += 1;
+            change_schema(&source, round);
+            let crashed = run_at(&pipeline, &TABLES, &source, &emulator, at);
+            for (table, fixed) in [("accounts", &["id", "balance"][..]), ("events", &["at"])] {
+                let wanted = fixed.iter().map(|name| (*name).to_owned()).chain(moving(table, round));
+                assert_eq!(
+                    sorted(emulator.sink().columns(table)),
+                    sorted(wanted.collect()),
+                    "{at}, round {round}"
+                );
+            }
+            crashed
+        });
+        assert!(crashes >= 12, "{side}: only {crashes} records: each of the changes is one more");
+    }
+}
+
+/// The columns that other names take turns with.
+fn moving(table: &str, round: usize) -> Vec<String> {
+    let again = "again".to_owned();
+    match table {
+        "accounts" => vec![again, format!("note{round}"), format!("wide{round}")],
+        _ => vec![again, format!("kind{round}")],
+    }
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+/// Changes of one round, with rows between them.
+fn change_schema(source: &Database<'_>, round: usize) {
+    let last = round - 1;
+    // By turns a number and a text.
+    let (again, value) = if round.is_multiple_of(2) { ("INT", "7") } else { ("VARCHAR(20)", "'seven'") };
+    // Before the first statement there are rows that reach the sink, or only one that the filter keeps back.
+    let before =
+        if round % 3 == 0 { "UPDATE accounts SET balance = balance + 1 WHERE id < 3" } else { "DO 0" };
+    source.sql(&format!(
+        "{before};
+         INSERT INTO accounts (id, balance) VALUES (999, -1);
+         INSERT INTO events (at, kind{last}) VALUES ({round}, 1), ({round}, 1);
+         ALTER TABLE accounts RENAME COLUMN note{last} TO note{round};
+         ALTER TABLE events RENAME COLUMN kind{last} TO kind{round};
+         UPDATE accounts SET note{round} = 'after {round}', balance = {round} WHERE id = 1;
+         INSERT INTO events (at, kind{round}) VALUES ({round}, 2);
+         ALTER TABLE accounts DROP COLUMN again, MODIFY COLUMN wide{last} BIGINT;
+         ALTER TABLE events DROP COLUMN again;
+         INSERT INTO accounts (id, balance, wide{last}) VALUES ({}, {round}, 5000000000);
+         INSERT INTO events (at, kind{round}) VALUES ({round}, 3);
+         ALTER TABLE accounts ADD COLUMN again {again} NULL AFTER id;
+         ALTER TABLE accounts DROP COLUMN wide{last}, ADD COLUMN wide{round} INT NULL;
+         ALTER TABLE events ADD COLUMN again {again} NULL;
+         ALTER TABLE accounts FORCE, ALGORITHM=COPY;
+         UPDATE accounts SET again = {value}, wide{round} = {round} WHERE id IN (1, 3);
+         ALTER TABLE events FORCE, ALGORITHM=COPY;
+         DELETE FROM accounts WHERE id = 999;
+         INSERT INTO events (at, kind{round}, again) VALUES ({round}, 4, {value})",
+        1000 + round,
+    ));
 }
 
 /// Crashes at each record until a run has none left; gives the number of crashes.

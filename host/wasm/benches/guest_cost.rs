@@ -3,6 +3,12 @@
 //!
 //!     SLUICEBOX_TEST_PLUGINS=guest-examples/target/plugins cargo bench -p sluicebox-wasm
 //!
+//! With `SLUICEBOX_EXPRESSION_GUEST` also by the same expressions in a plugin, built beforehand:
+//!
+//!     (cd host/wasm/benches/expression-guest && ../../../../scripts/wasm-toolchain \
+//!         cargo build --release --target wasm32-unknown-unknown)
+//!     SLUICEBOX_EXPRESSION_GUEST=host/wasm/benches/expression-guest/target/wasm32-unknown-unknown/release/expression_guest.wasm
+//!
 //! Prints nanoseconds per event (row image): the least and the median of the repetitions, and the difference of the
 //! two sides. Outputs are compared before anything is timed.
 
@@ -129,21 +135,30 @@ impl AppendParts for StringBuilder {
     }
 }
 
+const FILTER: &str = "quantity > 2 AND status <> 'CANCELLED'";
+const MASK: &str = "CONCAT(LEFT(email, 1), '***', SUBSTR(email, POSITION('@' IN email)))";
+
+/// The same expressions as configuration of the plugin that evaluates them.
+fn expression_config(plan: &TablePlan) -> serde_json::Value {
+    let output = |(column, source): (&Column, &Source)| match source {
+        Source::Input(place) => [column.name.to_string(), plan.input.columns[*place].name.to_string()],
+        Source::Computed => [column.name.to_string(), "email".to_owned()],
+    };
+    let output: Vec<_> = plan.output.columns.iter().zip(&plan.sources).map(output).collect();
+    serde_json::json!({ "filter": FILTER, "column": "email", "expression": MASK, "output": output })
+}
+
 /// The plugin's work as an entry of expressions.
 fn expressions(plan: &TablePlan) -> RulePlan {
     let item = |(column, source): (&Column, &Source)| match source {
         Source::Input(place) => format!("`{}` AS `{}`", plan.input.columns[*place].name, column.name),
         Source::Computed => {
-            format!(
-                "CONCAT(LEFT(email, 1), '***', SUBSTR(email, POSITION('@' IN email))) AS `{}`",
-                column.name
-            )
+            format!("{MASK} AS `{}`", column.name)
         }
     };
     let items: Vec<_> = plan.output.columns.iter().zip(&plan.sources).map(item).collect();
     let projection = items.join(", ");
-    let filter = "quantity > 2 AND status <> 'CANCELLED'";
-    let text = RuleText { projection: Some(&projection), filter: Some(filter), ..RuleText::default() };
+    let text = RuleText { projection: Some(&projection), filter: Some(FILTER), ..RuleText::default() };
     let rule = Rule::parse(&text).unwrap();
     rule.plan(&plan.input, &Arc::new(Settings::default())).unwrap()
 }
@@ -184,25 +199,43 @@ fn main() {
     let plan = guest.plan(1, &schema).unwrap();
     let mut rng = StdRng::seed_from_u64(7);
     let rule = expressions(&plan);
-    println!("ns per event          native          guest           added           expressions");
-    println!("rows a batch      least median    least median    least median    least median");
+    let mut sandboxed = std::env::var_os("SLUICEBOX_EXPRESSION_GUEST").map(|path| {
+        let spec = PluginSpec { path: path.into(), config: expression_config(&plan), ..spec };
+        let mut guest = engine.load(&spec).unwrap().instantiate().unwrap();
+        let plan = guest.plan(1, &schema).unwrap();
+        (guest, plan)
+    });
+    println!(
+        "ns per event          native          guest           added           expressions     in a guest"
+    );
+    println!(
+        "rows a batch      least median    least median    least median    least median    least median"
+    );
     for rows in [1, 16, 64, 256, 1024, 8192] {
         let batches: Vec<_> = (0..BATCHES).map(|_| batch(&schema, &mut rng, rows)).collect();
         for batch in &batches {
             let (found, wanted) = (guest.process(&plan, batch).unwrap().batch, native(batch, &plan.output));
             assert_eq!((&found.kinds, &found.columns), (&wanted.kinds, &wanted.columns));
             let expressed = rule.process(batch, 0).unwrap().batch;
-            assert_eq!((expressed.kinds, expressed.columns), (wanted.kinds, wanted.columns));
+            assert_eq!((&expressed.kinds, &expressed.columns), (&wanted.kinds, &wanted.columns));
+            if let Some((guest, plan)) = &mut sandboxed {
+                let found = guest.process(plan, batch).unwrap().batch;
+                assert_eq!((&found.kinds, &found.columns), (&wanted.kinds, &wanted.columns));
+            }
         }
-        let (mut natives, mut guests, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut natives, mut guests, mut rules, mut boxed) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..REPETITIONS {
             natives.push(measure(&batches, |batch| native(batch, &plan.output)));
             guests.push(measure(&batches, |batch| guest.process(&plan, batch).unwrap().batch));
             rules.push(measure(&batches, |batch| rule.process(batch, 0).unwrap().batch));
+            if let Some((guest, plan)) = &mut sandboxed {
+                boxed.push(measure(&batches, |batch| guest.process(plan, batch).unwrap().batch));
+            }
         }
         let (native, guest, rule) =
             (least_and_median(natives), least_and_median(guests), least_and_median(rules));
-        println!(
+        print!(
             "{rows:12} {:10.1} {:6.1} {:8.1} {:6.1} {:8.1} {:6.1} {:8.1} {:6.1}",
             native.0,
             native.1,
@@ -213,5 +246,10 @@ fn main() {
             rule.0,
             rule.1
         );
+        if !boxed.is_empty() {
+            let boxed = least_and_median(boxed);
+            print!(" {:8.1} {:6.1}", boxed.0, boxed.1);
+        }
+        println!();
     }
 }

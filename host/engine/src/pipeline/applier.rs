@@ -415,10 +415,7 @@ impl Applier {
         }
         // Rows of every source are written for the columns that the table has now.
         self.fits.clear();
-        match change.added {
-            Some(added) => self.added.insert(change.source, added),
-            None => self.added.remove(&change.source),
-        };
+        self.added = change.added;
         // Partitions can have gone with the table.
         self.partitions.clear();
         // The next session tells the buckets anew: a table that was made again may have another number of them.

@@ -100,8 +100,10 @@ pub(super) struct Target {
     ahead: Option<Position>,
     /// Whether it was sent rows since its last barrier.
     dirty: bool,
-    /// Sources that were introduced to it.
+    /// Sources that have been planned for it.
     sources: HashSet<TableId>,
+    /// Whether its applier knows what its rows look like.
+    introduced: bool,
     /// Whether a change of it waits for an operator: it gets no rows.
     held: bool,
 }
@@ -197,8 +199,7 @@ impl Coordinator {
 
     fn serve(&mut self, first: bool) -> Result<Option<Outcome>, EngineError> {
         self.enter_all()?;
-        // A target that a table without a key is read into takes no schema change in between: its sources are introduced
-        // before the first row.
+        // Tables are made before the first row: one that a table without a key is read into takes no change in between.
         if first || self.snapshots.any_unread() {
             let mut tables: Vec<_> = self.schemas.keys().cloned().collect();
             tables.sort();
@@ -407,16 +408,18 @@ impl Coordinator {
         let known = old.as_ref().map(|run| run.targets.clone()).unwrap_or_default();
         let targets = new.as_ref().map_or_else(|| known.clone(), |run| run.targets.clone());
         for target in targets {
-            let seen = self.covers(target, &transaction);
-            let introduced = !known.contains(&target);
-            let changes = match (self.schema_changes, introduced) {
-                _ if seen => Vec::new(),
-                (_, true) => vec![SchemaChange::CreateTable],
-                (true, false) => new.as_ref().map_or_else(|| changes.clone(), |run| run.passed_on(&changes)),
-                (false, false) => continue,
+            // A target that is ahead has had the change, and may have had later ones: it is left alone until rows come for it.
+            if self.covers(target, &transaction) {
+                continue;
+            }
+            let changes = match (self.schema_changes, known.contains(&target)) {
+                (_, false) => vec![SchemaChange::CreateTable],
+                (true, true) => new.as_ref().map_or_else(|| changes.clone(), |run| run.passed_on(&changes)),
+                (false, true) => continue,
             };
             let change = Some(format!("{transaction} {table}"));
             self.tell_schema(target, &table, change, changes)?;
+            self.targets[target].introduced = true;
         }
         if let Some(run) = new {
             self.runs.insert(table, run);
@@ -443,24 +446,30 @@ impl Coordinator {
     /// Makes a table's sink tables where they are missing. One that is there is not touched before rows come for it: after a crash
     /// it may have had changes already that the stream brings only now.
     fn make(&mut self, table: &TableId) -> Result<(), EngineError> {
-        if self.snapshots.any_unread() {
-            return self.run_of(table).map(drop);
-        }
-        for &target in &self.plan_of(table)?.targets {
+        for target in self.run_of(table)?.targets.clone() {
             self.tell_schema(target, table, None, Vec::new())?;
         }
         Ok(())
     }
 
-    /// What is done with a table's rows; plans it, and introduces it to its targets, where that was not done yet.
+    /// Tells targets what their rows look like, before the first of this run. No session is open then, so that nothing is committed
+    /// in the middle of a transaction or of a table without a key.
+    fn introduce(&mut self, table: &TableId, targets: &[usize]) -> Result<(), EngineError> {
+        for &target in targets {
+            if !self.targets[target].introduced {
+                self.tell_schema(target, table, None, vec![SchemaChange::CreateTable])?;
+                self.targets[target].introduced = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is done with a table's rows; plans it where that was not done yet.
     fn run_of(&mut self, table: &TableId) -> Result<Arc<TableRun>, EngineError> {
         if let Some(run) = self.runs.get(table) {
             return Ok(Arc::clone(run));
         }
         let run = self.plan_of(table)?;
-        for &target in &run.targets {
-            self.tell_schema(target, table, None, vec![SchemaChange::CreateTable])?;
-        }
         self.runs.insert(table.clone(), Arc::clone(&run));
         Ok(run)
     }
@@ -503,6 +512,7 @@ impl Coordinator {
             ahead,
             dirty: false,
             sources: HashSet::new(),
+            introduced: false,
             held: false,
         });
         self.by_name.insert(name.clone(), number);
@@ -516,6 +526,10 @@ impl Coordinator {
         change: Option<String>,
         changes: Vec<SchemaChange>,
     ) -> Result<(), EngineError> {
+        // What was gathered of any of its sources belongs before the change, and is part of the position that is committed with it.
+        for source in self.targets[target].sources.clone() {
+            self.dispatch_table(&source)?;
+        }
         let name = &self.targets[target].name;
         let shape = self.owners.shape(name).map_err(EngineError::Plan)?;
         if shape.is_none() && self.owners.is_shared(name) {
@@ -527,7 +541,7 @@ impl Coordinator {
             change,
             changes,
             shape,
-            added: self.owners.added(name, source),
+            added: self.owners.added(name),
             before: Arc::new(self.position.clone()),
             epoch: self.epochs.next(),
         };

@@ -1,5 +1,6 @@
 //! What the pipeline's threads and tasks say to each other.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sluicebox_model::{ChangeBatch, Position, SchemaChange, TableId, TableSchema};
@@ -68,8 +69,8 @@ pub(crate) struct SourceChange {
     pub changes: Vec<SchemaChange>,
     /// What the sink table should look like from here on, for all its sources; none when no source is left.
     pub shape: Option<Arc<Shape>>,
-    /// The column that each row of the source gets.
-    pub added: Option<SourceColumn>,
+    /// The column that each row of a source gets, for all its sources that have one.
+    pub added: HashMap<TableId, SourceColumn>,
     /// Everything before the change's transaction.
     pub before: Arc<Position>,
     pub epoch: u64,

@@ -125,9 +125,10 @@ impl Owners {
         self.tables.get(name).is_some_and(|owner| owner.shared)
     }
 
-    /// The column that rows of a source get in a table.
-    pub fn added(&self, name: &TableName, source: &TableId) -> Option<SourceColumn> {
-        self.tables.get(name)?.sources.get(source)?.tributary.added.clone()
+    /// The columns that rows of sources get in a table.
+    pub fn added(&self, name: &TableName) -> HashMap<TableId, SourceColumn> {
+        let sources = self.tables.get(name).into_iter().flat_map(|owner| &owner.sources);
+        sources.filter_map(|(id, feeding)| Some((id.clone(), feeding.tributary.added.clone()?))).collect()
     }
 
     /// What a table should look like; none when it has no source.

@@ -340,7 +340,7 @@ impl Replay {
             change: None,
             changes: vec![SchemaChange::CreateTable],
             shape: self.owners.shape(name).map_err(EngineError::Plan)?,
-            added: self.owners.added(name, table),
+            added: self.owners.added(name),
             before,
             epoch,
         };

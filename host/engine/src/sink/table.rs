@@ -18,7 +18,7 @@ use super::shape::{Shape, ShapeColumn, SourceColumn};
 use crate::config::SchemaBehaviour;
 use crate::error::EngineError;
 use crate::pipeline::SourceChange;
-use crate::state::{Approval, Store};
+use crate::state::{Approval, Statement, Store};
 use crate::telemetry::now_ms;
 
 /// How sink tables are made and changed.
@@ -379,10 +379,11 @@ impl SinkTable {
             if destructive && store.statement_done(&self.label, name, number).await? == Some(true) {
                 continue;
             }
-            store.put_statement(&self.label, name, number, &sql, false).await?;
+            let statement = Statement { change: name.clone(), number, sql: sql.clone() };
+            store.statement_begins(&self.label, &statement, &change.before, change.epoch).await?;
             tracing::info!(target_table = self.label, statement = sql, "changing sink table");
             match self.execute(client, settings, &sql).await {
-                Ok(()) => store.put_statement(&self.label, name, number, &sql, true).await?,
+                Ok(()) => store.statement_ends(&self.label, &statement).await?,
                 Err(EngineError::Sink {
                     source: sluicebox_maxcompute::Error::StatementFailed { message, .. },
                     ..

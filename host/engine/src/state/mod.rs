@@ -30,7 +30,7 @@ mod tables;
 pub use approvals::{Approval, approve};
 pub use letters::DeadLetter;
 pub use records::{
-    Checkpoint, Flushed, SchemaRecord, SessionKind, SessionRecord, SnapshotChunk, SnapshotTable,
+    Checkpoint, Flushed, SchemaRecord, SessionKind, SessionRecord, SnapshotChunk, SnapshotTable, Statement,
 };
 
 use std::path::{Path, PathBuf};

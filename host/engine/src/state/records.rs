@@ -106,6 +106,31 @@ pub struct SnapshotChunk {
     pub delivered: bool,
 }
 
+/// A statement at the sink that a schema change of the source asks for.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// The change's name.
+    pub change: String,
+    /// Its place among the statements of the change.
+    pub number: usize,
+    /// Its text.
+    pub sql: String,
+}
+
+fn put_statement(
+    tx: &rusqlite::Transaction<'_>,
+    target: &str,
+    statement: &Statement,
+    done: bool,
+) -> Result<(), StateError> {
+    let Statement { change, number: place, sql } = statement;
+    tx.execute(
+        "INSERT OR REPLACE INTO sink_statements (target, change, number, statement, done) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (target, change, number(*place as u64), sql, done),
+    )?;
+    Ok(())
+}
+
 pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StateError> {
     Ok(serde_json::to_string(value)?)
 }
@@ -342,25 +367,30 @@ impl Store {
         .await
     }
 
-    /// Records a statement before it is sent (`done` false) and after it was answered (`done` true).
-    pub async fn put_statement(
+    /// Records a statement before it is sent, and that its target holds everything before the change it belongs to, also where
+    /// no rows came: a restart must not ask for the columns of rows from before it.
+    pub async fn statement_begins(
         &self,
         target: &str,
-        change: &str,
-        n: usize,
-        text: &str,
-        done: bool,
+        statement: &Statement,
+        holds: &Position,
+        epoch: u64,
     ) -> Result<(), StateError> {
-        let (target, change, text, n) =
-            (target.to_owned(), change.to_owned(), text.to_owned(), number(n as u64));
+        let (target, statement, holds) = (target.to_owned(), statement.clone(), json(holds)?);
         self.call(move |tx| {
             tx.execute(
-                "INSERT OR REPLACE INTO sink_statements (target, change, number, statement, done) VALUES (?1, ?2, ?3, ?4, ?5)",
-                (target, change, n, text, done),
+                "INSERT OR REPLACE INTO targets (target, epoch, position_json) VALUES (?1, ?2, ?3)",
+                (&target, number(epoch), holds),
             )?;
-            Ok(())
+            put_statement(tx, &target, &statement, false)
         })
         .await
+    }
+
+    /// Records that a statement was answered.
+    pub async fn statement_ends(&self, target: &str, statement: &Statement) -> Result<(), StateError> {
+        let (target, statement) = (target.to_owned(), statement.clone());
+        self.call(move |tx| put_statement(tx, &target, &statement, true)).await
     }
 
     /// Keeps an error for `status`.

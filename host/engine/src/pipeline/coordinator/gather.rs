@@ -65,6 +65,7 @@ impl Coordinator {
         if wanted.is_empty() {
             return Ok(());
         }
+        self.introduce(&table, &wanted)?;
         if self
             .gatherer
             .piles

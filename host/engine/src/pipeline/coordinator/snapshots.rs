@@ -156,6 +156,7 @@ impl Coordinator {
                 let run = self.run_of(&table)?;
                 let bytes = batch.byte_size();
                 self.telemetry.snapshot_rows(batch.rows() as u64);
+                self.introduce(&table, &run.targets)?;
                 self.dispatch(&table, Work::Read(batch), bytes, &run.targets.clone(), From::Whole)?;
                 let _ = placed.send(());
                 Ok(())
@@ -236,6 +237,7 @@ impl Coordinator {
         if valid {
             self.dispatch_table(&table)?;
             let targets = self.snapshots.windows[&window].targets.clone();
+            self.introduce(&table, &targets)?;
             for batch in rows.batches {
                 let bytes = batch.byte_size();
                 self.telemetry.snapshot_rows(batch.rows() as u64);

@@ -198,6 +198,11 @@ fn check_table(schema: &TableSchema) {
     }
 }
 
+/// What a server says while we log in: its greeting, a change of the way of proving, the challenge, a refusal.
+pub fn login_packet(packet: &[u8]) {
+    crate::wire::read_login_packet(packet);
+}
+
 /// GTID sets, as text and as bytes, of both servers: what was read is written and read again.
 pub fn gtid_set(data: &[u8]) {
     if let Ok(set) = event::decode_set(data) {

@@ -11,13 +11,14 @@ use super::*;
 
 type Entry = (&'static str, fn(&[u8]));
 
-const ENTRIES: [Entry; 8] = [
+const ENTRIES: [Entry; 9] = [
     ("binlog_event", binlog_event),
     ("binlog_stream", binlog_stream),
     ("compressed_event", compressed),
     ("ddl_statement", ddl_statement),
     ("gtid_set", gtid_set),
     ("json_document", json_document),
+    ("login_packet", login_packet),
     ("row_images", row_images),
     ("table_map", table_map),
 ];

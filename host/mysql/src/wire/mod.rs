@@ -16,3 +16,22 @@ pub(crate) use channel::Stop;
 pub(crate) use connection::Connection;
 pub(crate) use dump::{Dump, DumpStart, FIRST_OFFSET};
 pub(crate) use tls::config as tls_config;
+
+/// Everything that is read of a server before the first statement, for the module `fuzzing`.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_login_packet(packet: &[u8]) {
+    let _ = refusal::Refusal::parse(packet);
+    let challenge = match (auth::Greeting::parse(packet), auth::parse_switch(packet)) {
+        (Some(greeting), _) => Some((greeting.plugin, greeting.nonce)),
+        (None, switch) => switch,
+    };
+    let Some((plugin, nonce)) = challenge else { return };
+    for (password, encrypted) in [(&b""[..], false), (b"secret", false), (b"secret", true)] {
+        if let Ok(answer) = auth::answer(&plugin, &nonce, password, encrypted) {
+            let in_clear = answer.windows(6).any(|part| part == b"secret");
+            assert!(encrypted || !in_clear, "the password went out in clear to `{plugin}`");
+        }
+        // The challenge's bytes as what the server says next.
+        let _ = auth::answer_more(&plugin, &nonce, &nonce, password, encrypted);
+    }
+}

@@ -211,9 +211,7 @@ fn decode_events(
     telemetry: &Telemetry,
 ) -> Result<ChangeBatch, EngineError> {
     let mut builder = BatchBuilder::new(Arc::clone(&run.schema), run.images);
-    for event in events {
-        builder.push(event)?;
-    }
+    builder.push_all(events)?;
     telemetry.decoded(builder.rows() as u64, builder.replaced());
     Ok(builder.finish()?)
 }

@@ -38,6 +38,25 @@ impl BatchBuilder {
         Self { schema, images, kinds: Vec::new(), columns, origins: Vec::new() }
     }
 
+    /// Decodes events one behind the other into an empty batch.
+    ///
+    /// The first one tells how many rows a byte makes, so that there is room for those of the others at once: a column that
+    /// grows by doubling moves what it holds, and touches fresh memory each time.
+    ///
+    /// # Errors
+    /// As those of [`Self::push`].
+    pub fn push_all(&mut self, events: &[RowsEvent]) -> Result<(), MysqlError> {
+        let Some((first, others)) = events.split_first() else { return Ok(()) };
+        self.push(first)?;
+        let bytes: usize = others.iter().map(RowsEvent::byte_len).sum();
+        let rows = self.kinds.len().saturating_mul(bytes) / first.byte_len().max(1);
+        if !first.is_compressed {
+            self.kinds.reserve(rows);
+            self.columns.iter_mut().for_each(|column| column.reserve(rows));
+        }
+        others.iter().try_for_each(|event| self.push(event))
+    }
+
     /// Decodes an event's rows behind those that are there. The event must be of this batch's schema.
     ///
     /// # Errors
@@ -130,11 +149,18 @@ impl BatchBuilder {
     /// Decodes one image.
     fn append(&mut self, layout: &RowLayout, rows: &mut Cursor<'_>, kind: RowKind) -> Result<(), Fault> {
         let nulls = take_nulls(layout, rows)?;
-        for (place, (cell, column)) in layout.cells.iter().zip(&mut self.columns).enumerate() {
-            if is_null(nulls, place) {
-                column.append_null();
-            } else {
+        let cells = layout.cells.iter().zip(&mut self.columns);
+        if nulls.iter().all(|byte| *byte == 0) {
+            for (cell, column) in cells {
                 cell.decode(cell.take(rows).ok_or_else(short)?, column)?;
+            }
+        } else {
+            for (place, (cell, column)) in cells.enumerate() {
+                if is_null(nulls, place) {
+                    column.append_null();
+                } else {
+                    cell.decode(cell.take(rows).ok_or_else(short)?, column)?;
+                }
             }
         }
         // What is written behind the schema's columns is hidden, and never null.

@@ -39,6 +39,9 @@ enum Store {
     Binary(VarBytes),
 }
 
+/// Room that is made for texts before they are there. An estimate by a few long ones must not take more than a batch has.
+const ROOM_BYTES_MAX: usize = 16 << 20;
+
 /// Values of varying length, one behind the other.
 #[derive(Debug)]
 struct VarBytes {
@@ -71,6 +74,17 @@ impl VarBytes {
         self.data.truncate(usize::try_from(last).unwrap_or(0));
         self.overflown = true;
         self.offsets.push(last);
+    }
+
+    /// Makes room for so many values of the mean length of those that are there.
+    fn reserve(&mut self, values: usize) {
+        let there = self.offsets.len() - 1;
+        self.offsets.reserve(values);
+        if there > 0 {
+            // An eighth more: values that are a little longer must not move all of them.
+            let mean = (self.data.len() + self.data.len() / 8).div_ceil(there);
+            self.data.reserve(values.saturating_mul(mean).min(ROOM_BYTES_MAX));
+        }
     }
 
     fn bounds(&self, value: usize) -> (usize, usize) {
@@ -138,6 +152,17 @@ impl ColumnBuilder {
             Physical::Binary => Store::Binary(VarBytes::new()),
         };
         Self { store, nulls: NullBufferBuilder::new(0), replaced: 0, scale }
+    }
+
+    /// Makes room for so many values like those that are there, so that they do not have to move while they come.
+    pub(crate) fn reserve(&mut self, values: usize) {
+        match &mut self.store {
+            Store::Int64(there) => there.reserve(values),
+            Store::UInt64(there) => there.reserve(values),
+            Store::Float64(there) => there.reserve(values),
+            Store::Decimal128 { values: there, .. } => there.reserve(values),
+            Store::Utf8(there) | Store::Binary(there) => there.reserve(values),
+        }
     }
 
     /// Appends null.

@@ -9,6 +9,10 @@ const DIGITS_MAX: u8 = 81;
 /// Digits that four bytes hold.
 const GROUP_DIGITS: u8 = 9;
 
+/// Ten to the power of a group's digits.
+const UNITS: [i64; 10] =
+    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+
 /// One group of digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Group {
@@ -78,7 +82,8 @@ impl DecimalShape {
         let (negative, numbers) = self.numbers(packed)?;
         let mut value = 0_i64;
         for (number, digits) in numbers {
-            value = value.checked_mul(10_i64.pow(u32::from(digits)))?.checked_add(i64::from(number))?;
+            let unit = *UNITS.get(usize::from(digits))?;
+            value = value.checked_mul(unit)?.checked_add(i64::from(number))?;
         }
         Some(if negative { -value } else { value })
     }

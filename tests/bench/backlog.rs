@@ -7,6 +7,8 @@ use super::support::Database;
 pub struct Place {
     pub file: String,
     pub offset: u64,
+    /// What was committed before it.
+    pub gtids: String,
 }
 
 /// A binlog from `start` to `end`.
@@ -37,13 +39,7 @@ impl Backlog {
     /// Half of the rows are inserts, half updates of them; one update in seven cancels its order.
     pub fn fill(source: &Database<'_>, rows: u64) -> Self {
         let statements = rows.div_ceil(2 * STATEMENT_ROWS);
-        let digits = "(SELECT 0 d UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9)";
-        source.sql(TABLE);
-        source.sql(&format!(
-            "CREATE TABLE numbers (n INT PRIMARY KEY);
-             INSERT INTO numbers SELECT a.d + 10 * b.d + 100 * c.d + 1000 * e.d FROM {digits} a, {digits} b, {digits} c, {digits} e"
-        ));
-        source.sql("FLUSH BINARY LOGS");
+        tables(source);
         let start = place(source);
         let mut session = source.session();
         for statement in 0..statements {
@@ -58,9 +54,29 @@ impl Backlog {
                 first + STATEMENT_ROWS - 1
             ));
         }
+        Self::end(source, start, 2 * statements * STATEMENT_ROWS, 2 * statements)
+    }
+
+    /// As many transactions of one inserted row each.
+    pub fn fill_single(source: &Database<'_>, rows: u64) -> Self {
+        tables(source);
+        let start = place(source);
+        let row = ROW.replace("{first}", "0");
+        let mut session = source.session();
+        session.sql(&format!(
+            "CREATE PROCEDURE fill() BEGIN DECLARE n INT DEFAULT 0; \
+             WHILE n < {rows} DO INSERT INTO orders SELECT {row}; SET n = n + 1; END WHILE; END"
+        ));
+        session.sql("CALL fill()");
+        Self::end(source, start, rows, rows)
+    }
+
+    fn end(source: &Database<'_>, start: Place, rows: u64, transactions: u64) -> Self {
         let end = place(source);
         let bytes = bytes_between(source, &start, &end);
-        Self { start, end, rows: 2 * statements * STATEMENT_ROWS, transactions: 2 * statements, bytes }
+        // Behind the end, for a reader that cannot be told where to stop.
+        source.sql("INSERT INTO done VALUES (1)");
+        Self { start, end, rows, transactions, bytes }
     }
 
     /// Bytes of binlog between the two places.
@@ -69,10 +85,24 @@ impl Backlog {
     }
 }
 
+/// Makes the tables, and begins a file of the binlog.
+fn tables(source: &Database<'_>) {
+    let digits = "(SELECT 0 d UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9)";
+    source.sql(TABLE);
+    source.sql("CREATE TABLE done (id INT PRIMARY KEY)");
+    source.sql(&format!(
+        "CREATE TABLE numbers (n INT PRIMARY KEY);
+         INSERT INTO numbers SELECT a.d + 10 * b.d + 100 * c.d + 1000 * e.d FROM {digits} a, {digits} b, {digits} c, {digits} e"
+    ));
+    source.sql("FLUSH BINARY LOGS");
+}
+
 fn place(source: &Database<'_>) -> Place {
     let rows = source.rows("SHOW BINARY LOG STATUS");
     let text = |at: usize| rows[0][at].clone().expect("a place of the binlog");
-    Place { file: text(0), offset: text(1).parse().expect("an offset") }
+    let gtids =
+        source.rows("SELECT @@GLOBAL.gtid_executed")[0][0].clone().unwrap_or_default().replace('\n', "");
+    Place { file: text(0), offset: text(1).parse().expect("an offset"), gtids }
 }
 
 fn bytes_between(source: &Database<'_>, start: &Place, end: &Place) -> u64 {

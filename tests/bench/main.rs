@@ -1,17 +1,22 @@
-//! How fast a backlog is taken in: the built program beside simpler readers of the same binlog, in one run.
+//! How fast a source is taken in: the built program beside simpler readers of the same server, in one run.
 //!
-//!     scripts/bench [--rows N] [--compress ALGORITHM]
+//!     scripts/bench [--rows N] [--transactions N] [--compress ALGORITHM] [--part bulk|single|snapshot]
 //!
-//! A private MySQL server gets a backlog of bulk inserts and updates of rows with ten columns. Then, one after another, each
-//! over the whole of it:
+//! A private MySQL server gets two backlogs of rows with ten columns: *bulk* inserts and updates, and transactions of a *single*
+//! row each. Then, one after another, each over the whole of one:
 //!
 //!   - a *raw drain*: one connection asks for the binlog, its packets are counted and thrown away. Nothing can be faster.
 //!   - *receive*: `BinlogStream` with no table captured: framing, checksums, transactions, positions; rows are passed over.
 //!   - *receive and decode*: the same with the rows decoded into columns, on one thread.
+//!   - *decode alone*: events that were received before, decoded into columns.
 //!   - *sluicebox*: the program, from the position before the backlog to its clean end: decoding, the plugin `orders.wasm`
 //!     (a filter on two columns, a mask, two renames, two columns left out), encoding, upserts into an emulator that checks
 //!     rows and throws them away, the commit. Time counts from its start to its exit; emulator and server work on the same cores.
+//!   - the decoder of `mysql_async`, with every value of every row made.
+//!   - a Debezium engine; its time counts from its first batch to its last.
 //!   - `mysqlbinlog --read-from-remote-server` with its output thrown away.
+//!
+//! A *snapshot* of the table of the first backlog is compared with as many connections that do nothing but `SELECT` it.
 //!
 //! No connection is encrypted. A first drain that is not counted brings the binlog into the page cache for all of them.
 //! Nothing is asserted about times; what is asserted is that each read all of it.
@@ -22,17 +27,18 @@
 mod support;
 
 mod backlog;
+mod peers;
 mod program;
 mod raw;
+mod snapshot;
 mod stream;
 mod usage;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use backlog::Backlog;
-use support::{Kind, Server, setting};
-use usage::{Figures, Usage};
+use support::{Database, Kind, Server};
+use usage::Figures;
 
 /// Settings of the server, for speed: what a crash would lose does not matter here, and reading is what is measured.
 const SERVER_OPTIONS: &[&str] = &[
@@ -47,49 +53,67 @@ const SERVER_OPTIONS: &[&str] = &[
 
 /// Enough for half a minute at a million rows a second with `mysqlbinlog` and all; also the least that says something.
 const DEFAULT_ROWS: u64 = 2_000_000;
+/// As long, with transactions of one row.
+const DEFAULT_TRANSACTIONS: u64 = 300_000;
 
 struct Arguments {
     rows: u64,
+    transactions: u64,
     compression: String,
+    part: Option<String>,
 }
 
 fn main() {
-    let Arguments { rows, compression } = arguments();
-    let server = Server::private(Kind::MySql, SERVER_OPTIONS);
-    println!("filling a backlog of {rows} changed rows");
-    let source = server.database();
-    let backlog = Backlog::fill(&source, rows);
+    let arguments = arguments();
+    let wanted = |part: &str| arguments.part.as_deref().is_none_or(|only| only == part);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("{cores} cores, shared with the server and the emulator");
+    if wanted("bulk") || wanted("snapshot") {
+        let server = Server::private(Kind::MySql, SERVER_OPTIONS);
+        let source = server.database();
+        let backlog = Backlog::fill(&source, arguments.rows);
+        if wanted("bulk") {
+            compare_streams("bulk", &source, &backlog, &arguments.compression);
+        }
+        if wanted("snapshot") {
+            compare_snapshots(&source, cores as u64, &arguments.compression);
+        }
+    }
+    if wanted("single") {
+        let server = Server::private(Kind::MySql, SERVER_OPTIONS);
+        let source = server.database();
+        let backlog = Backlog::fill_single(&source, arguments.transactions);
+        compare_streams("single rows", &source, &backlog, &arguments.compression);
+    }
+}
+
+fn compare_streams(title: &str, source: &Database<'_>, backlog: &Backlog, compression: &str) {
+    let server = source.server();
+    raw::drain(server, backlog);
+    let raw = raw::drain(server, backlog);
+    let run = program::run(source, backlog, compression);
+    let lines = [
+        ("receive (no table captured)", stream::receive(source, backlog, false)),
+        ("receive and decode into columns", stream::receive(source, backlog, true)),
+        ("decode into columns alone", stream::decode(source, backlog)),
+        ("decoder of mysql_async", peers::mysql_async(server, backlog)),
+        ("mysqlbinlog --read-from-remote-server", peers::mysqlbinlog(server, backlog)),
+        ("Debezium engine", peers::debezium(source, backlog)),
+    ];
     println!(
-        "{} changed rows in {} transactions, {:.0} MB of binlog; {} cores, shared with the server and the emulator\n",
+        "\n{title}: {} changed rows in {} transactions, {:.0} MB of binlog",
         backlog.rows,
         backlog.transactions,
-        megabytes(backlog.bytes()),
-        std::thread::available_parallelism().map_or(1, usize::from),
+        megabytes(backlog.bytes())
     );
-    raw::drain(&server, &backlog);
-
-    let raw = raw::drain(&server, &backlog);
-    let received = stream::receive(&source, &backlog, false);
-    let decoded = stream::receive(&source, &backlog, true);
-    let run = program::run(&source, &backlog, &compression);
-    let mysqlbinlog = mysqlbinlog(&server, &backlog);
-
-    println!(
-        "{:<44}{:>9}{:>12}{:>9}{:>9}{:>11}{:>9}{:>14}",
-        "", "seconds", "rows/s", "MB/s", "CPU s", "peak MiB", "x raw", "x mysqlbinlog"
-    );
-    let title = format!("sluicebox (orders.wasm, upsert, {compression})");
-    for (name, figures) in [
-        ("raw drain of the dump connection", &raw),
-        ("receive (no table captured)", &received),
-        ("receive and decode into columns", &decoded),
-        (title.as_str(), &run.figures),
-        ("mysqlbinlog --read-from-remote-server", &mysqlbinlog),
-    ] {
-        println!("{}", line(name, figures, &backlog, &raw, &mysqlbinlog));
+    head("x raw");
+    print_line("raw drain of the dump connection", &raw, backlog.rows, &raw);
+    print_line(&format!("sluicebox (orders.wasm, upsert, {compression})"), &run.figures, backlog.rows, &raw);
+    for (name, figures) in &lines {
+        print_line(name, figures, backlog.rows, &raw);
     }
     println!(
-        "\nbeside sluicebox: emulator {:.1} s of CPU, server {:.1} s; {} rows written, {} deleted, {} dropped by the plugin",
+        "beside sluicebox: emulator {:.1} s of CPU, server {:.1} s; {} rows written, {} deleted, {} dropped by the plugin",
         run.emulator.cpu.as_secs_f64(),
         run.server.cpu.as_secs_f64(),
         run.written,
@@ -98,51 +122,57 @@ fn main() {
     );
 }
 
-fn line(name: &str, figures: &Figures, backlog: &Backlog, raw: &Figures, mysqlbinlog: &Figures) -> String {
-    let seconds = figures.took.as_secs_f64();
-    let times = |other: &Figures| other.took.as_secs_f64() / seconds;
-    let peak = figures.peak.map_or_else(|| "-".to_owned(), |bytes| format!("{:.0}", mebibytes(bytes)));
-    format!(
-        "{name:<44}{seconds:>9.2}{:>12.0}{:>9.0}{:>9.2}{peak:>11}{:>9.2}{:>14.2}",
-        as_float(backlog.rows) / seconds,
-        megabytes(backlog.bytes()) / seconds,
-        figures.cpu.as_secs_f64(),
-        times(raw),
-        times(mysqlbinlog),
-    )
+fn compare_snapshots(source: &Database<'_>, readers: u64, compression: &str) {
+    let rows = snapshot::rows(source);
+    // Not counted: it brings the table into the server's memory for all of them.
+    snapshot::bare(source, readers);
+    let bare = snapshot::bare(source, readers);
+    let run = snapshot::program(source, readers, compression);
+    let one = snapshot::bare(source, 1);
+    println!("\nsnapshot: {rows} rows");
+    head("x bare");
+    print_line(&format!("bare SELECT, {readers} connections"), &bare, rows, &bare);
+    print_line(&format!("sluicebox, {readers} readers (upsert, {compression})"), &run.figures, rows, &bare);
+    print_line("bare SELECT, one connection", &one, rows, &bare);
+    println!(
+        "beside sluicebox: emulator {:.1} s of CPU, server {:.1} s",
+        run.emulator.cpu.as_secs_f64(),
+        run.server.cpu.as_secs_f64()
+    );
 }
 
-/// The client program of the server's own release, on the same log, printing to nowhere.
-fn mysqlbinlog(server: &Server, backlog: &Backlog) -> Figures {
-    let mut child = Command::new(setting("SLUICEBOX_TEST_SERVERS"))
-        .args([
-            "binlog",
-            "mysql",
-            "--read-from-remote-server",
-            "--ssl-mode=DISABLED",
-            "--user=root",
-            "--to-last-log",
-        ])
-        .args([format!("--host={}", server.host()), format!("--port={}", server.port())])
-        .args([format!("--start-position={}", backlog.start.offset), backlog.start.file.clone()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("scripts/servers starts");
-    let figures = Usage::until_end(child.id());
-    let status = child.wait().expect("a child of ours");
-    assert!(status.success(), "mysqlbinlog ended with {status}");
-    figures
+fn head(reference: &str) {
+    println!("{:<44}{:>9}{:>12}{:>9}{:>11}{reference:>9}", "", "seconds", "rows/s", "CPU s", "peak MiB");
+}
+
+fn print_line(name: &str, figures: &Figures, rows: u64, reference: &Figures) {
+    let seconds = figures.took.as_secs_f64();
+    let peak = figures.peak.map_or_else(|| "-".to_owned(), |bytes| format!("{:.0}", mebibytes(bytes)));
+    println!(
+        "{name:<44}{seconds:>9.2}{:>12.0}{:>9.2}{peak:>11}{:>9.3}",
+        as_float(rows) / seconds,
+        figures.cpu.as_secs_f64(),
+        reference.took.as_secs_f64() / seconds,
+    );
 }
 
 fn arguments() -> Arguments {
-    let mut found = Arguments { rows: DEFAULT_ROWS, compression: "raw".to_owned() };
+    let mut found = Arguments {
+        rows: DEFAULT_ROWS,
+        transactions: DEFAULT_TRANSACTIONS,
+        compression: "raw".to_owned(),
+        part: None,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().unwrap_or_else(|| panic!("{word} needs a value"));
         match word.as_str() {
             "--rows" => found.rows = value().parse().expect("--rows needs a number"),
+            "--transactions" => {
+                found.transactions = value().parse().expect("--transactions needs a number");
+            }
             "--compress" => found.compression = value(),
+            "--part" => found.part = Some(value()),
             // Cargo says so itself.
             "--bench" => {}
             other => panic!("unknown argument `{other}`"),

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use sluicebox_model::{Gtids, Position, Secret, TableId};
 use sluicebox_mysql::{
-    BatchBuilder, BinlogStream, ConnectOptions, Control, Images, Skip, StreamItem, StreamOptions, Tls,
-    TlsMode, TypeOptions,
+    BatchBuilder, BinlogStream, ConnectOptions, Control, Images, RowsEvent, Skip, StreamItem, StreamOptions,
+    Tls, TlsMode, TypeOptions,
 };
 
 use super::backlog::Backlog;
@@ -16,11 +16,38 @@ use super::usage::{Figures, Usage};
 const TYPES: TypeOptions = TypeOptions { tinyint1_is_boolean: true };
 /// An id that no other reader here has.
 const SERVER_ID: u32 = 4_000_000_002;
-/// Rows of one batch: about what the pipeline gathers.
-const BATCH_ROWS: usize = 8192;
+/// Row images of one batch: 8,000 rows of the backlog, about what the pipeline gathers.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Reads the backlog; its rows are passed over, or decoded into columns that are thrown away.
 pub fn receive(source: &Database<'_>, backlog: &Backlog, decode: bool) -> Figures {
+    keep_freed_memory();
+    let (cpu, begin) = (Usage::of_us(), Instant::now());
+    let mut stream = open(source, backlog, decode);
+    let mut decoder = Decoder::default();
+    events(&mut stream, backlog, |event| decoder.take(event));
+    assert_eq!(decoder.end(), if decode { backlog.rows } else { 0 });
+    Figures { took: begin.elapsed(), cpu: Usage::of_us().cpu - cpu.cpu, peak: None }
+}
+
+/// Decodes events that are in memory by then.
+pub fn decode(source: &Database<'_>, backlog: &Backlog) -> Figures {
+    keep_freed_memory();
+    let mut kept = Vec::new();
+    events(&mut open(source, backlog, true), backlog, |event| kept.push(event));
+    let (cpu, begin) = (Usage::of_us(), Instant::now());
+    let mut decoder = Decoder::default();
+    kept.into_iter().for_each(|event| decoder.take(event));
+    assert_eq!(decoder.end(), backlog.rows);
+    Figures { took: begin.elapsed(), cpu: Usage::of_us().cpu - cpu.cpu, peak: None }
+}
+
+/// As the program does at its start: the C library keeps the memory of a batch for the next one.
+fn keep_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(2 << 20)));
+}
+
+fn open(source: &Database<'_>, backlog: &Backlog, capture: bool) -> BinlogStream {
     let connect = ConnectOptions {
         host: source.server().host().to_owned(),
         port: source.server().port(),
@@ -36,55 +63,70 @@ pub fn receive(source: &Database<'_>, backlog: &Backlog, decode: bool) -> Figure
             control.schemas(std::slice::from_ref(&table), &TYPES).await.expect("the table's columns");
         (control.server().clone(), schemas)
     });
-    let (cpu, begin) = (Usage::of_us(), Instant::now());
     let from =
         Position { file: backlog.start.file.clone(), offset: backlog.start.offset, gtids: Gtids::None };
-    let mut stream = BinlogStream::open(StreamOptions {
+    BinlogStream::open(StreamOptions {
         connect,
         server,
         server_id: SERVER_ID,
         heartbeat: Duration::from_secs(30),
         from,
         skip: Skip::default(),
-        schemas: if decode { schemas.into_iter().map(Arc::new).collect() } else { Vec::new() },
-        captures: Arc::new(move |found| decode && *found == table),
+        schemas: if capture { schemas.into_iter().map(Arc::new).collect() } else { Vec::new() },
+        captures: Arc::new(move |found| capture && *found == table),
         known_behind: Vec::new(),
         matches: Arc::new(|_| false),
         types: TYPES,
         default_charset: None,
     })
-    .expect("the stream opens");
-    let rows = drain(&mut stream, backlog);
-    assert_eq!(rows, if decode { backlog.rows } else { 0 });
-    Figures { took: begin.elapsed(), cpu: Usage::of_us().cpu - cpu.cpu, peak: None }
+    .expect("the stream opens")
 }
 
-/// Rows decoded up to the backlog's end.
-fn drain(stream: &mut BinlogStream, backlog: &Backlog) -> u64 {
-    let mut rows = 0;
-    let mut batch: Option<BatchBuilder> = None;
-    let mut finish = |batch: BatchBuilder| {
-        rows += batch.rows() as u64;
-        std::hint::black_box(batch.finish().expect("a batch"));
-    };
+/// Row events up to the backlog's end.
+fn events(stream: &mut BinlogStream, backlog: &Backlog, mut take: impl FnMut(RowsEvent)) {
     loop {
         match stream.next().expect("the stream goes on") {
-            StreamItem::Rows(event) => {
-                let open = batch
-                    .get_or_insert_with(|| BatchBuilder::new(Arc::clone(&event.schema), Images::Effective));
-                open.push(&event).expect("rows that fit their columns");
-                if open.rows() >= BATCH_ROWS {
-                    batch.take().map(&mut finish);
-                }
-            }
+            StreamItem::Rows(event) => take(event),
             StreamItem::End { transaction, end, .. } => {
                 if *transaction.file == *backlog.end.file && end >= backlog.end.offset {
-                    break;
+                    return;
                 }
             }
             StreamItem::Schema(_) | StreamItem::Idle => {}
         }
     }
-    batch.take().map(&mut finish);
-    rows
+}
+
+/// Gathers events into batches, as the pipeline does.
+#[derive(Default)]
+struct Decoder {
+    gathered: Vec<RowsEvent>,
+    bytes: usize,
+    rows: u64,
+}
+
+impl Decoder {
+    fn take(&mut self, event: RowsEvent) {
+        self.bytes += event.byte_len();
+        self.gathered.push(event);
+        if self.bytes >= BATCH_BYTES {
+            self.decode();
+        }
+    }
+
+    fn decode(&mut self) {
+        let Some(first) = self.gathered.first() else { return };
+        let mut batch = BatchBuilder::new(Arc::clone(&first.schema), Images::Effective);
+        batch.push_all(&self.gathered).expect("rows that fit their columns");
+        self.rows += batch.rows() as u64;
+        std::hint::black_box(batch.finish().expect("a batch"));
+        self.gathered.clear();
+        self.bytes = 0;
+    }
+
+    /// Rows in all.
+    fn end(mut self) -> u64 {
+        self.decode();
+        self.rows
+    }
 }

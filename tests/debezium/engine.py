@@ -3,7 +3,7 @@
     engine.py HOST PORT DATABASE events FILE
         writes each change of DATABASE into FILE, one JSON document a line. It begins with what comes from now on, so it says
         `ready` when it has seen a row of the table `ready`: insert some until it does. Rows of that table are left out.
-    engine.py HOST PORT DATABASE count BINLOG OFFSET
+    engine.py HOST PORT DATABASE count BINLOG OFFSET GTIDS
         prints how many changes there were from a place of the binlog on, and how many seconds passed between the first batch
         and the last. The tables must have been then what they are now.
 
@@ -31,6 +31,8 @@ PROPERTIES = {
     "include.schema.changes": "false",
     "tombstones.on.delete": "false",
     "poll.interval.ms": "20",
+    # The server is there all the time: what fails is told at once.
+    "errors.max.retries": "0",
     "converter.schemas.enable": "false",
     "value.converter.schemas.enable": "false",
     "key.converter.schemas.enable": "false",
@@ -63,11 +65,12 @@ def properties(host, port, database, place):
     return java
 
 
-def write_offset(binlog, offset):
+def write_offset(binlog, offset, gtids):
     """The file in which an engine keeps where it stands: a map of bytes to bytes, serialised by Java."""
     text = lambda value: jpype.JString(json.dumps(value, separators=(",", ":"))).getBytes()
     kept = jpype.JClass("java.util.HashMap")()
-    kept.put(text(["engine", {"server": PROPERTIES["topic.prefix"]}]), text({"file": binlog, "pos": int(offset)}))
+    place = {"file": binlog, "pos": int(offset), "gtids": gtids}
+    kept.put(text(["engine", {"server": PROPERTIES["topic.prefix"]}]), text(place))
     stream = jpype.JClass("java.io.ObjectOutputStream")(jpype.JClass("java.io.FileOutputStream")("offsets"))
     stream.writeObject(kept)
     stream.close()

@@ -166,7 +166,7 @@ fn change_schema(source: &Database<'_>, round: usize) {
     let (again, value) = if round.is_multiple_of(2) { ("INT", "7") } else { ("VARCHAR(20)", "'seven'") };
     // Before the first statement there are rows that reach the sink, or only one that the filter keeps back.
     let before =
-        if round % 3 == 0 { "UPDATE accounts SET balance = balance + 1 WHERE id < 3" } else { "DO 0" };
+        if round.is_multiple_of(3) { "UPDATE accounts SET balance = balance + 1 WHERE id < 3" } else { "DO 0" };
     source.sql(&format!(
         "{before};
          INSERT INTO accounts (id, balance) VALUES (999, -1);

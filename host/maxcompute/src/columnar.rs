@@ -182,7 +182,8 @@ fn check(columns: &[SessionColumn], batch: &RecordBatch) -> Result<()> {
 
 /// Whether a column takes an array of type `found`; it has the form `wanted` here.
 fn fits(column: &DataType, wanted: &Arrow, found: &Arrow) -> bool {
-    let java_interval = *column == DataType::IntervalDayTime && *found == Arrow::Interval(IntervalUnit::DayTime);
+    let java_interval =
+        *column == DataType::IntervalDayTime && *found == Arrow::Interval(IntervalUnit::DayTime);
     java_interval || same_layout(wanted, found)
 }
 

@@ -11,7 +11,8 @@ use arrow_array::types::{
     IntervalDayTimeType, IntervalYearMonthType, TimestampMillisecondType, TimestampNanosecondType,
 };
 use arrow_array::{
-    Array, ArrayRef, Date64Array, Int32Array, Int64Array, IntervalDayTimeArray, RecordBatch, StringArray, StructArray,
+    Array, ArrayRef, Date64Array, Int32Array, Int64Array, IntervalDayTimeArray, RecordBatch, StringArray,
+    StructArray,
 };
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
@@ -236,7 +237,10 @@ fn a_day_time_interval_may_be_given_in_the_form_of_either_official_client() {
     let java: ArrayRef = Arc::new(IntervalDayTimeArray::from(days));
     for array in [python, java] {
         let batch = RecordBatch::try_from_iter([("lasted", array)]).unwrap();
-        assert_eq!(again(&columns, std::slice::from_ref(&batch), Compression::Zlib)[0].columns(), batch.columns());
+        assert_eq!(
+            again(&columns, std::slice::from_ref(&batch), Compression::Zlib)[0].columns(),
+            batch.columns()
+        );
     }
 }
 

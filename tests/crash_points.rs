@@ -165,8 +165,11 @@ fn change_schema(source: &Database<'_>, round: usize) {
     // By turns a number and a text.
     let (again, value) = if round.is_multiple_of(2) { ("INT", "7") } else { ("VARCHAR(20)", "'seven'") };
     // Before the first statement there are rows that reach the sink, or only one that the filter keeps back.
-    let before =
-        if round.is_multiple_of(3) { "UPDATE accounts SET balance = balance + 1 WHERE id < 3" } else { "DO 0" };
+    let before = if round.is_multiple_of(3) {
+        "UPDATE accounts SET balance = balance + 1 WHERE id < 3"
+    } else {
+        "DO 0"
+    };
     source.sql(&format!(
         "{before};
          INSERT INTO accounts (id, balance) VALUES (999, -1);

@@ -14,6 +14,7 @@ use crate::support::{
 on_both_servers!(
     a_server_is_read_over_its_unix_socket,
     a_server_is_read_over_ipv6,
+    a_server_is_read_over_compressed_connections,
     a_link_that_stalls_is_noticed_and_replaced,
     a_snapshot_goes_on_when_its_links_stall,
     another_server_is_read_when_the_first_one_dies,
@@ -60,6 +61,36 @@ fn a_server_is_read_over_ipv6(kind: Kind) {
     for host in ["::1".to_owned(), format!("[::1]:{}", server.port())] {
         let pipeline = Pipeline::new(&source, &emulator).source("hostname", &format!("'{host}'"));
         assert_reads(&source, &emulator, &pipeline);
+    }
+}
+
+fn a_server_is_read_over_compressed_connections(kind: Kind) {
+    let server = Server::private(kind, &["--max-allowed-packet=64M"]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    // A row is longer than a packet of the protocol, in the snapshot and in the stream.
+    source.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT, a LONGTEXT, b LONGBLOB, c LONGTEXT)");
+    let large = |id: u32| {
+        format!(
+            "INSERT INTO t VALUES ({id}, 0, REPEAT('{id}a', 3900000), REPEAT(x'0{id}ff', 3900000), REPEAT('{id}b', 3900000))"
+        )
+    };
+    source.sql(&large(1));
+    for mode in ["disabled", "required"] {
+        let pipeline = Pipeline::new(&source, &emulator)
+            .source("jdbc.properties.useCompression", "true")
+            .source("ssl.mode", mode);
+        let mut program = pipeline.start();
+        wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+        let compressed = server.rows(
+            "SELECT COUNT(*) FROM performance_schema.status_by_thread WHERE variable_name = 'Compression' AND variable_value = 'ON'",
+        );
+        if kind == Kind::MySql {
+            assert_ne!(compressed[0][0].as_deref(), Some("0"), "{mode}: no connection is compressed");
+        }
+        source.sql(&large(if mode == "disabled" { 2 } else { 3 }));
+        source.sql("UPDATE t SET v = v + 1; DELETE FROM t WHERE id = 1");
+        wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+        assert_eq!(program.stop(), Some(0), "{}", program.printed());
     }
 }
 

@@ -16,6 +16,7 @@ on_both_servers!(
     no_record_of_the_snapshot_is_a_bad_moment,
     no_record_of_partitioned_tables_is_a_bad_moment,
     no_step_of_a_schema_change_is_a_bad_moment,
+    no_phase_of_a_snapshot_is_a_bad_moment,
 );
 
 const TABLES: [&str; 2] = ["accounts", "events"];
@@ -192,6 +193,49 @@ fn change_schema(source: &Database<'_>, round: usize) {
          INSERT INTO events (at, kind{round}, again) VALUES ({round}, 4, {value})",
         1000 + round,
     ));
+}
+
+/// What a snapshot comes through that leaves no record, in the names of the program's crash points.
+const PHASES: [&str; 10] = [
+    "chunk-cut",
+    "window-open",
+    "chunk-read",
+    "chunk-placed",
+    "stream-paused",
+    "whole-opened",
+    "whole-sent",
+    "whole-read",
+    "table-read",
+    "snapshot-read",
+];
+
+fn no_phase_of_a_snapshot_is_a_bad_moment(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    // What is written while the snapshot of the table without a key opens must not come twice.
+    server.sql(&format!("GRANT LOCK TABLES ON *.* TO {}@'%'", Server::USER));
+    let source = server.database();
+    make_tables(&source);
+    for (phase, round) in PHASES.into_iter().zip(1..) {
+        let emulator = Emulator::start();
+        let pipeline = pipeline(&source, &emulator);
+        let mut program = pipeline.start_to_crash(&format!("phase:{phase}"));
+        // While it runs, and while nobody does.
+        write(&source, round);
+        let crashed = eventually(&format!("a crash in `{phase}`"), || match program.ended() {
+            Some(status) => Ok(status.signal()),
+            None => Err(program.printed()),
+        });
+        assert_eq!(crashed, Some(ABORT), "{phase}: {}", program.printed());
+        write(&source, 100 + round);
+        let mut program = pipeline.start_and_wait();
+        for table in TABLES {
+            eventually(&format!("after a crash in `{phase}`: the rows of `{table}`"), || {
+                program.assert_running();
+                same_rows(&source, table, &emulator.sink(), table)
+            });
+        }
+        assert_eq!(program.stop(), Some(0), "{phase}: {}", program.printed());
+    }
 }
 
 /// Crashes at each record until a run has none left; gives the number of crashes.

@@ -26,6 +26,7 @@ mod harness;
 mod kill;
 mod main_path;
 mod merging;
+mod partial_rows;
 mod partitions;
 mod plugin_languages;
 mod plugin_tools;

@@ -16,6 +16,7 @@ on_both_servers!(
     lost_binlog_is_made_good_by_reading_all_tables_anew,
     binlog_lost_while_running_is_made_good_too,
     tables_added_to_the_file_are_read_while_the_others_flow,
+    tables_renamed_into_the_captured_names_are_read_whole,
     tables_added_to_the_file_are_only_followed_where_that_is_asked_for,
 );
 
@@ -45,8 +46,11 @@ fn a_table_is_cut_by_the_column_that_the_file_names(kind: Kind) {
         "CREATE TABLE u (a INT NOT NULL UNIQUE, b INT NOT NULL UNIQUE, v INT);
          INSERT INTO u SELECT v, 1000 - v, 0 FROM t",
     );
-    // Without a key there is nothing to cut, and no file that names a column for it has to be changed.
-    source.sql("CREATE TABLE keyless (a INT NOT NULL, v INT); INSERT INTO keyless SELECT v, 0 FROM t");
+    // One without a key is cut inside one snapshot; rows are alike in the column, and some altogether.
+    source.sql(
+        "CREATE TABLE keyless (a INT NOT NULL, v INT, KEY (a)); INSERT INTO keyless SELECT v DIV 2, 0 FROM t",
+    );
+    server.sql(&format!("GRANT LOCK TABLES ON *.* TO {}@'%'", Server::USER));
     server.sql("SET GLOBAL log_output = 'TABLE'; SET GLOBAL general_log = 1");
     let name = source.name();
     let pipeline = Pipeline::new(&source, &emulator)
@@ -57,7 +61,8 @@ fn a_table_is_cut_by_the_column_that_the_file_names(kind: Kind) {
     // Rows that move from chunk to chunk while these are read, in both directions.
     for n in 1..=60 {
         source.sql(&format!(
-            "UPDATE t SET seq = 72 - seq, v = v + 1000 WHERE v % 60 = {}; UPDATE u SET v = {n} WHERE a % 60 = {n}",
+            "UPDATE t SET seq = 72 - seq, v = v + 1000 WHERE v % 60 = {}; UPDATE u SET v = {n} WHERE a % 60 = {n};
+             INSERT INTO keyless VALUES ({n}, 0)",
             n % 60
         ));
     }
@@ -76,6 +81,8 @@ fn a_table_is_cut_by_the_column_that_the_file_names(kind: Kind) {
         let counted = (cuts(table, column), cuts(table, key));
         assert!(counted.0 > 20 && counted.1 == 0, "{table}: {counted:?}");
     }
+    let counted = cuts("keyless", "a");
+    assert!(counted > 10, "keyless: {counted}");
     program.assert_running();
 }
 
@@ -327,6 +334,37 @@ fn tables_added_to_the_file_are_read_while_the_others_flow(kind: Kind) {
     source.sql("INSERT INTO later VALUES (8); INSERT INTO t (id, seq) VALUES ('z', 1)");
     wait_for_same_rows(&source, "later", &sink, "later");
     wait_for_same_rows(&source, "t", &sink, "t");
+    program.assert_running();
+}
+
+/// One that the stream has never heard of, one that it has seen come to be, and one that a table takes the name of which goes.
+fn tables_renamed_into_the_captured_names_are_read_whole(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql(
+        "CREATE TABLE t1 (id INT PRIMARY KEY, v INT); INSERT INTO t1 VALUES (1, 1);
+         CREATE TABLE draft (id INT PRIMARY KEY, v INT); INSERT INTO draft VALUES (1, 10), (2, 20)",
+    );
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("tables", &format!("{}.t\\d", source.name()))
+        .source("scan.newly-added-table.enabled", "true");
+    let mut program = pipeline.start_and_wait();
+    wait_for_same_rows(&source, "t1", &sink, "t1");
+    source.sql("INSERT INTO draft VALUES (3, 30); RENAME TABLE draft TO t2; INSERT INTO t2 VALUES (4, 40)");
+    wait_for_same_rows(&source, "t2", &sink, "t2");
+    source.sql(
+        "CREATE TABLE fresh (id INT PRIMARY KEY, w INT); INSERT INTO fresh VALUES (1, 1), (2, 2);
+         RENAME TABLE fresh TO t3; UPDATE t3 SET w = 5 WHERE id = 2; INSERT INTO t1 VALUES (2, 2)",
+    );
+    wait_for_same_rows(&source, "t3", &sink, "t3");
+    source.sql(
+        "CREATE TABLE shadow LIKE t1; INSERT INTO shadow SELECT * FROM t1; ALTER TABLE shadow ADD COLUMN n INT;
+         RENAME TABLE t1 TO gone, shadow TO t1; INSERT INTO t1 VALUES (3, 3, 3); UPDATE t2 SET v = v + 1",
+    );
+    for table in ["t1", "t2", "t3"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
     program.assert_running();
 }
 

@@ -55,6 +55,7 @@ fn open(source: &Database<'_>, backlog: &Backlog, capture: bool) -> BinlogStream
         password: Secret::new(Server::PASSWORD),
         tls: Tls { mode: TlsMode::Disabled, ca: None, identity: None },
         connect_timeout: Duration::from_secs(30),
+        compress: false,
     };
     let table = TableId::new(source.name(), "orders");
     let (server, schemas) = wait(async {
@@ -75,6 +76,7 @@ fn open(source: &Database<'_>, backlog: &Backlog, capture: bool) -> BinlogStream
         schemas: if capture { schemas.into_iter().map(Arc::new).collect() } else { Vec::new() },
         captures: Arc::new(move |found| capture && *found == table),
         known_behind: Vec::new(),
+        new_are_read: false,
         matches: Arc::new(|_| false),
         types: TYPES,
         default_charset: None,

@@ -50,6 +50,7 @@ impl ChangeReader {
             password: Secret::new(Server::PASSWORD),
             tls: Tls { mode: TlsMode::Preferred, ca: None, identity: None },
             connect_timeout: Duration::from_secs(30),
+            compress: false,
         };
         let (server, from, schemas) = wait(async {
             let mut control = Control::connect(&connect).await.expect("the server answers");
@@ -80,6 +81,7 @@ impl ChangeReader {
             skip: Skip::default(),
             schemas: self.schemas,
             known_behind: Vec::new(),
+            new_are_read: false,
             captures: Arc::new(move |table: &TableId| *table.database == *database),
             matches: Arc::new(|_| false),
             types: TYPES,

@@ -45,6 +45,18 @@ pub enum EngineError {
         /// Expected and found, and what can be done.
         reason: String,
     },
+    /// A row came without some of its columns, and what it goes to needs them.
+    #[error(
+        "a row of `{table}` came without the column `{column}` (it was written with another binlog_row_image than FULL), and {reason}"
+    )]
+    Incomplete {
+        /// The table, by its name after transforms.
+        table: TableId,
+        /// A column that it lacks.
+        column: String,
+        /// What needs it.
+        reason: String,
+    },
     /// A value does not fit its sink column.
     #[error("a value of column `{column}` of `{table}`{row} does not fit its sink column: {reason}")]
     Value {
@@ -199,6 +211,7 @@ impl EngineError {
             | Self::ChangedByOthers { .. }
             | Self::SnapshotDisturbed { .. } => Retry,
             Self::Partitions { .. } | Self::HeldInSnapshot { .. } => Halt { refused: false },
+            Self::Incomplete { .. } => Halt { refused: true },
             Self::Preflight(_) | Self::Schema { .. } | Self::UnknownFate { .. } => Halt { refused: true },
             Self::Guest(_)
             | Self::Condemned { .. }
@@ -236,6 +249,7 @@ impl EngineError {
             Self::Guest(WasmError::Plan { .. }) => {
                 Some("set `on-schema-error: pass` on the plugin to let rows of such tables go on without it")
             }
+            Self::Incomplete { .. } => Some(INCOMPLETE_HINT),
             Self::HeldInSnapshot { .. } => Some(
                 "look at it with `sluicebox status FILE`, approve it with `sluicebox schema approve FILE`, and start again",
             ),
@@ -250,6 +264,10 @@ impl EngineError {
     }
 }
 
+const INCOMPLETE_HINT: &str = "set binlog_row_image=FULL at the source for all that connects from now on; Delta tables without plugins \
+    take such rows where they were made with `sink.partial-update.enabled: true`. What was written already can only be read anew: delete the \
+    state directory, or leave the table out with `source.tables.exclude`";
+
 fn after_source(error: &MysqlError) -> Disposition {
     match error {
         MysqlError::Unreachable { .. } | MysqlError::Silent { .. } => Disposition::Retry,
@@ -259,10 +277,14 @@ fn after_source(error: &MysqlError) -> Disposition {
         MysqlError::PositionPurged { .. } | MysqlError::PositionAhead { .. } => {
             Disposition::Halt { refused: true }
         }
-        MysqlError::ServerIdTaken { .. } => Disposition::Halt { refused: true },
+        MysqlError::ServerIdTaken { .. } | MysqlError::Incomplete { .. } => {
+            Disposition::Halt { refused: true }
+        }
         MysqlError::Malformed { .. } | MysqlError::SchemaMismatch { .. } => {
             Disposition::Halt { refused: false }
         }
+        // The next start reads its columns from the server.
+        MysqlError::NewTable { .. } => Disposition::Retry,
         MysqlError::UnknownStatement { .. } | MysqlError::UnsupportedType { .. } => {
             Disposition::Halt { refused: false }
         }
@@ -302,6 +324,11 @@ fn hint_for_source(error: &MysqlError) -> Option<&'static str> {
         MysqlError::UnsupportedType { .. } => Some("leave the table out with `source.tables.exclude`"),
         MysqlError::UnknownStatement { .. } => Some(
             "leave the table out with `source.tables.exclude`, or delete the state directory to take a new snapshot",
+        ),
+        MysqlError::Incomplete { .. } => Some(INCOMPLETE_HINT),
+        MysqlError::NewTable { .. } => Some(
+            "with `source.scan.newly-added-table.enabled: true` such a table is read when the pipeline starts again; without it, leave \
+             the table out with `source.tables.exclude`",
         ),
         MysqlError::SchemaMismatch { .. } => Some("delete the state directory to take a new snapshot"),
         MysqlError::Silent { .. }

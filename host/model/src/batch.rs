@@ -41,6 +41,29 @@ pub struct Origin {
     pub ordinal: u64,
     /// The source transaction; none for rows read by a snapshot.
     pub transaction: Option<Arc<TransactionId>>,
+    /// Columns that the source did not write into the run's images; none where it wrote all of them.
+    pub absent: Option<Arc<Absent>>,
+}
+
+/// Columns that are in none of a run's images (`binlog_row_image` other than `FULL`), by their places in the schema, ascending.
+///
+/// What is absent is *not* null, though the arrays have nulls there: nobody but the sink knows the value.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Absent {
+    /// From deleted rows, and from updated rows as they were.
+    pub before: Vec<usize>,
+    /// From rows as they are: such a column has the value that it had before.
+    pub after: Vec<usize>,
+}
+
+impl Absent {
+    /// What an image of this kind lacks.
+    pub fn of(&self, kind: RowKind) -> &[usize] {
+        match kind {
+            RowKind::Before | RowKind::Delete => &self.before,
+            RowKind::Insert | RowKind::After | RowKind::Read => &self.after,
+        }
+    }
 }
 
 /// Row images of one table and schema version, in stream order, as columns.
@@ -90,6 +113,20 @@ impl ChangeBatch {
         }
     }
 
+    /// Whether some images lack columns.
+    pub fn lacks_columns(&self) -> bool {
+        self.origins.iter().any(|origin| origin.absent.is_some())
+    }
+
+    /// The columns that a row's image lacks.
+    pub fn absent_of(&self, row: usize) -> &[usize] {
+        let absent = self.origin_of(row).and_then(|origin| origin.absent.as_deref());
+        match (absent, self.kinds.get(row)) {
+            (Some(absent), Some(kind)) => absent.of(*kind),
+            _ => &[],
+        }
+    }
+
     /// The origin of a row; none only when the batch breaks its invariants.
     pub fn origin_of(&self, row: usize) -> Option<&Origin> {
         let after = self.origins.partition_point(|o| o.first_row as usize <= row);
@@ -124,7 +161,13 @@ mod tests {
             unique_keys: Vec::new(),
             ddl: None,
         };
-        let run = |first_row, ordinal| Origin { first_row, commit_micros: 0, ordinal, transaction: None };
+        let run = |first_row, ordinal| Origin {
+            first_row,
+            commit_micros: 0,
+            ordinal,
+            transaction: None,
+            absent: None,
+        };
         let batch = ChangeBatch {
             schema: Arc::new(schema),
             kinds: vec![RowKind::Insert; 5],

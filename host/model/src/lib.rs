@@ -11,7 +11,7 @@ mod schema;
 mod units;
 mod verdict;
 
-pub use batch::{ChangeBatch, Origin, RowKind};
+pub use batch::{Absent, ChangeBatch, Origin, RowKind};
 pub use gtid::{Gtid, GtidError, GtidSet, MariaDbGtids};
 pub use nearest::nearest;
 pub use position::{Gtids, Position, TransactionId};

@@ -32,7 +32,8 @@ fn failed_rows_are_neither_kept_nor_dropped() {
 
 #[test]
 fn a_run_whose_rows_all_went_goes_too() {
-    let origin = |first_row, ordinal| Origin { first_row, commit_micros: 0, ordinal, transaction: None };
+    let origin =
+        |first_row, ordinal| Origin { first_row, commit_micros: 0, ordinal, transaction: None, absent: None };
     let origins = [origin(0, 1), origin(2, 2), origin(3, 3)];
     let found = select_origins(&origins, &bits("01011"));
     assert_eq!(found, [origin(0, 1), origin(1, 3)]);

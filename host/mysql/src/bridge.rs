@@ -1,4 +1,4 @@
-//! Encryption of our own under the SQL driver.
+//! Encryption, and a proof of the password, of our own under the SQL driver.
 //!
 //! The driver cannot verify a certificate's authority without its host name, and MySQL's own certificates have no names. So
 //! for `VERIFY_CA` the connection is encrypted here, with the verifier that the binlog reader uses, and the driver talks to
@@ -6,6 +6,9 @@
 //! login, encrypt (nothing of the login but its capabilities has left us before the server is trusted), pass the login
 //! on, then copy bytes. Encrypting takes one packet that the driver knows nothing of, so packet numbers differ by one
 //! until the login is answered.
+//!
+//! Nor does the driver know `sha256_password`. Where an account has it, the server's question is answered here, and the driver
+//! sees only what comes of it. That works over an unencrypted connection too: the password goes out under the server's key.
 //!
 //! The socket stands in a directory that only this user can enter, and vanishes once the driver is in.
 
@@ -17,12 +20,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::wire::{self, Next};
+
+/// The plugin that the driver does not know.
+pub(crate) const SHA256: &str = "sha256_password";
 /// `CLIENT_SSL`.
 const SSL: u32 = 0x800;
 /// The head of a login, which by itself asks for encryption: capabilities, largest packet, collation. MySQL takes the
@@ -78,16 +85,22 @@ fn remove(directory: &Path) {
     let _ = std::fs::remove_dir(directory);
 }
 
-/// Connects, and lets one driver connection in through the door that is returned. The rest is done by a task that ends with
-/// either side.
-pub(crate) async fn open(host: &str, port: u16, config: ClientConfig) -> io::Result<Door> {
+/// Connects, and lets one driver connection in through the door that is returned. Encrypts where there is a `config`. The rest is
+/// done by a task that ends with either side.
+pub(crate) async fn open(
+    host: &str,
+    port: u16,
+    config: Option<ClientConfig>,
+    password: &[u8],
+) -> io::Result<Door> {
     let mut server = TcpStream::connect((host, port)).await?;
     server.set_nodelay(true)?;
     let name =
         ServerName::try_from(host.to_owned()).map_err(|e| io::Error::new(ErrorKind::InvalidInput, e))?;
     let greeting = read(&mut server).await?;
     // An error in place of a greeting goes to the driver, which knows what it means.
-    if greeting.payload.first() != Some(&0xff) && !offers_encryption(&greeting.payload) {
+    let demanded = config.is_some() && greeting.payload.first() != Some(&0xff);
+    if demanded && !offers_encryption(&greeting.payload) {
         return Err(io::Error::new(
             ErrorKind::Unsupported,
             "encryption is demanded and the server offers none",
@@ -96,24 +109,49 @@ pub(crate) async fn open(host: &str, port: u16, config: ClientConfig) -> io::Res
     let (failed, failure) = oneshot::channel();
     let door = Door::make(failure)?;
     let listener = UnixListener::bind(door.path())?;
+    let (password, connector) = (password.to_vec(), config.map(|c| TlsConnector::from(Arc::new(c))));
     tokio::spawn(async move {
-        let encrypted = let_in(listener, server, &greeting, TlsConnector::from(Arc::new(config)), name).await;
-        match encrypted {
-            Ok(Some((driver, server, login))) => {
-                drop(failed);
-                if let Err(error) = relay(driver, server, login).await {
-                    tracing::debug!(%error, "an encrypted connection for SQL ended");
+        let ended = match connector {
+            None => match meet(listener, &greeting).await {
+                Ok(Some((driver, login))) => {
+                    drop(failed);
+                    let relay = Relay { driver, server, ahead: 0, is_private: false, password };
+                    relay.run(login).await
                 }
-            }
-            Ok(None) => {}
-            // Nobody waits any more: the driver gave up first.
-            Err(error) => drop(failed.send(error)),
+                Ok(None) => Ok(()),
+                Err(error) => return drop(failed.send(error)),
+            },
+            Some(connector) => match let_in(listener, server, &greeting, connector, name).await {
+                Ok(Some((driver, server, login))) => {
+                    drop(failed);
+                    let relay = Relay { driver, server, ahead: 1, is_private: true, password };
+                    relay.run(login).await
+                }
+                Ok(None) => Ok(()),
+                // Nobody waits any more: the driver gave up first.
+                Err(error) => return drop(failed.send(error)),
+            },
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a bridged connection for SQL ended");
         }
     });
     Ok(door)
 }
 
 type Encrypted = (UnixStream, TlsStream<TcpStream>, Packet);
+
+/// Takes the driver's login; none when there was no greeting to answer.
+async fn meet(listener: UnixListener, greeting: &Packet) -> io::Result<Option<(UnixStream, Packet)>> {
+    let (mut driver, _) = listener.accept().await?;
+    drop(listener);
+    write(&mut driver, greeting).await?;
+    if greeting.payload.first() == Some(&0xff) {
+        return Ok(None);
+    }
+    let login = read(&mut driver).await?;
+    Ok(Some((driver, login)))
+}
 
 /// Takes the driver's login and encrypts; none when there was no greeting to answer.
 async fn let_in(
@@ -123,13 +161,7 @@ async fn let_in(
     connector: TlsConnector,
     name: ServerName<'static>,
 ) -> io::Result<Option<Encrypted>> {
-    let (mut driver, _) = listener.accept().await?;
-    drop(listener);
-    write(&mut driver, greeting).await?;
-    if greeting.payload.first() == Some(&0xff) {
-        return Ok(None);
-    }
-    let mut login = read(&mut driver).await?;
+    let Some((driver, mut login)) = meet(listener, greeting).await? else { return Ok(None) };
     mark_encrypted(&mut login.payload)?;
     let head = login.payload.get(..LOGIN_HEAD_BYTES).unwrap_or_default().to_vec();
     write(&mut server, &Packet { number: login.number, payload: head }).await?;
@@ -137,29 +169,70 @@ async fn let_in(
     Ok(Some((driver, server, login)))
 }
 
-/// Passes the login on, then everything.
-async fn relay(
-    mut driver: UnixStream,
-    mut server: TlsStream<TcpStream>,
-    mut login: Packet,
-) -> io::Result<()> {
-    loop {
-        login.number = login.number.wrapping_add(1);
-        write(&mut server, &login).await?;
-        // The server may send several packets before it is the driver's turn; only its own packets tell.
+/// The two sides from the login on.
+struct Relay<S> {
+    driver: UnixStream,
+    server: S,
+    /// Packets between us and the server that the driver knows nothing of.
+    ahead: u8,
+    /// Whether nobody can read along on the way to the server.
+    is_private: bool,
+    password: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Relay<S> {
+    /// Passes the login on, then everything.
+    async fn run(mut self, mut login: Packet) -> io::Result<()> {
         loop {
-            let mut answer = read(&mut server).await?;
-            answer.number = answer.number.wrapping_sub(1);
-            write(&mut driver, &answer).await?;
-            match answer.payload.as_slice() {
-                [0x00 | 0xff, ..] => return copy_bidirectional(&mut driver, &mut server).await.map(|_| ()),
-                // The fast path of caching_sha2_password: the OK follows by itself.
-                [0x01, 0x03] => {}
-                _ => break,
+            login.number = login.number.wrapping_add(self.ahead);
+            write(&mut self.server, &login).await?;
+            // The server may send several packets before it is the driver's turn; only its own packets tell.
+            loop {
+                let mut answer = read(&mut self.server).await?;
+                if let Some(nonce) = asks_for_sha256(&answer.payload) {
+                    self.prove(answer.number, &nonce).await?;
+                    continue;
+                }
+                answer.number = answer.number.wrapping_sub(self.ahead);
+                write(&mut self.driver, &answer).await?;
+                match answer.payload.as_slice() {
+                    [0x00 | 0xff, ..] => {
+                        return copy_bidirectional(&mut self.driver, &mut self.server).await.map(|_| ());
+                    }
+                    // The fast path of caching_sha2_password: the OK follows by itself.
+                    [0x01, 0x03] => {}
+                    _ => break,
+                }
             }
+            login = read(&mut self.driver).await?;
         }
-        login = read(&mut driver).await?;
     }
+
+    /// Answers the server's question `number` for the password.
+    async fn prove(&mut self, number: u8, nonce: &[u8]) -> io::Result<()> {
+        let failed = |reason: String| io::Error::new(ErrorKind::Unsupported, reason);
+        let first = wire::answer(SHA256, nonce, &self.password, self.is_private).map_err(failed)?;
+        write(&mut self.server, &Packet { number: number.wrapping_add(1), payload: first }).await?;
+        self.ahead = self.ahead.wrapping_add(2);
+        if self.is_private || self.password.is_empty() {
+            return Ok(());
+        }
+        let key = read(&mut self.server).await?;
+        let data = key.payload.strip_prefix(&[1]).unwrap_or(&key.payload);
+        let proof = wire::answer_more(SHA256, data, nonce, &self.password, false).map_err(failed)?;
+        if let Next::Send(payload) = proof {
+            write(&mut self.server, &Packet { number: key.number.wrapping_add(1), payload }).await?;
+            self.ahead = self.ahead.wrapping_add(2);
+        }
+        Ok(())
+    }
+}
+
+/// The challenge, where the server switches to the plugin that the driver does not know.
+fn asks_for_sha256(answer: &[u8]) -> Option<Vec<u8>> {
+    let is_switch = answer.first() == Some(&0xfe);
+    let (plugin, nonce) = is_switch.then(|| wire::parse_switch(answer)).flatten()?;
+    (plugin == SHA256).then_some(nonce)
 }
 
 /// Protocol 10: version text, zero, thread id, 8 bytes of challenge, zero, low half of the capabilities.

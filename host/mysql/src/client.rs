@@ -160,23 +160,36 @@ async fn log_in(options: &ConnectOptions, peer: &Peer) -> Result<Conn, MysqlErro
             .map_err(at_login);
     }
     if options.tls.mode == TlsMode::VerifyCa {
-        let at_bridge = |error| at_login(Error::Io(IoError::Io(error)));
-        let config = tls_config(&options.tls).map_err(|error| peer.refused(error.to_string()))?;
-        let mut door = bridge::open(&options.host, options.port, config).await.map_err(at_bridge)?;
-        let socket = door.path().to_string_lossy().into_owned();
-        return match open(builder(options).socket(Some(socket)).into(), peer).await? {
-            Ok(conn) => Ok(conn),
-            Err(error) => Err(door.cause().await.map_or_else(|| at_login(error), at_bridge)),
-        };
+        return over_bridge(options, peer, true).await;
     }
-    let opened = open(opts(options).map_err(|reason| peer.refused(reason))?, peer).await?;
+    let mut opened = open(opts(options).map_err(|reason| peer.refused(reason))?, peer).await?;
+    let mut encrypted = options.tls.mode != TlsMode::Disabled;
+    if let (Err(Error::Driver(DriverError::NoClientSslFlagFromServer)), TlsMode::Preferred) =
+        (&opened, options.tls.mode)
+    {
+        encrypted = false;
+        opened = open(builder(options).into(), peer).await?;
+    }
     match opened {
-        Err(Error::Driver(DriverError::NoClientSslFlagFromServer))
-            if options.tls.mode == TlsMode::Preferred =>
-        {
-            open(builder(options).into(), peer).await?.map_err(at_login)
+        Err(Error::Driver(DriverError::UnknownAuthPlugin { name })) if name == bridge::SHA256 => {
+            over_bridge(options, peer, encrypted).await
         }
         opened => opened.map_err(at_login),
+    }
+}
+
+/// Logs in with what the driver cannot do itself.
+async fn over_bridge(options: &ConnectOptions, peer: &Peer, encrypted: bool) -> Result<Conn, MysqlError> {
+    let at_bridge = |error| peer.at_login(Error::Io(IoError::Io(error)));
+    let config = encrypted.then(|| tls_config(&options.tls)).transpose();
+    let config = config.map_err(|error| peer.refused(error.to_string()))?;
+    let password = options.password.reveal().as_bytes();
+    let door = bridge::open(&options.host, options.port, config, password).await;
+    let mut door = door.map_err(at_bridge)?;
+    let socket = door.path().to_string_lossy().into_owned();
+    match open(builder(options).socket(Some(socket)).into(), peer).await? {
+        Ok(conn) => Ok(conn),
+        Err(error) => Err(door.cause().await.map_or_else(|| peer.at_login(error), at_bridge)),
     }
 }
 
@@ -212,6 +225,7 @@ fn builder(options: &ConnectOptions) -> OptsBuilder {
         .tcp_nodelay(true)
         .tcp_keepalive(Some(KEEP_ALIVE))
         .stmt_cache_size(PREPARED_STATEMENTS)
+        .compression(options.compress.then(mysql_async::Compression::fast))
 }
 
 /// The driver's options; the error is a demand that cannot be met.

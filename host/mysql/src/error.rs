@@ -77,6 +77,18 @@ pub enum MysqlError {
         /// What is wrong.
         reason: String,
     },
+    /// Rows came without columns whose values cannot be told.
+    #[error(
+        "rows of `{table}` at {place} {reason}: a session wrote them with another binlog_row_image than FULL"
+    )]
+    Incomplete {
+        /// The table.
+        table: TableId,
+        /// File and offset.
+        place: String,
+        /// What they lack.
+        reason: String,
+    },
     /// A table's rows do not fit the columns that its statements gave it.
     #[error("rows of `{table}` at {place} do not fit its columns: {reason}")]
     SchemaMismatch {
@@ -95,6 +107,21 @@ pub enum MysqlError {
         /// File and offset.
         place: String,
         /// What is not understood.
+        reason: String,
+        /// The statement, cut to 200 characters.
+        statement: String,
+    },
+    /// A table that was not followed got a captured name, so that its columns are not known. A start that reads them from the
+    /// server goes on.
+    #[error(
+        "a table got the captured name `{table}` at {place} and was not followed before: {reason}: {statement}"
+    )]
+    NewTable {
+        /// The table, by its new name.
+        table: TableId,
+        /// File and offset.
+        place: String,
+        /// What happened.
         reason: String,
         /// The statement, cut to 200 characters.
         statement: String,

@@ -24,7 +24,7 @@ pub use error::MysqlError;
 pub use options::{ConnectOptions, Flavour, Identity, ServerInfo, Tls, TlsMode, TypeOptions};
 pub use preflight::{Finding, Needs, Severity};
 pub use row::{BatchBuilder, Images};
-pub use snapshot::{Chunk, ChunkRows, ExactMark, KeyBound, SnapshotReader, Watermark};
+pub use snapshot::{Chunk, ChunkRows, ExactMark, KeyBound, Pieces, SnapshotReader, Watermark};
 pub use stream::{
     BinlogStream, Instant, RowsEvent, SchemaEvent, Skip, StreamItem, StreamOptions, StreamStopper,
     find_instant, find_offset,

@@ -20,6 +20,8 @@ pub struct ConnectOptions {
     pub tls: Tls,
     /// Deadline of connecting and logging in.
     pub connect_timeout: Duration,
+    /// Whether what is sent and received is deflated, where the server can do that.
+    pub compress: bool,
 }
 
 impl ConnectOptions {

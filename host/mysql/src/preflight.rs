@@ -31,6 +31,8 @@ pub struct Needs {
     pub keyless: Vec<TableId>,
     /// The `server-time-zone` option: `UTC`, `+08:00`, or a zone's name.
     pub server_time_zone: Option<String>,
+    /// Rows that lack columns find a place that takes them.
+    pub partial_rows: bool,
 }
 
 /// How bad a finding is.
@@ -137,11 +139,7 @@ fn judge_variables(server: &ServerInfo, needs: &Needs, variables: &Variables) ->
         ));
     }
     if let Some(image) = value("binlog_row_image").filter(|v| !v.eq_ignore_ascii_case("FULL")) {
-        findings.push(refuse(
-            "binlog-row-image",
-            format!("binlog_row_image is {image}: rows come without some of their columns"),
-            "SET GLOBAL binlog_row_image=FULL, set it in my.cnf too, and let all sessions connect anew",
-        ));
+        findings.push(judge_image(needs, image));
     }
     if let Some(options) = value("binlog_row_value_options").filter(|v| !v.is_empty()) {
         findings.push(refuse(
@@ -163,6 +161,18 @@ fn judge_variables(server: &ServerInfo, needs: &Needs, variables: &Variables) ->
     findings.extend(judge_retention(variables));
     findings.extend(judge_server_id(server, needs));
     findings
+}
+
+fn judge_image(needs: &Needs, image: &str) -> Finding {
+    let check = "binlog-row-image";
+    let found = format!("binlog_row_image is {image}: rows come without some of their columns");
+    if needs.partial_rows {
+        let fix = "see the documentation for what stops the pipeline then; SET GLOBAL binlog_row_image=FULL for rows that are always whole";
+        return warn(check, found, fix);
+    }
+    let fix = "SET GLOBAL binlog_row_image=FULL, set it in my.cnf too, and let all sessions connect anew; or set \
+               `sink.partial-update.enabled: true`, with Delta tables that are made for it";
+    refuse(check, found, fix)
 }
 
 /// Where both variables are there, the seconds count unless they are 0.

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use sluicebox_model::{Gtids, Position, SchemaChange, TableId, TableSchema, TransactionId};
 
 use crate::event::RowsKind;
-use crate::row::RowLayout;
+use crate::row::{Present, RowLayout};
 use crate::wire::{Connection, Dump, DumpStart, FIRST_OFFSET, Stop};
 use crate::{ConnectOptions, MysqlError, ServerInfo, TypeOptions};
 use follower::{Follower, Step};
@@ -52,6 +52,9 @@ pub struct StreamOptions {
     /// Tables that became known behind `from`: what comes of them before such a place is passed over, since their schema is
     /// not true there.
     pub known_behind: Vec<(TableId, Position)>,
+    /// Whether a table that comes to a captured name by a rename is to be read with the rows that it has; the stream ends at such
+    /// a statement with [`MysqlError::NewTable`].
+    pub new_are_read: bool,
     /// Which tables are captured, also those that do not exist yet.
     pub captures: Arc<dyn Fn(&TableId) -> bool + Send + Sync>,
     /// Names under which a captured table stays captured when it is renamed to one of them.
@@ -117,6 +120,8 @@ pub struct RowsEvent {
     pub(crate) layout: Arc<RowLayout>,
     pub(crate) kind: RowsKind,
     pub(crate) is_compressed: bool,
+    /// Which columns the images hold; none: all of them.
+    pub(crate) present: Option<Arc<Present>>,
     pub(crate) body: Bytes,
 }
 

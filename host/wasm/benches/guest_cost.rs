@@ -89,7 +89,7 @@ fn batch(schema: &Arc<TableSchema>, rng: &mut StdRng, rows: usize) -> ChangeBatc
         schema: Arc::clone(schema),
         kinds: vec![RowKind::Insert; rows],
         columns: vec![id, order_no, customer, email, status, amount, quantity, created, note, coupon],
-        origins: vec![Origin { first_row: 0, commit_micros: 0, ordinal: 0, transaction: None }],
+        origins: vec![Origin { first_row: 0, commit_micros: 0, ordinal: 0, transaction: None, absent: None }],
     }
 }
 

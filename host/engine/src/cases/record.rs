@@ -87,6 +87,7 @@ pub fn record(config: &PipelineConfig, options: &RecordOptions) -> Result<Record
         skip: Skip::default(),
         schemas: vec![Arc::clone(&schema)],
         known_behind: Vec::new(),
+        new_are_read: false,
         captures: Arc::new(move |captured: &TableId| *captured == table),
         matches: Arc::new(|_| false),
         types: config.source.types,
@@ -163,7 +164,14 @@ fn read(
 fn decode(rows: &RowsEvent, options: &RecordOptions) -> Result<Vec<Event>, EngineError> {
     let mut builder = BatchBuilder::new(Arc::clone(&rows.schema), Images::Both);
     builder.push(rows)?;
-    let mut events = events_of(&builder.finish()?);
+    let batch = builder.finish()?;
+    if batch.lacks_columns() {
+        return Err(EngineError::Plan(format!(
+            "rows of `{}` were written with another binlog_row_image than FULL and lack columns; cases are of whole rows",
+            rows.schema.id
+        )));
+    }
+    let mut events = events_of(&batch);
     for (place, column) in rows.schema.columns.iter().enumerate() {
         let named = options.mask.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
         let is_key = rows.schema.key.contains(&place);

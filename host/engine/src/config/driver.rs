@@ -40,6 +40,12 @@ pub(super) static VERIFY_SERVER: Opt<bool> = Opt::new(
     FLAG,
     "`true`: `ssl.mode` is `verify_ca`, unless `useSSL` is false.",
 );
+pub(super) static COMPRESSION: Opt<bool> = Opt::new(
+    "jdbc.properties.useCompression",
+    FLAG,
+    "Whether all connections are compressed (zlib), where the server can do that: for a slow line, at the cost of speed on a fast one.",
+)
+.or("false");
 pub(super) static DEBEZIUM_SSL_MODE: Opt<TlsMode> = Opt::new(
     "debezium.database.ssl.mode",
     Kind::word(),
@@ -60,7 +66,7 @@ macro_rules! options {
 }
 
 /// `jdbc.properties.*`.
-pub(super) static JDBC: Table = &[&SSL_MODE, &USE_SSL, &REQUIRE_SSL, &VERIFY_SERVER];
+pub(super) static JDBC: Table = &[&SSL_MODE, &USE_SSL, &REQUIRE_SSL, &VERIFY_SERVER, &COMPRESSION];
 
 /// `jdbc.properties.*` that are decided without a value of their own.
 pub(super) static JDBC_REST: Table = options![
@@ -95,7 +101,6 @@ pub(super) static JDBC_REST: Table = options![
     idle("jdbc.properties.maxReconnects", "`connect.max-retries` counts"),
     idle("jdbc.properties.initialTimeout", TIMEOUT),
     idle("jdbc.properties.allowPublicKeyRetrieval", "how passwords are protected follows from `ssl.mode`"),
-    idle("jdbc.properties.useCompression", "connections are not compressed"),
     idle("jdbc.properties.rewriteBatchedStatements", POOL),
     idle("jdbc.properties.useServerPrepStmts", POOL),
     idle("jdbc.properties.cachePrepStmts", POOL),

@@ -64,7 +64,7 @@ const CHUNK_COLUMNS: Kind<ChunkColumns> =
 pub(super) static CHUNK_KEY: Opt<ChunkColumns> = Opt::new(
     "scan.incremental.snapshot.chunk.key-column",
     CHUNK_COLUMNS,
-    "Columns by which tables are cut into chunks; others are cut by their whole key. Such a column must be NOT NULL, and should begin an index. Tables without a key are read in one piece all the same.",
+    "Columns by which tables are cut into chunks; others are cut by their whole key. Such a column must be NOT NULL, and should begin an index. Tables without a key are read in one piece unless a column is named for them.",
 );
 pub(super) static MAX_ROWS: Opt<NonZeroU32> = Opt::new(
     "scan.snapshot.max-rows-per-second",

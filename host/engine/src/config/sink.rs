@@ -40,6 +40,8 @@ pub struct SinkConfig {
     pub buckets: NonZeroU32,
     /// Whether tables are created with the source's NOT NULL.
     pub keep_not_null: bool,
+    /// Whether tables are created so that rows may set some of their columns.
+    pub partial_update: bool,
     /// How what is sent is compressed.
     pub compression: Compression,
     /// A target sends all its buckets when they hold this much.
@@ -159,6 +161,12 @@ static KEEP_NOT_NULL: Opt<bool> = Opt::new(
     "Whether columns that are NOT NULL at the source are created so. Key columns always are; others then refuse rows that a later change leaves without a value, unless `schema.change.behavior` lets the pipeline open them.",
 )
 .or("false");
+static PARTIAL_UPDATE: Opt<bool> = Opt::new(
+    "partial-update.enabled",
+    kinds::FLAG,
+    "Whether tables with a key are created so that rows may set some of their columns, and rows that lack columns (`binlog_row_image` other than `FULL`) are expected. Tables that exist take them where their property `acid.partial.fields.update.enable` is true.",
+)
+.or("false");
 static COMPRESSION: Opt<Compression> =
     Opt::new("compress.algorithm", Kind::word(), "How what is sent is compressed; `snappy` is deprecated.")
         .spelled(&["compressAlgorithm"])
@@ -218,6 +226,7 @@ pub(super) static TABLE: Table = &[
     &PLACEMENT,
     &BUCKETS,
     &KEEP_NOT_NULL,
+    &PARTIAL_UPDATE,
     &COMPRESSION,
     &TOTAL_BUFFER,
     &BUCKET_BUFFER,
@@ -262,6 +271,7 @@ impl SinkConfig {
             placement: block.get(&PLACEMENT)?,
             buckets: block.get(&BUCKETS)?,
             keep_not_null: block.get(&KEEP_NOT_NULL)?,
+            partial_update: block.get(&PARTIAL_UPDATE)?,
             compression: block.get(&COMPRESSION)?,
             total_buffer,
             bucket_buffer,

@@ -433,6 +433,7 @@ impl SourceConfig {
                 password: block.get(&PASSWORD)?,
                 tls: Tls { mode: mode?, ca, identity },
                 connect_timeout: block.get(&CONNECT_TIMEOUT)?,
+                compress: block.get(&driver::COMPRESSION)?,
             },
             servers: servers?,
             connect_retries: block.get(&RETRIES)?.get(),

@@ -165,6 +165,7 @@ fn origins(events: &[Event], provenance: &Provenance) -> Vec<Origin> {
             commit_micros: if read { 0 } else { provenance.commit_micros },
             ordinal: if read { 0 } else { provenance.ordinal + number },
             transaction: if read { None } else { provenance.transaction.clone() },
+            absent: None,
         });
         first_row += if matches!(event, Event::Update { before: Some(_), .. }) { 2 } else { 1 };
     }

@@ -312,6 +312,7 @@ impl Applier {
             return Err(EngineError::Respread { target: self.table.label().to_owned() });
         }
         self.spread = session.spread();
+        self.encoder.partial = session.partial();
         match &mut self.session {
             Session::Open(sessions) => {
                 sessions.insert(part, session.clone());

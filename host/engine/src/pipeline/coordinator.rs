@@ -363,6 +363,7 @@ impl Coordinator {
             StreamItem::End { transaction, end, .. } => {
                 self.position.advance(&transaction, end);
                 self.in_transaction = false;
+                self.end_whole_tables();
                 Ok(())
             }
             StreamItem::Idle => Ok(()),

@@ -104,6 +104,9 @@ pub(super) enum SnapshotMessage {
     Whole { table: TableId, batch: ChangeBatch, placed: oneshot::Sender<()> },
     /// A reader waits, to spare the source: nothing to do, but a coordinator that has gone shows by it.
     Waits,
+    /// All rows of a table that is read whole are on their way. Answered once the stream has passed the mark of its snapshot: until then
+    /// the table may not be committed, since its rows hold transactions that a restart would bring again.
+    WholeRead { table: TableId, passed: oneshot::Sender<()> },
     /// All rows of a table are on their way.
     TableRead(TableId),
     /// All tables are.

@@ -90,6 +90,7 @@ pub fn run(
         began: false,
         rereads: config.source.on_purged == OnPurged::Resnapshot,
         lost: false,
+        taken_up: None,
     };
     loop {
         let checkpoints = telemetry.progress().checkpoints_total;
@@ -148,6 +149,8 @@ struct Supervisor {
     rereads: bool,
     /// Whether the server has said in the last attempt that binlog is gone.
     lost: bool,
+    /// The table whose columns were not known in the last attempt.
+    taken_up: Option<TableId>,
 }
 
 impl Supervisor {
@@ -156,6 +159,15 @@ impl Supervisor {
         if error.disposition() != Disposition::Retry && !(self.lost && self.rereads) {
             return None;
         }
+        // What the last start did not read, this one will not read either.
+        let taken_up = match error {
+            EngineError::Source(MysqlError::NewTable { table, .. }) => Some(table.clone()),
+            _ => None,
+        };
+        if taken_up.is_some() && self.taken_up == taken_up {
+            return None;
+        }
+        self.taken_up = taken_up;
         if progressed {
             (self.attempts, self.pause) = (0, FIRST_PAUSE);
         }
@@ -239,6 +251,7 @@ fn attempt(
         skip: startup::left_out(store, &start.position)?,
         schemas: schemas.iter().cloned().chain(start.foreign.into_iter().map(Arc::new)).collect(),
         known_behind,
+        new_are_read: config.source.new_tables == NewTables::Snapshot,
         captures: captures(config, store.known_names()?),
         matches: matches(config),
         types: config.source.types,
@@ -482,8 +495,14 @@ mod tests {
 
     #[test]
     fn before_the_first_success_attempts_are_few_and_after_it_unlimited() {
-        let fresh =
-            |began, rereads| Supervisor { attempts: 0, pause: FIRST_PAUSE, began, rereads, lost: false };
+        let fresh = |began, rereads| Supervisor {
+            attempts: 0,
+            pause: FIRST_PAUSE,
+            began,
+            rereads,
+            lost: false,
+            taken_up: None,
+        };
         let mut supervisor = fresh(false, false);
         let waits: Vec<_> = (0..3).map(|_| supervisor.next(&unreachable(), false, 3)).collect();
         assert_eq!(waits, [Some(FIRST_PAUSE), Some(FIRST_PAUSE * 2), None]);

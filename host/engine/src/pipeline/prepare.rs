@@ -87,6 +87,7 @@ pub(crate) fn table_settings(config: &PipelineConfig, project: &Project) -> Tabl
     TableSettings {
         buckets: config.sink.buckets.get(),
         keep_not_null: config.sink.keep_not_null,
+        partial_update: config.sink.partial_update,
         policy: EvolvePolicy {
             behaviour: config.pipeline.behaviour,
             allowed: SchemaChangeTag::ALL.into_iter().filter(|tag| filter.allows(*tag)).collect(),
@@ -297,6 +298,7 @@ impl Source {
             tables: schemas.iter().map(|s| s.id.clone()).collect(),
             keyless: schemas.iter().filter(keyless).map(|s| s.id.clone()).collect(),
             server_time_zone: None,
+            partial_rows: config.sink.partial_update,
         };
         let mut findings = self.control.preflight(&needs).await?;
         let mut watermark = None;

@@ -138,7 +138,9 @@ impl Loop {
         let mut pause = FIRST_PAUSE;
         let began = Instant::now();
         for attempt in 1.. {
-            if error.disposition() != Disposition::Retry {
+            // A table that is not known is met again, whichever connection brings it: the whole pipeline begins again.
+            let is_new = matches!(error, EngineError::Source(MysqlError::NewTable { .. }));
+            if is_new || error.disposition() != Disposition::Retry {
                 return Err(error);
             }
             if self.patience.is_over(attempt, began.elapsed()) {

@@ -64,10 +64,6 @@ pub(crate) fn chunk_column(config: &PipelineConfig, schema: &TableSchema) -> Res
             there.join(", ")
         ));
     };
-    if schema.key.is_empty() {
-        tracing::info!(%table, column = name, "the table has no key: it is read in one piece, not by the column that is named");
-        return Ok(None);
-    }
     let column = &schema.columns[place];
     if column.nullable {
         return Err(format!(

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use sluicebox_model::{Position, TableId, TableSchema};
-use sluicebox_mysql::{Chunk, ConnectOptions, Flavour, MysqlError, ServerInfo, SnapshotReader, Watermark};
+use sluicebox_mysql::{
+    Chunk, ConnectOptions, Flavour, MysqlError, Pieces, ServerInfo, SnapshotReader, Watermark,
+};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -27,7 +29,7 @@ use super::pace::{self, Pace};
 use super::scan;
 use crate::config::ScanLimits;
 use crate::error::{Disposition, EngineError};
-use crate::state::{SnapshotTable, StateError, Store};
+use crate::state::{SnapshotTable, StateError, Store, crash};
 use crate::telemetry::Telemetry;
 
 /// Chunks cut ahead of the readers, for each reader: enough that none waits for the cut, which is one index read.
@@ -185,7 +187,7 @@ impl Snapshot {
         let mut reader = self.connect().await?;
         for (schema, record) in &self.plan.tables {
             if schema.key.is_empty() {
-                self.read_whole(&mut reader, schema).await?;
+                self.read_whole(&mut reader, schema, record.cut_by.as_deref()).await?;
             } else {
                 self.cut_table(&mut reader, schema, record, &jobs).await?;
             }
@@ -223,6 +225,7 @@ impl Snapshot {
             planned = chunk.up_to.is_none();
             let chunk_json = serde_json::to_string(&chunk).map_err(StateError::from)?;
             self.plan.store.chunk_planned(&table, chunk.number, chunk_json).await?;
+            crash::in_phase("chunk-cut");
             self.plan.telemetry.chunks_planned(1);
             self.give(schema, chunk.clone(), jobs).await?;
             last = Some(chunk);
@@ -310,14 +313,17 @@ impl Snapshot {
             let Some(Opened { window, seen, schema }) = opened.await.map_err(|_| Stop::Gone)? else {
                 return Ok(());
             };
+            crash::in_phase("window-open");
             match self.read_rows(reader, &schema, &job.chunk, &seen).await {
                 Ok(rows) => {
+                    crash::in_phase("chunk-read");
                     let count = rows.batches.iter().map(|b| b.rows() as u64).sum();
                     let bytes = rows.batches.iter().map(|b| b.byte_size() as u64).sum();
                     let (reply, placed) = oneshot::channel();
                     let chunk = job.chunk.clone();
                     self.send(SnapshotMessage::Chunk { table: table.clone(), window, chunk, rows, reply })?;
                     let placed = placed.await.map_err(|_| Stop::Gone)?;
+                    crash::in_phase("chunk-placed");
                     self.slow_down(count, bytes).await?;
                     match placed {
                         Placed::Yes => return Ok(()),
@@ -408,33 +414,48 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Reads a table without a key in one go.
-    async fn read_whole(&self, reader: &mut SnapshotReader, schema: &Arc<TableSchema>) -> Result<(), Stop> {
+    /// Reads a table without a key from one snapshot, in one statement or cut by a column.
+    async fn read_whole(
+        &self,
+        reader: &mut SnapshotReader,
+        schema: &Arc<TableSchema>,
+        by: Option<&str>,
+    ) -> Result<(), Stop> {
         let table = &schema.id;
         let (reply, opened) = oneshot::channel();
         let (mark, marked) = crossbeam::channel::bounded(1);
         self.send(SnapshotMessage::Pause { table: table.clone(), reply, mark: marked })?;
         let Some(Opened { seen, schema, .. }) = opened.await.map_err(|_| Stop::Gone)? else { return Ok(()) };
+        crash::in_phase("stream-paused");
         let exact = reader.open_exact(&schema, &seen).await?;
         if !exact.exact {
             tracing::warn!(%table, "table without a key: changes of the moment at which its snapshot opened may come twice; grant LOCK TABLES to avoid it");
         }
         mark.send(exact.position).map_err(|_| Stop::Gone)?;
+        crash::in_phase("whole-opened");
+        // The column may have gone since it was chosen.
+        let by = by.filter(|by| schema.index_of(by).is_some());
+        let pieces = by.map(|by| Pieces { by, rows: self.plan.chunk_rows });
         let messages = self.messages.clone();
         let mut gone = false;
         let read = reader
-            .read_exact(&schema, async |batch| {
+            .read_exact(&schema, pieces, async |batch| {
                 let (rows, bytes) = (batch.rows() as u64, batch.byte_size() as u64);
                 let (placed, done) = oneshot::channel();
                 let sent = messages.send(SnapshotMessage::Whole { table: table.clone(), batch, placed });
-                gone = sent.is_err() || done.await.is_err() || self.slow_down(rows, bytes).await.is_err();
+                gone = sent.is_err() || done.await.is_err();
+                crash::in_phase("whole-sent");
+                gone = gone || self.slow_down(rows, bytes).await.is_err();
                 if gone { Err(MysqlError::Stopped) } else { Ok(()) }
             })
             .await;
         match read {
             Ok(replaced) => {
+                crash::in_phase("whole-read");
                 self.plan.telemetry.replaced(replaced);
-                self.send(SnapshotMessage::TableRead(table.clone()))
+                let (reply, passed) = oneshot::channel();
+                self.send(SnapshotMessage::WholeRead { table: table.clone(), passed: reply })?;
+                passed.await.map_err(|_| Stop::Gone)
             }
             Err(_) if gone => Err(Stop::Gone),
             // Half of the table is in an open session: the pipeline begins again from its checkpoint without it.

@@ -82,6 +82,7 @@ fn search_from(config: &PipelineConfig, source: &Source, from: Position) -> Stre
         skip: Skip::default(),
         schemas: Vec::new(),
         known_behind: Vec::new(),
+        new_are_read: false,
         captures: Arc::new(|_| false),
         matches: Arc::new(|_| false),
         types: config.source.types,

@@ -114,6 +114,9 @@ impl Worker {
         if run.stages.is_empty() {
             return Ok(input);
         }
+        if input.lacks_columns() {
+            return Err(incomplete(&input));
+        }
         let Transformed { batch, dropped, failed } = self.guests.run(&run.stages, input.clone())?;
         self.telemetry.filtered(dropped);
         for failures in failed.chunk_by(|a, b| a.culprit == b.culprit) {
@@ -202,6 +205,18 @@ impl Worker {
             event_json: serde_json::to_string(&event).map_err(StateError::from)?,
             targets: targets.to_vec(),
         })
+    }
+}
+
+/// What guests and expressions are given is whole: they would take an absent column for null.
+fn incomplete(batch: &ChangeBatch) -> EngineError {
+    let absent = batch.origins.iter().find_map(|origin| origin.absent.as_deref());
+    let place = absent.and_then(|absent| absent.after.first().or(absent.before.first()));
+    let column = place.and_then(|&place| batch.schema.columns.get(place)).map(|c| c.name.to_string());
+    EngineError::Incomplete {
+        table: batch.schema.id.clone(),
+        column: column.unwrap_or_default(),
+        reason: "a plugin or an expression is to see the whole row".to_owned(),
     }
 }
 

@@ -8,9 +8,13 @@
 //!
 //! Snapshot chunks meet the stream here. While a chunk is being read (a *window* is open), the keys that the stream touches are
 //! kept; when the chunk comes, its rows with such keys are left out, since the stream's version is newer or has been
-//! written already. Everything happens on one queue, so "before" and "after" are the order of calls.
+//! written already.
+//!
+//! A row that lacks columns (see `Absent`) sets those that it has and leaves the others as they are, where the session takes partial
+//! updates; anywhere else it is an error, and so is a new key of a row that is not whole. Everything happens on one queue, so "before" and "after" are the order of calls.
 
-use std::collections::{BTreeMap, HashMap};
+mod windows;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +23,7 @@ use sluicebox_expression::Zone;
 use sluicebox_maxcompute::DataType;
 use sluicebox_maxcompute::bucket::{Hasher, bucket_of};
 use sluicebox_maxcompute::record::{Operation, RecordWriter};
-use sluicebox_model::{ChangeBatch, ColumnType, RowKind, TableId, TableSchema};
+use sluicebox_model::{ChangeBatch, ColumnType, RowKind, TableId, TableSchema, is_pair};
 
 use super::buffers::{Buffers, Slot};
 use super::cell::{Cell, ColumnView, DAY_MICROS, Scratch, read, timestamp};
@@ -28,6 +32,7 @@ use super::mapping::{Cast, cast};
 use super::render;
 use super::shape::SourceColumn;
 use crate::error::EngineError;
+use windows::{Brought, Fresh, Windows};
 
 /// How rows are spread over buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +95,7 @@ impl Field {
     ) -> Result<Option<Cell<'a>>, At> {
         match &self.from {
             Origin::Column { at, cast } => {
-                read(views[*at], row, *cast, scratch).map_err(|reason| At { source: *at, reason })
+                read(views[*at], row, *cast, scratch).map_err(|reason| At::unfit(*at, reason))
             }
             Origin::Clock { at, unit, zone } => Ok(clock(views[*at], row, *unit, zone)),
             Origin::Constant(text) => Ok(Some(Cell::Text(text.as_bytes()))),
@@ -107,23 +112,27 @@ impl Field {
         match &self.from {
             Origin::Column { at, cast } => match read(views[*at], row, *cast, scratch) {
                 Ok(Some(cell)) => Ok(cell),
-                Ok(None) => Err(At { source: *at, reason: "a column of the key or the partition is null" }),
-                Err(reason) => Err(At { source: *at, reason }),
+                Ok(None) => Err(At::unfit(*at, "a column of the key or the partition is null")),
+                Err(reason) => Err(At::unfit(*at, reason)),
             },
             Origin::Clock { at, unit, zone } => clock(views[*at], row, *unit, zone)
-                .ok_or(At { source: *at, reason: "a column of the key or the partition is null" }),
+                .ok_or(At::unfit(*at, "a column of the key or the partition is null")),
             Origin::Constant(text) => Ok(Cell::Text(text.as_bytes())),
+        }
+    }
+
+    /// The batch's column that it comes from.
+    fn source(&self) -> Option<usize> {
+        match self.from {
+            Origin::Column { at, .. } | Origin::Clock { at, .. } => Some(at),
+            Origin::Constant(_) => None,
         }
     }
 
     /// Why its value does not fit.
     fn misfit(&self, reason: &'static str) -> At {
         // A constant is checked when the file is read.
-        let source = match self.from {
-            Origin::Column { at, .. } | Origin::Clock { at, .. } => at,
-            Origin::Constant(_) => usize::MAX,
-        };
-        At { source, reason }
+        At::unfit(self.source().unwrap_or(usize::MAX), reason)
     }
 
     /// Whether two rows hold the same value.
@@ -184,6 +193,20 @@ impl Fit {
         })
     }
 
+    fn is_key(&self, field: &Field) -> bool {
+        self.key.iter().any(|&place| self.fields[place].position == field.position)
+    }
+
+    /// What says where a row belongs must be there.
+    fn check_places(&self, absent: &[usize]) -> Result<(), At> {
+        let key = self.key.iter().map(|&place| &self.fields[place]);
+        let mut places = key.chain(self.partitions.iter().map(|(_, field)| field));
+        match places.find_map(|field| field.source().filter(|at| absent.contains(at))) {
+            Some(at) => Err(At::lacking(at, "the key or the partition is of it")),
+            None => Ok(()),
+        }
+    }
+
     /// Whether rows of this schema are what it was made for.
     pub fn is_for(&self, schema: &Arc<TableSchema>) -> bool {
         Arc::ptr_eq(&self.schema, schema) || self.schema == *schema
@@ -199,48 +222,6 @@ pub struct Encoded {
     pub deleted: u64,
     /// Left out: a snapshot row that the stream has overtaken, a delete for an ordinary table.
     pub left_out: u64,
-}
-
-/// Keys that the stream has touched while chunks are being read.
-#[derive(Debug, Default)]
-pub struct Windows {
-    /// Start of each open window, counted in batches.
-    open: BTreeMap<u64, u64>,
-    /// Batch in which each key was last touched.
-    touched: HashMap<Box<[u8]>, u64>,
-    batches: u64,
-    /// Size of `touched` after it was last cleared of what no open window needs.
-    settled: usize,
-}
-
-impl Windows {
-    /// Begins to keep touched keys for a window.
-    pub fn open(&mut self, window: u64) {
-        self.open.insert(window, self.batches);
-    }
-
-    /// Ends a window.
-    pub fn close(&mut self, window: u64) {
-        self.open.remove(&window);
-        match self.open.values().min() {
-            None => {
-                self.touched = HashMap::new();
-                self.settled = 0;
-            }
-            // Doubling bounds the work to a constant for each key.
-            Some(&start) if self.touched.len() > 2 * self.settled + 1024 => {
-                self.touched.retain(|_, batch| *batch >= start);
-                self.settled = self.touched.len();
-            }
-            Some(_) => {}
-        }
-    }
-
-    /// Keys kept now.
-    #[cfg(test)]
-    pub fn keys(&self) -> usize {
-        self.touched.len()
-    }
 }
 
 /// Where a batch comes from.
@@ -263,6 +244,17 @@ pub struct Encoder {
     spec: String,
     /// Touched keys of open windows.
     pub windows: Windows,
+    /// Ids of the sink's columns by place, where rows may set some of them only.
+    pub partial: Option<Arc<[i64]>>,
+}
+
+/// A row image, and what is to be done with it.
+#[derive(Clone, Copy)]
+struct Image<'b> {
+    row: usize,
+    operation: Operation,
+    /// Columns of the batch that it lacks.
+    absent: &'b [usize],
 }
 
 impl Encoder {
@@ -278,7 +270,8 @@ impl Encoder {
     ) -> Result<Encoded, EngineError> {
         let views = views(batch)?;
         let mut encoded = Encoded::default();
-        self.windows.batches += 1;
+        self.windows.next_batch();
+        let lacks_columns = batch.lacks_columns();
         for (row, kind) in batch.kinds.iter().enumerate() {
             let operation = match (kind, spread) {
                 (RowKind::Insert | RowKind::After | RowKind::Read, _) => Operation::Upsert,
@@ -290,7 +283,13 @@ impl Encoder {
                 }
                 (RowKind::Before, _) => continue,
             };
-            self.row(&views, row, fit, spread, from, operation, buffers, &mut encoded)
+            let absent = if lacks_columns { batch.absent_of(row) } else { &[] };
+            let image = Image { row, operation, absent };
+            if !absent.is_empty() && has_moved(batch, fit, &views, row) {
+                let reason = "its key or its partition changed: the new row has to be written whole";
+                return Err(At::lacking(absent[0], reason).explain(batch, row));
+            }
+            self.row(&views, image, fit, spread, from, buffers, &mut encoded)
                 .map_err(|misfit| misfit.explain(batch, row))?;
         }
         buffers.touched(now);
@@ -301,38 +300,58 @@ impl Encoder {
     fn row(
         &mut self,
         views: &[ColumnView<'_>],
-        row: usize,
+        image: Image<'_>,
         fit: &Fit,
         spread: Option<Spread>,
         from: From,
-        operation: Operation,
         buffers: &mut Buffers,
         encoded: &mut Encoded,
     ) -> Result<(), At> {
+        let Image { row, operation, absent } = image;
+        if !absent.is_empty() {
+            fit.check_places(absent)?;
+        }
         let mut bucket = 0;
+        let mut fresh = Fresh::Whole;
         if let Some(spread) = spread {
             let sum = self.key_of(views, row, fit, spread.hasher)?;
             bucket = bucket_of(sum, spread.buckets) as usize;
-            if !self.may_write(from) {
-                encoded.left_out += 1;
-                return Ok(());
-            }
+            fresh = self.fresh(image, fit, from)?;
+        } else if let Some(&first) = absent.first() {
+            return Err(At::lacking(first, "a table without a key takes whole rows only"));
+        }
+        let listed = match &fresh {
+            Fresh::Whole => None,
+            Fresh::Nothing => Some(Vec::new()),
+            Fresh::But(ids) => Some(self.listed(fit, ids)),
+        };
+        // A list of no columns would stand for all.
+        if listed.as_ref().is_some_and(Vec::is_empty) {
+            encoded.left_out += 1;
+            return Ok(());
         }
         let part = self.part_of(views, row, fit, buffers)?;
         let mut record = self.writer.record();
         for field in &fit.fields {
-            if operation == Operation::Delete
-                && !fit.key.iter().any(|&k| fit.fields[k].position == field.position)
-            {
+            let is_written = match (operation, &listed) {
+                (Operation::Upsert, None) => true,
+                (Operation::Upsert, Some(ids)) => {
+                    let id = self.partial.as_ref().and_then(|all| all.get(field.position as usize));
+                    id.is_some_and(|id| ids.contains(id)) || fit.is_key(field)
+                }
+                (Operation::Delete, _) => fit.is_key(field),
+            };
+            if !is_written {
                 continue;
             }
             if let Some(cell) = field.read(views, row, &mut self.scratch)? {
                 cell.write(&mut record, field.position);
             }
         }
-        let done = match spread {
-            Some(_) => record.end_keyed(fit.columns, operation),
-            None => record.end(),
+        let done = match (spread, &listed) {
+            (Some(_), Some(ids)) => record.end_partial(fit.columns, ids),
+            (Some(_), None) => record.end_keyed(fit.columns, operation),
+            (None, _) => record.end(),
         };
         buffers.write(Slot { part, bucket }, |body| body.push(done));
         match operation {
@@ -376,7 +395,7 @@ impl Encoder {
 
     /// Sums the key's hashes; with a window open, also leaves the key's bytes in `self.key`.
     fn key_of(&mut self, views: &[ColumnView<'_>], row: usize, fit: &Fit, hasher: Hasher) -> Result<i32, At> {
-        let keep = !self.windows.open.is_empty();
+        let keep = self.windows.any();
         self.key.clear();
         let mut sum = 0_i32;
         for &place in &fit.key {
@@ -389,26 +408,44 @@ impl Encoder {
         Ok(sum)
     }
 
-    /// Notes a stream row's key for the open windows; tells whether a chunk's row is still the newest of its key.
-    fn may_write(&mut self, from: From) -> bool {
+    /// Notes a stream row's key for the open windows; tells what is written of the row.
+    fn fresh(&mut self, image: Image<'_>, fit: &Fit, from: From) -> Result<Fresh, At> {
+        let lost = match image.operation {
+            Operation::Upsert if !image.absent.is_empty() => self.lost(image.absent, fit)?,
+            Operation::Upsert | Operation::Delete => Vec::new(),
+        };
         match from {
-            From::Stream => {
-                if !self.windows.open.is_empty() {
-                    match self.windows.touched.get_mut(self.key.as_slice()) {
-                        Some(batch) => *batch = self.windows.batches,
-                        None => {
-                            self.windows.touched.insert(self.key.as_slice().into(), self.windows.batches);
-                        }
-                    }
-                }
-                true
+            From::Whole => {}
+            From::Window(window) => return Ok(self.windows.fresh(window, &self.key)),
+            From::Stream if self.windows.any() => {
+                let brought = match lost.is_empty() {
+                    true => Brought::Whole,
+                    false => Brought::Columns(self.listed(fit, &lost)),
+                };
+                self.windows.touch(&self.key, brought);
             }
-            From::Window(window) => {
-                let start = self.windows.open.get(&window).copied().unwrap_or(0);
-                self.windows.touched.get(self.key.as_slice()).is_none_or(|&batch| batch <= start)
-            }
-            From::Whole => true,
+            From::Stream => {}
         }
+        Ok(if lost.is_empty() { Fresh::Whole } else { Fresh::But(lost) })
+    }
+
+    /// Ids of the sink's columns that a row has no value for.
+    fn lost(&self, absent: &[usize], fit: &Fit) -> Result<Vec<i64>, At> {
+        let lost = fit.fields.iter().filter(|field| field.source().is_some_and(|at| absent.contains(&at)));
+        let positions: Vec<usize> = lost.map(|field| field.position as usize).collect();
+        match &self.partial {
+            Some(ids) => Ok(positions.iter().filter_map(|&at| ids.get(at)).copied().collect()),
+            None if positions.is_empty() => Ok(Vec::new()),
+            None => Err(At::lacking(absent[0], "its sink table takes no partial updates")),
+        }
+    }
+
+    /// Ids of the columns outside the key that rows have values for, but those of these ids.
+    fn listed(&self, fit: &Fit, but: &[i64]) -> Vec<i64> {
+        let Some(ids) = &self.partial else { return Vec::new() };
+        let others = fit.fields.iter().filter(|field| !fit.is_key(field));
+        let ids = others.filter_map(|field| ids.get(field.position as usize)).copied();
+        ids.filter(|id| !but.contains(id)).collect()
     }
 }
 
@@ -458,16 +495,32 @@ fn clock<'a>(view: ColumnView<'_>, row: usize, unit: i64, zone: &Zone) -> Option
     view.number(row).map(|number| timestamp(zone.to_instant(number.saturating_mul(unit))))
 }
 
-/// A value that does not fit, by the batch's column.
+/// A value that does not fit, or is lacking, by the batch's column.
 struct At {
     source: usize,
     reason: &'static str,
+    is_lacking: bool,
 }
 
 impl At {
+    fn unfit(source: usize, reason: &'static str) -> Self {
+        Self { source, reason, is_lacking: false }
+    }
+
+    fn lacking(source: usize, reason: &'static str) -> Self {
+        Self { source, reason, is_lacking: true }
+    }
+
     fn explain(self, batch: &ChangeBatch, row: usize) -> EngineError {
         let schema = &batch.schema;
         let column = schema.columns.get(self.source).map(|c| c.name.to_string()).unwrap_or_default();
+        if self.is_lacking {
+            return EngineError::Incomplete {
+                table: schema.id.clone(),
+                column,
+                reason: self.reason.to_owned(),
+            };
+        }
         let row = match render::key_as_text(batch, row) {
             Some(key) => format!(" in the row {key}"),
             None => String::new(),
@@ -486,6 +539,12 @@ fn views(batch: &ChangeBatch) -> Result<Vec<ColumnView<'_>>, EngineError> {
         })
     };
     batch.schema.columns.iter().zip(&batch.columns).map(view).collect()
+}
+
+/// Whether this is an updated row that comes with the one before it, and belongs to another place than that.
+fn has_moved(batch: &ChangeBatch, fit: &Fit, views: &[ColumnView<'_>], row: usize) -> bool {
+    let before = row.checked_sub(1).filter(|&before| is_pair(&batch.kinds, before));
+    before.is_some_and(|before| !same_place(fit, views, before))
 }
 
 /// Whether an update's row before has the key and the partition of its row after.

@@ -86,6 +86,16 @@ impl SinkSession {
         }
     }
 
+    /// Ids of its columns, by place, where rows may set some of them only.
+    pub fn partial(&self) -> Option<Arc<[i64]>> {
+        match self {
+            Self::Upsert(session) if session.partial_update() => {
+                session.columns().iter().map(|column| column.column_id).collect()
+            }
+            Self::Upsert(_) | Self::Upload { .. } => None,
+        }
+    }
+
     /// How its rows are spread over buckets; none for an ordinary table.
     pub fn spread(&self) -> Option<Spread> {
         match self {

@@ -21,6 +21,9 @@ use crate::pipeline::SourceChange;
 use crate::state::{Approval, Statement, Store};
 use crate::telemetry::now_ms;
 
+/// The property of a table whose rows may be set in part.
+const PARTIAL_UPDATE: &str = "acid.partial.fields.update.enable";
+
 /// How sink tables are made and changed.
 #[derive(Debug, Clone)]
 pub struct TableSettings {
@@ -28,6 +31,8 @@ pub struct TableSettings {
     pub buckets: u32,
     /// Whether columns that are NOT NULL at the source are made so at the sink.
     pub keep_not_null: bool,
+    /// Whether tables with a key are made so that rows may set some of their columns.
+    pub partial_update: bool,
     /// How schema changes reach the sink.
     pub policy: EvolvePolicy,
     /// Settings of each statement.
@@ -67,6 +72,11 @@ pub fn create_statement(project: &str, name: &TableName, shape: &Shape, settings
         nullable: !shape.is_key(&column.name) && (column.nullable || !settings.keep_not_null),
         comment: column.comment.as_deref().map(str::to_owned),
     };
+    let mut properties = shape.properties.clone();
+    let is_said = properties.iter().any(|(name, _)| name.eq_ignore_ascii_case(PARTIAL_UPDATE));
+    if settings.partial_update && !shape.key.is_empty() && !is_said {
+        properties.push((PARTIAL_UPDATE.to_owned(), "true".to_owned()));
+    }
     let definition = statement::TableDefinition {
         columns: shape.columns.iter().map(column).collect(),
         partition_keys: shape.partitions.iter().map(column).collect(),
@@ -74,7 +84,7 @@ pub fn create_statement(project: &str, name: &TableName, shape: &Shape, settings
         primary_key: shape.key.iter().map(ToString::to_string).collect(),
         comment: shape.comment.as_deref().map(str::to_owned),
         lifecycle_days: None,
-        properties: shape.properties.clone(),
+        properties,
     };
     statement::create_table(project, name, &definition)
 }

@@ -1,10 +1,15 @@
 //! Crashes on request, for the test that crashes the program at every record it writes.
 //!
 //! `SLUICEBOX_CRASH_AT=before:N` or `after:N` aborts the process at the N-th transaction that changes the state, before or after its
-//! commit: without clean-up, as a kill does. Builds without debug assertions, and so every release, do not contain this.
+//! commit: without clean-up, as a kill does. `phase:NAME` does so at the first place of that name that it comes to, for what leaves no
+//! record: the phases of a snapshot. Builds without debug assertions, and so every release, do not contain this.
 
 #[cfg(debug_assertions)]
+pub(crate) use armed::in_phase;
+#[cfg(debug_assertions)]
 pub(super) use armed::{after_commit, before_commit};
+#[cfg(not(debug_assertions))]
+pub(crate) use unarmed::in_phase;
 #[cfg(not(debug_assertions))]
 pub(super) use unarmed::{after_commit, before_commit};
 
@@ -12,6 +17,7 @@ pub(super) use unarmed::{after_commit, before_commit};
 mod unarmed {
     pub(in super::super) const fn before_commit() {}
     pub(in super::super) const fn after_commit() {}
+    pub(crate) const fn in_phase(_: &str) {}
 }
 
 #[cfg(debug_assertions)]
@@ -28,6 +34,18 @@ mod armed {
         let (side, number) = wanted.split_once(':')?;
         Some((side == "before", number.parse().ok()?))
     });
+
+    /// The phase in which to crash.
+    static PHASE: LazyLock<Option<String>> = LazyLock::new(|| {
+        let wanted = std::env::var("SLUICEBOX_CRASH_AT").ok()?;
+        wanted.strip_prefix("phase:").map(str::to_owned)
+    });
+
+    pub(crate) fn in_phase(name: &str) {
+        if PHASE.as_deref() == Some(name) {
+            std::process::abort();
+        }
+    }
 
     pub(in super::super) fn before_commit() {
         let number = WRITES.fetch_add(1, Ordering::Relaxed) + 1;

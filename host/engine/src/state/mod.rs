@@ -22,7 +22,7 @@
 
 mod approvals;
 mod begin;
-mod crash;
+pub(crate) mod crash;
 mod letters;
 mod records;
 mod tables;

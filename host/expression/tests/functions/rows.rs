@@ -47,6 +47,7 @@ fn batch(schema: &Arc<TableSchema>, rows: &[Image]) -> ChangeBatch {
         commit_micros: second * 1_000_000,
         ordinal: 1,
         transaction: None,
+        absent: None,
     };
     ChangeBatch {
         schema: Arc::clone(schema),

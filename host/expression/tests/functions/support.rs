@@ -100,6 +100,7 @@ pub fn batch() -> ChangeBatch {
             commit_micros: 1_700_000_000_123_000,
             ordinal: 1,
             transaction: None,
+            absent: None,
         }],
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct RowsHead<'a> {
     pub(crate) columns: usize,
     /// Every image holds every column.
     pub(crate) is_full: bool,
+    /// One bit a column: whether the first image holds it, and the second (the same one where there is no second).
+    pub(crate) present: [&'a [u8]; 2],
     /// The rows have to be inflated first (MariaDB).
     pub(crate) is_compressed: bool,
     /// The rows, to the end.
@@ -58,11 +60,12 @@ fn read(body: &[u8], kind: RowsKind, second_version: bool, is_compressed: bool) 
     }
     let columns = usize::try_from(cursor.length_encoded()?).ok()?;
     let bitmaps = if kind == RowsKind::Update { 2 } else { 1 };
-    let mut is_full = true;
-    for _ in 0..bitmaps {
-        is_full &= all_set(cursor.take(columns.div_ceil(8))?, columns);
+    let mut present = [&body[..0]; 2];
+    for place in 0..bitmaps {
+        present[place..].fill(cursor.take(columns.div_ceil(8))?);
     }
-    Some(RowsHead { table_id, kind, columns, is_full, is_compressed, rows: cursor.rest() })
+    let is_full = present.iter().all(|bitmap| all_set(bitmap, columns));
+    Some(RowsHead { table_id, kind, columns, is_full, present, is_compressed, rows: cursor.rest() })
 }
 
 fn all_set(bitmap: &[u8], bits: usize) -> bool {

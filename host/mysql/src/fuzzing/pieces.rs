@@ -196,6 +196,7 @@ pub(super) fn rows_event(
         layout: Arc::new(layout),
         kind,
         is_compressed,
+        present: None,
         body: Bytes::copy_from_slice(rows),
     }
 }
@@ -214,6 +215,7 @@ pub(super) fn options(flavour: Flavour) -> StreamOptions {
             password: Secret::default(),
             tls: Tls::default(),
             connect_timeout: Duration::from_secs(1),
+            compress: false,
         },
         server: ServerInfo {
             flavour,
@@ -231,6 +233,7 @@ pub(super) fn options(flavour: Flavour) -> StreamOptions {
         schemas: schema_of("CREATE TABLE t (id INT PRIMARY KEY, name TEXT)").into_iter().collect(),
         captures: Arc::new(|table| &*table.database == "d"),
         known_behind: Vec::new(),
+        new_are_read: false,
         matches: Arc::new(|_| false),
         types: TypeOptions::default(),
         default_charset: None,

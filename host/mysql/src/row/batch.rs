@@ -8,6 +8,7 @@ use sluicebox_model::{ChangeBatch, Origin, RowKind, TableSchema};
 use super::builder::ColumnBuilder;
 use super::history::is_current;
 use super::layout::RowLayout;
+use super::partial::{Present, Value};
 use crate::MysqlError;
 use crate::event::{Cursor, Fault, RowsKind, inflate_body};
 use crate::stream::RowsEvent;
@@ -77,9 +78,9 @@ impl BatchBuilder {
         }
         let first_row = u32::try_from(self.kinds.len()).map_err(|_| "a batch has more than 2^32 rows")?;
         if event.is_compressed {
-            self.walk(event.kind, &event.layout, &inflate_body(&event.body)?)?;
+            self.walk(event, &inflate_body(&event.body)?)?;
         } else {
-            self.walk(event.kind, &event.layout, &event.body)?;
+            self.walk(event, &event.body)?;
         }
         if self.kinds.len() > usize::try_from(first_row).unwrap_or(usize::MAX) {
             self.origins.push(Origin {
@@ -87,14 +88,22 @@ impl BatchBuilder {
                 commit_micros: event.commit_micros,
                 ordinal: event.ordinal,
                 transaction: Some(Arc::clone(&event.transaction)),
+                absent: event.present.as_ref().and_then(|present| present.absent()).cloned(),
             });
         }
         self.columns.iter_mut().for_each(ColumnBuilder::check_utf8);
         Ok(())
     }
 
-    fn walk(&mut self, kind: RowsKind, layout: &RowLayout, rows: &[u8]) -> Result<(), Fault> {
+    fn walk(&mut self, event: &RowsEvent, rows: &[u8]) -> Result<(), Fault> {
+        let (kind, layout) = (event.kind, &*event.layout);
         let mut cursor = Cursor::new(rows);
+        if let Some(present) = &event.present {
+            while !cursor.is_empty() {
+                self.append_partial(kind, layout, present, &mut cursor)?;
+            }
+            return Ok(());
+        }
         while !cursor.is_empty() {
             match kind {
                 _ if layout.is_versioned => self.append_versioned(kind, layout, &mut cursor)?,
@@ -144,6 +153,42 @@ impl BatchBuilder {
         }
         self.append(layout, rows, RowKind::Before)?;
         self.append(layout, rows, RowKind::After)
+    }
+
+    /// Decodes a row whose images do not hold every column.
+    #[cold]
+    fn append_partial(
+        &mut self,
+        kind: RowsKind,
+        layout: &RowLayout,
+        present: &Present,
+        rows: &mut Cursor<'_>,
+    ) -> Result<(), Fault> {
+        let first = present.first(layout, rows)?;
+        match kind {
+            RowsKind::Write => self.put(layout, &first, RowKind::Insert),
+            RowsKind::Delete => self.put(layout, &first, RowKind::Delete),
+            RowsKind::Update => {
+                let second = present.second(layout, rows, &first)?;
+                let key_changed = layout.key.iter().any(|&place| first.get(place) != second.get(place));
+                if self.images == Images::Both || key_changed {
+                    self.put(layout, &first, RowKind::Before)?;
+                }
+                self.put(layout, &second, RowKind::After)
+            }
+        }
+    }
+
+    /// Appends an image; what it does not hold is null in the columns, and told by the batch's origins.
+    fn put(&mut self, layout: &RowLayout, values: &[Value<'_>], kind: RowKind) -> Result<(), Fault> {
+        for ((cell, column), value) in layout.cells.iter().zip(&mut self.columns).zip(values) {
+            match value {
+                Value::Absent | Value::Null => column.append_null(),
+                Value::Bytes(bytes) => cell.decode(bytes, column)?,
+            }
+        }
+        self.kinds.push(kind);
+        Ok(())
     }
 
     /// Decodes one image.
@@ -233,6 +278,7 @@ fn skip(layout: &RowLayout, rows: &mut Cursor<'_>) -> Result<(), Fault> {
 pub(crate) fn behind_rows<'a>(
     kind: RowsKind,
     layout: &RowLayout,
+    present: Option<&Present>,
     rows: &'a [u8],
     count: u64,
 ) -> Result<&'a [u8], Fault> {
@@ -241,6 +287,10 @@ pub(crate) fn behind_rows<'a>(
     for _ in 0..count {
         if cursor.is_empty() {
             break;
+        }
+        if let Some(present) = present {
+            present.skip(kind, layout, &mut cursor)?;
+            continue;
         }
         for _ in 0..images {
             skip(layout, &mut cursor)?;

@@ -72,6 +72,11 @@ impl RowLayout {
         Ok(Self { cells, is_versioned, key })
     }
 
+    /// Whether rows tell from when to when they were true.
+    pub(crate) fn is_versioned(&self) -> bool {
+        self.is_versioned
+    }
+
     /// Columns as they are written.
     pub(crate) fn columns(&self) -> usize {
         self.cells.len()

@@ -14,6 +14,7 @@ mod history;
 mod layout;
 #[cfg(test)]
 mod oracle;
+mod partial;
 mod temporal;
 
 pub(crate) use batch::behind_rows;
@@ -22,4 +23,5 @@ pub(crate) use builder::ColumnBuilder;
 pub(crate) use charset::{Charset, charset_of_collation};
 pub(crate) use decimal::DecimalShape;
 pub(crate) use layout::{LayoutFault, RowLayout};
+pub(crate) use partial::Present;
 pub(crate) use temporal::{days_of, micros_of};

@@ -259,6 +259,7 @@ impl Walk {
             layout: Arc::new(layout),
             kind: head.kind,
             is_compressed: head.is_compressed,
+            present: None,
             body: bytes::Bytes::copy_from_slice(head.rows),
         };
         let mut builder = BatchBuilder::new(Arc::clone(&self.schema), Images::Both);
@@ -346,6 +347,7 @@ fn connect_options(flavour: Flavour) -> ConnectOptions {
         password: Secret::default(),
         tls: Tls::default(),
         connect_timeout: Duration::from_secs(60),
+        compress: false,
     }
 }
 

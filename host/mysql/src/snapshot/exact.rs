@@ -9,13 +9,22 @@
 
 use std::sync::Arc;
 
-use mysql_async::Params;
 use sluicebox_model::{ChangeBatch, Position, TableSchema};
 
+use super::bound::Condition;
 use super::rows::BatchAssembler;
-use super::{CHUNK_DEADLINE_S, ExactMark, SnapshotReader, column_list, full_name};
+use super::{CHUNK_DEADLINE_S, ExactMark, SnapshotReader, column_list, full_name, where_of};
 use crate::client::Client;
 use crate::error::MysqlError;
+
+/// How a table is cut that is read from one snapshot: one statement after another, none of which takes long.
+#[derive(Debug, Clone, Copy)]
+pub struct Pieces<'a> {
+    /// A column that is never null.
+    pub by: &'a str,
+    /// Rows of a piece; rows alike in the column stay in one.
+    pub rows: u64,
+}
 
 impl SnapshotReader {
     /// Opens a snapshot for [`SnapshotReader::read_exact`] that includes `seen`.
@@ -64,7 +73,7 @@ impl SnapshotReader {
         Ok(position)
     }
 
-    /// Reads the whole table as the open snapshot shows it, and hands over batches of at most 16 MiB (or one row) as they
+    /// Reads the whole table as the open snapshot shows it, in one statement or piece by piece, and hands over batches of at most 16 MiB (or one row) as they
     /// fill; the snapshot is closed afterwards. Gives the number of values that became null because the pipeline cannot hold
     /// them. Reads no further while `sink` works, so the server feels a slow sink.
     ///
@@ -75,6 +84,7 @@ impl SnapshotReader {
     pub async fn read_exact(
         &mut self,
         schema: &Arc<TableSchema>,
+        pieces: Option<Pieces<'_>>,
         sink: impl AsyncFnMut(ChangeBatch) -> Result<(), MysqlError>,
     ) -> Result<u64, MysqlError> {
         if !self.exact_open {
@@ -82,7 +92,7 @@ impl SnapshotReader {
         }
         self.limit_statements(0).await?;
         // After an error the rest of the table may still be on its way, so the connection is left alone.
-        let replaced = self.stream_table(schema, sink).await?;
+        let replaced = self.stream_table(schema, pieces, sink).await?;
         self.close_exact().await?;
         self.limit_statements(CHUNK_DEADLINE_S).await?;
         Ok(replaced)
@@ -91,19 +101,40 @@ impl SnapshotReader {
     async fn stream_table(
         &mut self,
         schema: &Arc<TableSchema>,
+        pieces: Option<Pieces<'_>>,
         mut sink: impl AsyncFnMut(ChangeBatch) -> Result<(), MysqlError>,
     ) -> Result<u64, MysqlError> {
         let doing = format!("reading `{}`", schema.id);
-        let statement = format!("SELECT {} FROM {}", column_list(schema), full_name(&schema.id));
-        let peer = self.client.peer().clone();
         let mut assembler = BatchAssembler::new(Arc::clone(schema));
-        let mut rows = self.client.read(&statement, Params::Empty, &doing).await?;
-        while let Some(row) = rows.next().await? {
-            if let Some(full) = assembler.push(row).map_err(|reason| peer.statement(&doing, 0, reason))? {
-                sink(full).await?;
+        let peer = self.client.peer().clone();
+        let mut after = None;
+        loop {
+            // The bounds are read in the same snapshot as the rows, so that no row lies in two pieces or in none.
+            let up_to = match pieces {
+                Some(Pieces { by, rows }) => self.next_bound(schema, Some(by), after.as_ref(), rows).await?,
+                None => None,
+            };
+            let condition = match pieces {
+                Some(Pieces { by, .. }) => {
+                    let range = self.keys(schema, Some(by), &doing)?.range(after.as_ref(), up_to.as_ref());
+                    range.map_err(|reason| peer.statement(&doing, 0, reason))?
+                }
+                None => Condition::default(),
+            };
+            let (columns, name) = (column_list(schema), full_name(&schema.id));
+            let statement = format!("SELECT {columns} FROM {name}{}", where_of(&condition));
+            let mut rows = self.client.read(&statement, condition.params(), &doing).await?;
+            while let Some(row) = rows.next().await? {
+                if let Some(full) = assembler.push(row).map_err(|reason| peer.statement(&doing, 0, reason))? {
+                    sink(full).await?;
+                }
             }
+            drop(rows);
+            if up_to.is_none() {
+                break;
+            }
+            after = up_to;
         }
-        drop(rows);
         if let Some(rest) = assembler.take().map_err(|reason| peer.statement(&doing, 0, reason))? {
             sink(rest).await?;
         }

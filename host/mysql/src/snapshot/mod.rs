@@ -30,6 +30,7 @@ use crate::options::{ConnectOptions, Flavour, ServerInfo};
 
 pub use bound::KeyBound;
 use bound::{Condition, Keys};
+pub use exact::Pieces;
 use mark::Mark;
 use rows::BatchAssembler;
 

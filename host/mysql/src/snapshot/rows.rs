@@ -63,7 +63,8 @@ impl BatchAssembler {
         }
         let kinds = vec![RowKind::Read; std::mem::take(&mut self.rows)];
         self.bytes = 0;
-        let origins = vec![Origin { first_row: 0, commit_micros: 0, ordinal: 0, transaction: None }];
+        let origins =
+            vec![Origin { first_row: 0, commit_micros: 0, ordinal: 0, transaction: None, absent: None }];
         Ok(Some(ChangeBatch { schema: Arc::clone(&self.schema), kinds, columns, origins }))
     }
 

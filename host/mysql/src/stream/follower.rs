@@ -22,7 +22,7 @@ use sluicebox_model::{Gtid, Gtids, Position, TransactionId};
 
 use super::maps::Maps;
 use super::offset;
-use super::schemas::{Schemas, Statement, decode_text};
+use super::schemas::{Schemas, Statement, Unfollowed, decode_text};
 use super::{SchemaEvent, Skip, StreamItem, StreamOptions};
 use crate::event::{self, AlterPhase, Event, Fault, Payload, kind};
 use crate::row::charset_of_collation;
@@ -555,11 +555,12 @@ impl Follower {
             no_backslash_escapes: query.no_backslash_escapes(),
             server_charset: query.server_collation.and_then(charset_of_collation),
         };
-        let changed = self.schemas.follow(&statement).map_err(|unfollowed| MysqlError::UnknownStatement {
-            table: unfollowed.table,
-            place: self.place(at.start),
-            reason: unfollowed.reason,
-            statement: text.chars().take(STATEMENT_SHOWN).collect(),
+        let changed = self.schemas.follow(&statement).map_err(|Unfollowed { table, reason, is_new }| {
+            let (place, statement) = (self.place(at.start), text.chars().take(STATEMENT_SHOWN).collect());
+            match is_new {
+                true => MysqlError::NewTable { table, place, reason, statement },
+                false => MysqlError::UnknownStatement { table, place, reason, statement },
+            }
         })?;
         if changed.is_empty() {
             return Ok(());

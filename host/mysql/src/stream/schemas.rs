@@ -10,10 +10,14 @@
 //! A table that was captured and renamed away is *watched*: what becomes of it is reported, so that its columns are known
 //! behind a restart when it is renamed back.
 
+mod renames;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sluicebox_model::{ColumnPlace, Position, SchemaChange, TableId, TableSchema, TransactionId};
+
+use renames::{last_name, originals};
 
 use super::StreamOptions;
 use crate::ddl::{self, ApplyContext, DdlContext, DdlError, DdlStatement};
@@ -51,6 +55,14 @@ pub(super) struct Statement<'a> {
 pub(super) struct Unfollowed {
     pub(super) table: TableId,
     pub(super) reason: String,
+    /// The table is there from this statement on, and was not followed before.
+    pub(super) is_new: bool,
+}
+
+impl Unfollowed {
+    fn new(table: TableId, reason: impl Into<String>) -> Self {
+        Self { table, reason: reason.into(), is_new: false }
+    }
 }
 
 /// A table that got another name, and perhaps other columns with it.
@@ -65,6 +77,8 @@ pub(super) struct Schemas {
     known: HashMap<TableId, Arc<TableSchema>>,
     captures: Arc<dyn Fn(&TableId) -> bool + Send + Sync>,
     matches: Arc<dyn Fn(&TableId) -> bool + Send + Sync>,
+    /// New tables are wanted with the rows that they have.
+    new_are_read: bool,
     /// Names that captured tables got and are captured under.
     renamed: HashSet<TableId>,
     /// Tables that were captured under another name.
@@ -101,6 +115,7 @@ impl Schemas {
             known: awake.map(|s| (s.id.clone(), Arc::clone(s))).collect(),
             captures: Arc::clone(&options.captures),
             matches: Arc::clone(&options.matches),
+            new_are_read: options.new_are_read,
             renamed: HashSet::new(),
             watched: foreign.cloned().collect(),
             dormant,
@@ -205,7 +220,7 @@ impl Schemas {
             true => mentioned().cloned(),
         };
         match captured {
-            Some(table) => Err(Unfollowed { table, reason }),
+            Some(table) => Err(Unfollowed::new(table, reason)),
             None => {
                 let mut changes = Vec::new();
                 about.iter().for_each(|id| self.forget(id, &mut changes));
@@ -326,7 +341,7 @@ impl Schemas {
             Some(table) => {
                 let reason = "it changes rows in statement format, so the binlog does not say which: sessions must \
                               keep binlog_format=ROW";
-                Err(Unfollowed { table: table.clone(), reason: reason.to_owned() })
+                Err(Unfollowed::new(table.clone(), reason))
             }
         }
     }
@@ -352,7 +367,7 @@ impl Schemas {
         let before = self.known.get(table).cloned();
         let captured = self.captures(table);
         match ddl::apply(before.as_deref(), one, &self.context(table, statement)) {
-            Err(error) if captured => Err(Unfollowed { table: table.clone(), reason: error.reason }),
+            Err(error) if captured => Err(Unfollowed::new(table.clone(), error.reason)),
             Err(_) => {
                 self.forget(table, changes);
                 Ok(())
@@ -377,7 +392,7 @@ impl Schemas {
         let Some(pattern) = self.known.get(like).cloned() else {
             self.forget(table, changes);
             let reason = format!("its columns are those of `{like}`, which are not known");
-            return if captured { Err(Unfollowed { table: table.clone(), reason }) } else { Ok(()) };
+            return if captured { Err(Unfollowed::new(table.clone(), reason)) } else { Ok(()) };
         };
         let (schema, made) = ddl::apply_like(&pattern, table, &self.context(table, statement));
         let schema = self.replace(table, None, schema);
@@ -399,20 +414,32 @@ impl Schemas {
             let before = self.known.remove(&original);
             if before.is_none() && self.captures(&last) {
                 let reason = format!("`{original}` becomes `{last}`, and its columns are not known");
-                return Err(Unfollowed { table: last, reason });
+                // What was captured under this name is another table, and follows if it moved as well.
+                let is_new = !self.known.contains_key(&last);
+                return Err(Unfollowed { table: last, reason, is_new });
             }
             let Some(before) = before else { continue };
+            if self.must_be_read(&original, &last) {
+                let reason = format!("`{original}` becomes `{last}`, and has rows from before");
+                return Err(Unfollowed { table: last, reason, is_new: true });
+            }
             self.versions.insert(original.clone(), before.version);
             let captured = self.captures(&original) || self.captures(&last);
             match ddl::apply(Some(&before), one, &self.context(&original, statement)) {
                 Ok((Some(after), changes)) => moved.push(Moved { before, after, changes }),
                 Ok((None, _)) => {}
-                Err(error) if captured => return Err(Unfollowed { table: original, reason: error.reason }),
+                Err(error) if captured => return Err(Unfollowed::new(original, error.reason)),
                 Err(_) => {}
             }
         }
         self.place(moved, changes);
         Ok(())
+    }
+
+    /// Whether a table that nobody captured comes to a captured name that no table had, where new tables are to be read.
+    fn must_be_read(&self, original: &TableId, last: &TableId) -> bool {
+        let is_new = !self.known.contains_key(last) && !self.versions.contains_key(last);
+        self.new_are_read && is_new && self.captures(last) && !self.captures(original)
     }
 
     /// Puts renamed tables under their new names and reports them, each captured name once.
@@ -505,26 +532,6 @@ impl Schemas {
         self.known.insert(table.clone(), Arc::clone(&after));
         Some(after)
     }
-}
-
-/// The tables that a list of renames begins with: old names that no earlier pair made.
-fn originals(pairs: &[(TableId, TableId)]) -> Vec<TableId> {
-    let mut made: Vec<&TableId> = Vec::new();
-    let mut originals = Vec::new();
-    for (old, new) in pairs {
-        match made.iter().position(|m| *m == old) {
-            Some(at) => made[at] = new,
-            None => {
-                originals.push(old.clone());
-                made.push(new);
-            }
-        }
-    }
-    originals
-}
-
-fn last_name(original: &TableId, pairs: &[(TableId, TableId)]) -> TableId {
-    pairs.iter().fold(original.clone(), |name, (old, new)| if *old == name { new.clone() } else { name })
 }
 
 /// What has to change about `old` so that it is `new`: columns are the same where their names are.

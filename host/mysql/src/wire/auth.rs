@@ -15,6 +15,8 @@ use crate::event::Cursor;
 
 const LONG_FLAG: u32 = 0x4;
 const PROTOCOL_41: u32 = 0x200;
+/// The server can deflate what is sent; sent back to ask for it.
+pub(super) const COMPRESS: u32 = 0x20;
 /// The server offers TLS; sent back to ask for it.
 pub(super) const SSL: u32 = 0x800;
 const TRANSACTIONS: u32 = 0x2000;
@@ -61,9 +63,21 @@ impl Greeting {
     }
 }
 
-fn head(encrypted: bool) -> Vec<u8> {
-    let wanted = LONG_FLAG | PROTOCOL_41 | TRANSACTIONS | SECURE_CONNECTION | PLUGIN_AUTH;
-    let capabilities = if encrypted { wanted | SSL } else { wanted };
+/// What both sides do beyond the plain protocol.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wishes {
+    pub(super) encrypted: bool,
+    pub(super) compress: bool,
+}
+
+fn head(wishes: Wishes) -> Vec<u8> {
+    let mut capabilities = LONG_FLAG | PROTOCOL_41 | TRANSACTIONS | SECURE_CONNECTION | PLUGIN_AUTH;
+    if wishes.encrypted {
+        capabilities |= SSL;
+    }
+    if wishes.compress {
+        capabilities |= COMPRESS;
+    }
     let mut out = capabilities.to_le_bytes().to_vec();
     out.extend(PACKET_MAX.to_le_bytes());
     out.push(COLLATION);
@@ -72,13 +86,13 @@ fn head(encrypted: bool) -> Vec<u8> {
 }
 
 /// Asks for TLS.
-pub(super) fn ssl_request() -> Vec<u8> {
-    head(true)
+pub(super) fn ssl_request(compress: bool) -> Vec<u8> {
+    head(Wishes { encrypted: true, compress })
 }
 
 /// Names the account and answers the greeting's challenge.
-pub(super) fn login(user: &str, answer: &[u8], plugin: &str, encrypted: bool) -> Option<Vec<u8>> {
-    let mut out = head(encrypted);
+pub(super) fn login(user: &str, answer: &[u8], plugin: &str, wishes: Wishes) -> Option<Vec<u8>> {
+    let mut out = head(wishes);
     out.extend(user.as_bytes());
     out.push(0);
     out.push(u8::try_from(answer.len()).ok()?);
@@ -89,7 +103,7 @@ pub(super) fn login(user: &str, answer: &[u8], plugin: &str, encrypted: bool) ->
 }
 
 /// The server wants another way of proving: its name, and the challenge.
-pub(super) fn parse_switch(packet: &[u8]) -> Option<(String, Vec<u8>)> {
+pub(crate) fn parse_switch(packet: &[u8]) -> Option<(String, Vec<u8>)> {
     let mut cursor = Cursor::new(packet.get(1..)?);
     let plugin = String::from_utf8_lossy(cursor.until_zero()?).into_owned();
     // Some end it with a zero; one of ed25519's, which are any bytes, may be a zero itself.
@@ -101,7 +115,7 @@ pub(super) fn parse_switch(packet: &[u8]) -> Option<(String, Vec<u8>)> {
 }
 
 /// The first answer to a plugin's challenge. `Err`: why there is none.
-pub(super) fn answer(
+pub(crate) fn answer(
     plugin: &str,
     nonce: &[u8],
     password: &[u8],
@@ -152,7 +166,7 @@ impl Context for Password<'_> {
 
 /// What to do with data that comes before the end of a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// The password is known there: OK follows.
     Wait,
     /// Send this.
@@ -160,7 +174,7 @@ pub(super) enum Next {
 }
 
 /// Answers data of `caching_sha2_password` and `sha256_password`; `data` is without its mark (1).
-pub(super) fn answer_more(
+pub(crate) fn answer_more(
     plugin: &str,
     data: &[u8],
     nonce: &[u8],

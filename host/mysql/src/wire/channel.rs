@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use rustls::{ClientConnection, StreamOwned};
 
+use super::compressed::Compressed;
+
 /// What connects us to the server.
 #[derive(Debug)]
 pub(super) enum Socket {
@@ -77,6 +79,8 @@ impl Write for Socket {
 pub(super) enum Channel {
     Plain(Socket),
     Tls(Box<StreamOwned<ClientConnection, Socket>>),
+    /// One of the others, after a login that agreed on compression.
+    Compressed(Box<Compressed>),
 }
 
 impl Channel {
@@ -84,16 +88,41 @@ impl Channel {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(stream) => &stream.sock,
+            Self::Compressed(compressed) => compressed.inner().socket(),
         }
     }
 
+    /// A new command begins.
+    pub(super) fn start_command(&mut self) {
+        if let Self::Compressed(compressed) = self {
+            compressed.start_command();
+        }
+    }
+
+    /// Whether something was taken from the socket that was not read yet.
+    pub(super) fn has_ready(&self) -> bool {
+        matches!(self, Self::Compressed(compressed) if compressed.has_ready())
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        matches!(self, Self::Compressed(_))
+    }
+
     pub(super) fn is_encrypted(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(_) => true,
+            Self::Compressed(compressed) => compressed.inner().is_encrypted(),
+        }
     }
 
     /// Whether nobody between the two ends can read what is sent.
     pub(super) fn is_private(&self) -> bool {
-        matches!(self, Self::Tls(_) | Self::Plain(Socket::Unix(_)))
+        match self {
+            Self::Plain(socket) => matches!(socket, Socket::Unix(_)),
+            Self::Tls(_) => true,
+            Self::Compressed(compressed) => compressed.inner().is_private(),
+        }
     }
 }
 
@@ -102,6 +131,7 @@ impl Read for Channel {
         match self {
             Self::Plain(socket) => socket.read(buffer),
             Self::Tls(stream) => stream.read(buffer),
+            Self::Compressed(compressed) => compressed.read(buffer),
         }
     }
 }
@@ -111,6 +141,7 @@ impl Write for Channel {
         match self {
             Self::Plain(socket) => socket.write(bytes),
             Self::Tls(stream) => stream.write(bytes),
+            Self::Compressed(compressed) => compressed.write(bytes),
         }
     }
 
@@ -118,6 +149,7 @@ impl Write for Channel {
         match self {
             Self::Plain(socket) => socket.flush(),
             Self::Tls(stream) => stream.flush(),
+            Self::Compressed(compressed) => compressed.flush(),
         }
     }
 }

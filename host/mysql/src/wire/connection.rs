@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::auth::{self, Greeting, Next};
 use super::channel::{Channel, Socket, Stop};
+use super::compressed::Compressed;
 use super::packet::Packets;
 use super::refusal::{Peer, Refusal};
 use super::tls;
@@ -36,6 +37,11 @@ impl Context {
     pub(super) fn broke(&self, error: &io::Error) -> MysqlError {
         if self.stop.is_stopped() {
             return MysqlError::Stopped;
+        }
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        // A server that ends a connection while it is being encrypted says so in clear.
+        if matches!(tls, Some(rustls::Error::DecryptError | rustls::Error::InvalidMessage(_))) {
+            return self.unreachable(&error.to_string());
         }
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => self.refused(error),
@@ -68,8 +74,13 @@ impl Connection {
         let packets = Packets::new(Channel::Plain(socket));
         let (packets, greeting) = greet(packets, options, &context)?;
         let mut connection = Self { packets, context, thread_id: greeting.thread_id };
-        connection.log_in(options, greeting)?;
-        Ok(connection)
+        if !connection.log_in(options, greeting)? {
+            return Ok(connection);
+        }
+        let Self { packets, context, thread_id } = connection;
+        let wrap = |channel| Ok(Channel::Compressed(Box::new(Compressed::new(channel))));
+        let packets = packets.replace_channel(wrap).map_err(|e| context.broke(&e))?;
+        Ok(Self { packets, context, thread_id })
     }
 
     /// The server's number for this connection.
@@ -77,22 +88,25 @@ impl Connection {
         self.thread_id
     }
 
-    fn log_in(&mut self, options: &ConnectOptions, greeting: Greeting) -> Result<(), MysqlError> {
+    /// Logs in; tells whether everything behind the answer is compressed.
+    fn log_in(&mut self, options: &ConnectOptions, greeting: Greeting) -> Result<bool, MysqlError> {
         let private = self.packets.channel().is_private();
         let password = options.password.reveal().as_bytes();
-        let Greeting { mut plugin, mut nonce, .. } = greeting;
+        let Greeting { mut plugin, mut nonce, capabilities, .. } = greeting;
         // A server may name a plugin that its accounts need not have: any known one will do, it switches then.
         let first = auth::answer(&plugin, &nonce, password, private).or_else(|_| {
             "mysql_native_password".clone_into(&mut plugin);
             auth::answer(&plugin, &nonce, password, private)
         });
         let first = first.map_err(|reason| self.context.refused(reason))?;
-        let login = auth::login(&options.user, &first, &plugin, self.packets.channel().is_encrypted());
+        let compress = options.compress && capabilities & auth::COMPRESS != 0;
+        let encrypted = self.packets.channel().is_encrypted();
+        let login = auth::login(&options.user, &first, &plugin, auth::Wishes { encrypted, compress });
         self.send(&login.ok_or_else(|| self.context.refused("the answer to its challenge is too long"))?)?;
         for _ in 0..LOGIN_ROUNDS {
             let packet = self.packets.receive().map_err(|e| self.context.broke(&e))?;
             let answer = match packet.first() {
-                Some(0) => return Ok(()),
+                Some(0) => return Ok(compress),
                 Some(0xff) => return Err(Refusal::parse(packet).at_login(&self.context.peer)),
                 Some(0xfe) => {
                     let switch = auth::parse_switch(packet);
@@ -152,10 +166,11 @@ fn greet(
     if !encrypt {
         return Ok((packets, greeting));
     }
-    packets.send(&auth::ssl_request()).map_err(|e| context.broke(&e))?;
+    let compress = options.compress && greeting.capabilities & auth::COMPRESS != 0;
+    packets.send(&auth::ssl_request(compress)).map_err(|e| context.broke(&e))?;
     let wrap = |channel| match channel {
         Channel::Plain(socket) => tls::encrypt(socket, &options.host, &options.tls),
-        encrypted @ Channel::Tls(_) => Ok(encrypted),
+        encrypted @ (Channel::Tls(_) | Channel::Compressed(_)) => Ok(encrypted),
     };
     let packets = packets.replace_channel(wrap).map_err(|e| context.broke(&e))?;
     Ok((packets, greeting))

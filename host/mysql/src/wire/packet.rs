@@ -38,14 +38,17 @@ impl Packets {
         &self.channel
     }
 
-    /// Puts another channel under the same conversation (the encrypted one).
+    /// Puts another channel under the same conversation: an encrypted one, a compressed one.
     pub(super) fn replace_channel(
         self,
         wrap: impl FnOnce(Channel) -> io::Result<Channel>,
     ) -> io::Result<Self> {
         if self.start != self.end {
-            // Whatever came before encryption began could have come from anyone.
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "data came before encryption began"));
+            // Whatever came before encryption began could have come from anyone, and is not what was agreed on.
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "data came before the encryption or compression of the connection began",
+            ));
         }
         Ok(Self { channel: wrap(self.channel)?, ..self })
     }
@@ -53,6 +56,7 @@ impl Packets {
     /// Starts a new command.
     pub(super) fn start_command(&mut self) {
         self.sequence = 0;
+        self.channel.start_command();
     }
 
     /// Sends one packet; what we send is always far below 16 MiB but for statements with GTID sets, which stay below too.
@@ -113,9 +117,9 @@ impl Packets {
     /// Whether a whole packet has arrived already, so that `receive` would not wait.
     pub(super) fn has_packet(&self) -> bool {
         let waiting = &self.buffer[self.start..self.end];
-        let Some([a, b, c]) = waiting.first_chunk::<3>() else { return false };
+        let Some([a, b, c]) = waiting.first_chunk::<3>() else { return self.channel.has_ready() };
         let length = usize::from(*a) | usize::from(*b) << 8 | usize::from(*c) << 16;
-        waiting.len() >= HEADER_BYTES + length
+        waiting.len() >= HEADER_BYTES + length || self.channel.has_ready()
     }
 
     /// Gives back the room of a large packet: one of 1 GiB must not stay for ever.
@@ -129,7 +133,7 @@ impl Packets {
         let header = self.buffer[self.start..self.end].first_chunk();
         let [a, b, c, sequence]: [u8; HEADER_BYTES] = *header.ok_or(io::ErrorKind::UnexpectedEof)?;
         self.start += HEADER_BYTES;
-        if sequence != self.sequence {
+        if sequence != self.sequence && !self.channel.is_compressed() {
             let reason = format!("packet number {sequence} came where {} was due", self.sequence);
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }

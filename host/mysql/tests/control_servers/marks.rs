@@ -12,7 +12,7 @@ use arrow::datatypes::Int64Type;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use sluicebox_model::{ChangeBatch, Gtid, Gtids, Position, TransactionId};
-use sluicebox_mysql::{Chunk, Flavour, SnapshotReader, Watermark};
+use sluicebox_mysql::{Chunk, Flavour, Pieces, SnapshotReader, Watermark};
 use tokio::task::JoinHandle;
 
 use crate::chunks::reader;
@@ -197,12 +197,17 @@ async fn log_table(flavour: Flavour, database: &str) -> Writers {
 }
 
 /// The table as an open snapshot shows it: how many rows of each writer, and whether they are the first so many.
-async fn read_log(reader: &mut SnapshotReader, flavour: Flavour, database: &str) -> Vec<u64> {
+async fn read_log(
+    reader: &mut SnapshotReader,
+    flavour: Flavour,
+    database: &str,
+    pieces: Option<Pieces<'_>>,
+) -> Vec<u64> {
     let schema = Arc::new(schema(flavour, database, "log").await);
     let mut counts = vec![0_u64; usize::try_from(WRITERS).expect("small")];
     let mut highest = counts.clone();
     reader
-        .read_exact(&schema, async |batch: ChangeBatch| {
+        .read_exact(&schema, pieces, async |batch: ChangeBatch| {
             for (writer, number) in column(&batch, "w").into_iter().zip(column(&batch, "n")) {
                 let writer = usize::try_from(writer).expect("a writer");
                 counts[writer] += 1;
@@ -223,10 +228,13 @@ async fn the_snapshot_of_a_table_without_a_key_is_that_of_its_mark() {
         let writers = log_table(flavour, database).await;
         let schema = schema(flavour, database, "log").await;
         let mut reader = reader(flavour).await;
-        for _ in 0..50 {
+        for round in 0..50 {
             let mark = reader.open_exact(&schema, &Position::default()).await.expect("a snapshot");
             assert!(mark.exact);
-            let counts = read_log(&mut reader, flavour, database).await;
+            // Whole, and in pieces whose rows are alike in the column.
+            let by = if round % 4 == 1 { "w" } else { "n" };
+            let pieces = (round % 2 == 1).then_some(Pieces { by, rows: 5 });
+            let counts = read_log(&mut reader, flavour, database, pieces).await;
             for (names, count) in writers.names.iter().zip(counts) {
                 assert!(
                     count == 0 || names.is_in(count, &mark.position),
@@ -258,7 +266,7 @@ async fn without_the_right_to_lock_a_keyless_snapshot_says_that_it_is_not_exact(
             SnapshotReader::connect(&options, control.server(), watermark).await.expect("a reader");
         let mark = reader.open_exact(&schema, &Position::default()).await.expect("a snapshot");
         assert!(!mark.exact, "{flavour:?}");
-        let counts = read_log(&mut reader, flavour, database).await;
+        let counts = read_log(&mut reader, flavour, database, None).await;
         for (names, count) in writers.names.iter().zip(counts) {
             assert!(!names.is_in(count + 1, &mark.position), "{flavour:?}: a row of the mark is missing");
         }

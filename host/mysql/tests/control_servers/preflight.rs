@@ -19,6 +19,7 @@ fn needs() -> Needs {
         tables: vec![TableId::new(DATABASE, "t"), TableId::new(DATABASE, "old")],
         keyless: Vec::new(),
         server_time_zone: Some("+00:00".to_owned()),
+        partial_rows: false,
     }
 }
 
@@ -200,6 +201,37 @@ async fn a_bridged_login_passes_passwords_of_every_kind() {
                 control.close().await;
             }
             Err(error) => assert!(!accepted && matches!(error, MysqlError::Refused { .. }), "{error}"),
+        }
+    }
+}
+
+/// The driver does not know this plugin: each mode has its own way of proving the password under it.
+#[tokio::test]
+async fn a_password_is_proven_by_sha256() {
+    let (flavour, user) = (Flavour::MySql, "control_sha256");
+    let mut conn = connect(flavour).await;
+    let ca = authority(flavour).await;
+    for (mode, encrypted) in [
+        (TlsMode::Disabled, false),
+        (TlsMode::Preferred, true),
+        (TlsMode::Required, true),
+        (TlsMode::VerifyCa, true),
+    ] {
+        for password in [PASSWORD, ""] {
+            sql(&mut conn, &format!("DROP USER IF EXISTS {user}")).await;
+            sql(&mut conn, &format!("CREATE USER {user} IDENTIFIED WITH sha256_password BY '{password}'"))
+                .await;
+            let mut options = options_as(flavour, user, password);
+            options.tls.mode = mode;
+            options.tls.ca = Some(ca.clone());
+            let mut control = Control::connect(&options).await.expect("a connection");
+            assert_eq!(control.is_encrypted().await.expect("an answer"), encrypted, "{mode:?}");
+            // More than one packet each way passes.
+            control.tables().await.expect("tables");
+            control.close().await;
+            options.password = sluicebox_model::Secret::new("wrong");
+            let error = Control::connect(&options).await.err().expect("a wrong password");
+            assert!(matches!(error, MysqlError::Refused { .. }), "{mode:?}: {error}");
         }
     }
 }

@@ -34,6 +34,7 @@ pub fn options_as(flavour: Flavour, user: &str, password: &str, mode: TlsMode) -
         password: Secret::new(password),
         tls: Tls { mode, ca: None, identity: None },
         connect_timeout: Duration::from_secs(60),
+        compress: false,
     }
 }
 
@@ -135,6 +136,7 @@ impl Session {
             schemas: self.schemas(),
             captures: Arc::new(move |table| *table.database == *database),
             known_behind: Vec::new(),
+            new_are_read: false,
             matches: Arc::new(|_| false),
             types: TypeOptions::default(),
             default_charset: None,

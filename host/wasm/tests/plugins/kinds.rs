@@ -213,6 +213,7 @@ fn origins_are_what_a_guest_reads_of_them_and_snapshot_rows_have_none() {
         commit_micros,
         ordinal,
         transaction,
+        absent: None,
     };
     let rows = 1_030;
     let mut batch = batch(

@@ -70,7 +70,8 @@ pub fn numbered_schema(keyed: bool) -> Arc<TableSchema> {
 }
 
 pub fn batch(schema: &Arc<TableSchema>, kinds: Vec<RowKind>, columns: Vec<ArrayRef>) -> ChangeBatch {
-    let origins = vec![Origin { first_row: 0, commit_micros: 0, ordinal: 0, transaction: None }];
+    let origins =
+        vec![Origin { first_row: 0, commit_micros: 0, ordinal: 0, transaction: None, absent: None }];
     ChangeBatch { schema: Arc::clone(schema), kinds, columns, origins }
 }
 

@@ -19,6 +19,7 @@ use super::{Coordinator, Outcome, Target};
 use crate::error::EngineError;
 use crate::pipeline::messages::{Opened, Placed, SnapshotMessage, TargetMessage, Work};
 use crate::sink::encode::From;
+use crate::state::crash;
 
 /// How long the stream stands still for a reader that opens its snapshot; it may have to wait for a lock.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -57,6 +58,8 @@ pub(super) struct Snapshots {
     waiting: Vec<Waiting>,
     /// Tables without a key that are not whole at the sink.
     unread: HashMap<TableId, Unread>,
+    /// Tables without a key whose rows are all on their way, before the stream has passed their marks.
+    ending: Vec<(TableId, oneshot::Sender<()>)>,
     /// All tables that are not whole at the sink.
     reading: HashSet<TableId>,
 }
@@ -64,7 +67,8 @@ pub(super) struct Snapshots {
 impl Snapshots {
     pub fn new(unread: HashSet<TableId>, reading: HashSet<TableId>) -> Self {
         let unread = unread.into_iter().map(|table| (table, Unread::Untouched)).collect();
-        Self { windows: HashMap::new(), next_window: 1, waiting: Vec::new(), unread, reading }
+        let (windows, waiting, ending) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { windows, next_window: 1, waiting, unread, ending, reading }
     }
 
     /// A table that feeds this target and is not whole at the sink.
@@ -161,25 +165,53 @@ impl Coordinator {
                 let _ = placed.send(());
                 Ok(())
             }
+            SnapshotMessage::WholeRead { table, passed } => {
+                self.snapshots.ending.push((table, passed));
+                self.end_whole_tables();
+                Ok(())
+            }
             SnapshotMessage::TableRead(table) => {
-                tracing::info!(%table, "snapshot of table read");
-                if let Some(Unread::Since(mark)) = self.snapshots.unread.get(&table) {
-                    let mark = mark.clone();
-                    self.snapshots.unread.insert(table.clone(), Unread::Read(mark));
-                }
-                self.telemetry.table_read();
-                self.epochs.read.push(table);
+                self.table_read(table);
                 Ok(())
             }
             SnapshotMessage::Done => {
                 tracing::info!("snapshot read, streaming");
                 self.telemetry.snapshot_done();
+                crash::in_phase("snapshot-read");
                 if self.finish_after_snapshot {
                     self.ending = Some(Outcome::Finished);
                 }
                 Ok(())
             }
             SnapshotMessage::Failed(error) => Err(error),
+        }
+    }
+
+    fn table_read(&mut self, table: TableId) {
+        tracing::info!(%table, "snapshot of table read");
+        self.telemetry.table_read();
+        self.epochs.read.push(table);
+        crash::in_phase("table-read");
+    }
+
+    /// Tables that were read whole may be committed once the stream has passed the marks of their snapshots.
+    pub(super) fn end_whole_tables(&mut self) {
+        let ending = std::mem::take(&mut self.snapshots.ending);
+        for (table, passed) in ending {
+            match self.snapshots.unread.get(&table) {
+                Some(Unread::Since(mark)) if !self.position.includes(mark) => {
+                    self.snapshots.ending.push((table, passed));
+                    continue;
+                }
+                Some(Unread::Since(mark)) => {
+                    let mark = mark.clone();
+                    self.snapshots.unread.insert(table.clone(), Unread::Read(mark));
+                }
+                Some(Unread::Untouched | Unread::Read(_)) | None => {}
+            }
+            self.table_read(table);
+            // A reader that has gone needs no answer.
+            let _ = passed.send(());
         }
     }
 

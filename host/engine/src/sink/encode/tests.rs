@@ -53,7 +53,7 @@ fn batch(schema: &Arc<TableSchema>, rows: &[(RowKind, i64, Option<&str>)]) -> Ch
         schema: Arc::clone(schema),
         kinds: rows.iter().map(|r| r.0).collect(),
         columns: vec![ids, names],
-        origins: vec![Origin { first_row: 0, commit_micros: 0, ordinal: 1, transaction: None }],
+        origins: vec![Origin { first_row: 0, commit_micros: 0, ordinal: 1, transaction: None, absent: None }],
     }
 }
 
@@ -299,4 +299,120 @@ fn a_clock_becomes_the_instant_at_which_the_zone_shows_it() {
     let found = read_records(&buffers.take(slot).finish(), &types).expect("a sound stream");
     let instant = |seconds: i64| Some(Value::Timestamp { seconds, nanos: 0 });
     assert_eq!(found[0][1..3], [instant(3600 - 28_800), instant(86_400 - 28_800)]);
+}
+
+/// Batches whose rows have no `name`.
+fn nameless(schema: &Arc<TableSchema>, rows: &[(RowKind, i64, Option<&str>)]) -> ChangeBatch {
+    let absent = sluicebox_model::Absent { before: vec![1], after: vec![1] };
+    let mut batch = batch(schema, rows);
+    batch.origins[0].absent = Some(Arc::new(absent));
+    batch
+}
+
+#[test]
+fn a_row_that_lacks_columns_needs_a_place_that_takes_it() {
+    let schema = schema(true);
+    let table = layout(&[("id", "int"), ("name", "string"), ("more", "string")], &["id"]);
+    let fit = Fit::new(&schema, None, &table, None, false).expect("fits");
+    let error = |partial: Option<Arc<[i64]>>, fit: &Fit, spread, rows| {
+        let mut encoder = Encoder { partial, ..Encoder::default() };
+        let rows = nameless(&schema, rows);
+        let encoded =
+            encoder.encode(&rows, fit, spread, From::Stream, Instant::now(), &mut Buffers::default());
+        encoded.map_err(|error| error.to_string())
+    };
+    let after: &[_] = &[(RowKind::After, 1, None)];
+    let ids: Option<Arc<[i64]>> = Some(Arc::new([11, 12, 13]));
+    let deleted: &[_] = &[(RowKind::Delete, 1, None)];
+    assert_eq!(error(None, &fit, spread(4), deleted).map(|e| e.deleted), Ok(1), "a key is enough");
+    let refused = error(None, &fit, spread(4), after).expect_err("no partial updates");
+    assert!(refused.contains("`name`") && refused.contains("takes no partial updates"), "{refused}");
+    let moved: &[_] = &[(RowKind::Before, 1, None), (RowKind::After, 2, None)];
+    let refused = error(ids.clone(), &fit, spread(4), moved).expect_err("a new key");
+    assert!(refused.contains("written whole"), "{refused}");
+    let by_name = Fit::new(&schema, None, &layout(&[("name", "string")], &["name"]), None, false);
+    let refused = error(ids.clone(), &by_name.expect("fits"), spread(4), after).expect_err("no key");
+    assert!(refused.contains("the key or the partition"), "{refused}");
+    let keyless = Fit::new(&schema, None, &layout(&[("id", "int"), ("name", "string")], &[]), None, false);
+    let refused = error(None, &keyless.expect("fits"), None, after).expect_err("an ordinary table");
+    assert!(refused.contains("whole rows only"), "{refused}");
+    // Nothing that it has goes anywhere but into the key: an empty list would stand for the whole row.
+    assert_eq!(error(ids, &fit, spread(4), after).map(|e| (e.written, e.left_out)), Ok((0, 1)));
+}
+
+/// The stream sets `id`-less parts of a row while its chunk is read: the chunk gives what the stream did not bring.
+#[test]
+fn a_chunk_completes_what_the_stream_brought_in_part() {
+    let mut wide = TableSchema::clone(&schema(true));
+    wide.columns.push(column("note", ColumnType::Text));
+    let wide = Arc::new(wide);
+    let table = layout(&[("id", "int"), ("name", "string"), ("note", "string")], &["id"]);
+    let fit = Fit::new(&wide, None, &table, None, false).expect("fits");
+    let whole = |rows: &[(RowKind, i64, Option<&str>)]| {
+        let mut batch = batch(&wide, rows);
+        batch.columns.push(Arc::clone(&batch.columns[1]));
+        batch
+    };
+    let nameless = |rows: &[(RowKind, i64, Option<&str>)]| {
+        let mut batch = whole(rows);
+        batch.origins = nameless(&wide, rows).origins;
+        batch
+    };
+    let mut encoder = Encoder { partial: Some(Arc::new([11, 12, 13])), ..Encoder::default() };
+    let mut buffers = Buffers::default();
+    encoder.windows.open(1);
+    let parts = [(RowKind::After, 1, Some("streamed")), (RowKind::After, 2, Some("streamed"))];
+    encode(&mut encoder, &fit, From::Stream, &nameless(&parts), &mut buffers);
+    encode(&mut encoder, &fit, From::Stream, &whole(&[(RowKind::Delete, 2, None)]), &mut buffers);
+    let chunk = [
+        (RowKind::Read, 1, Some("read")),
+        (RowKind::Read, 2, Some("stale")),
+        (RowKind::Read, 3, Some("read")),
+    ];
+    let encoded = encode(&mut encoder, &fit, From::Window(1), &whole(&chunk), &mut buffers);
+    assert_eq!(encoded, Encoded { written: 2, deleted: 0, left_out: 1 });
+    let types = [
+        DataType::Int,
+        DataType::String,
+        DataType::String,
+        DataType::Bigint,
+        DataType::Bigint,
+        DataType::Tinyint,
+    ];
+    let lists = std::iter::repeat_n(DataType::Array(Box::new(DataType::Bigint)), 2);
+    let types: Vec<_> = types.into_iter().chain(lists).collect();
+    let mut written = Vec::new();
+    for slot in buffers.at_least(0) {
+        for record in read_records(&buffers.take(slot).finish(), &types).expect("a sound stream") {
+            let text = |v: &Option<Value>| match v {
+                Some(Value::Text(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+                _ => "-".to_owned(),
+            };
+            let number = |v: &Option<Value>| match v {
+                Some(Value::Bigint(n)) => *n,
+                other => panic!("no number: {other:?}"),
+            };
+            let Some(Value::Array(ids)) = &record[7] else { panic!("no list: {:?}", record[7]) };
+            let ids: Vec<i64> = ids.iter().map(number).collect();
+            written.push((number(&record[0]), number(&record[5]), text(&record[1]), text(&record[2]), ids));
+        }
+    }
+    written.sort();
+    let row = |id, operation, name: &str, note: &str, ids: &[i64]| {
+        (id, operation, name.to_owned(), note.to_owned(), ids.to_vec())
+    };
+    assert_eq!(
+        written,
+        [
+            row(1, UPSERT, "-", "streamed", &[13]),
+            row(1, UPSERT, "read", "-", &[12]),
+            row(2, DELETE, "-", "-", &[]),
+            row(2, UPSERT, "-", "streamed", &[13]),
+            row(3, UPSERT, "read", "read", &[]),
+        ]
+        .into_iter()
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect::<Vec<_>>()
+    );
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use sluicebox_model::TableId;
+use sluicebox_model::{Column, TableId, TableSchema};
 
 use super::super::maps::Meaning;
 use super::super::{RowsEvent, StreamItem};
 use super::{At, Follower, Step};
-use crate::event::{self, Fault, RowsHead, TableMap, kind};
-use crate::row::{LayoutFault, RowLayout, behind_rows};
+use crate::event::{self, Fault, RowsHead, RowsKind, TableMap, kind};
+use crate::row::{LayoutFault, Present, RowLayout, behind_rows};
+use crate::types::{BaseType, DeclaredType};
 use crate::{Flavour, MysqlError};
 
 /// Rows of small events share blocks of this size, so that an event costs no allocation and holds on to little more than
@@ -73,6 +74,7 @@ impl Follower {
             Some(Meaning::Captured { schema, layout }) => (Arc::clone(schema), Arc::clone(layout)),
         };
         self.check_rows(&head, &schema.id, layout.columns(), at)?;
+        let present = if head.is_full { None } else { Some(self.present(&head, &schema, &layout, at)?) };
         let inflated;
         let (mut rows, mut is_compressed) = (head.rows, head.is_compressed);
         if left_out > 0 {
@@ -81,7 +83,7 @@ impl Follower {
                 inflated = event::inflate_body(rows).map_err(broken)?;
                 (rows, is_compressed) = (&inflated, false);
             }
-            rows = behind_rows(head.kind, &layout, rows, left_out).map_err(broken)?;
+            rows = behind_rows(head.kind, &layout, present.as_deref(), rows, left_out).map_err(broken)?;
         }
         let Some(open) = &mut self.open else {
             return Err(self.malformed(at, "rows come outside of any transaction"));
@@ -99,6 +101,7 @@ impl Follower {
             layout,
             kind: head.kind,
             is_compressed,
+            present,
             body: keep(&mut self.block, rows),
         })))
     }
@@ -123,13 +126,49 @@ impl Follower {
                 format!("rows of `{table}` have {} columns, their map {columns}", head.columns),
             ));
         }
-        if !head.is_full {
-            let reason = format!(
-                "rows of `{table}` lack columns: a session wrote them with another binlog_row_image than FULL, which is needed"
-            );
-            return Err(self.malformed(at, reason));
-        }
         Ok(())
+    }
+
+    /// Which columns images hold that do not hold all, where what they lack can be told.
+    fn present(
+        &self,
+        head: &RowsHead<'_>,
+        schema: &TableSchema,
+        layout: &RowLayout,
+        at: &At,
+    ) -> Result<Arc<Present>, MysqlError> {
+        let left_null = |place: usize| schema.columns.get(place).is_some_and(|c| self.is_left_null(c));
+        let present = Present::of(head, schema.columns.len(), left_null);
+        let unknown = match head.kind {
+            _ if layout.is_versioned() => Some("a table with a hidden history"),
+            RowsKind::Write => Some("an inserted row has the column's default there, which is not written"),
+            RowsKind::Update if self.flavour == Flavour::MariaDb => {
+                Some("MariaDB leaves virtual columns out even where they changed")
+            }
+            RowsKind::Update | RowsKind::Delete => None,
+        };
+        let lacks = present.absent().and_then(|absent| absent.after.first());
+        let lacks = lacks.and_then(|&place| schema.columns.get(place)).map(|column| &*column.name);
+        let reason = match (unknown, lacks) {
+            (Some(why), Some(column)) => {
+                format!("lack the column `{column}`, and its value cannot be told ({why})")
+            }
+            (Some(why), None) if layout.is_versioned() => {
+                format!("lack columns, which is not followed for {why}")
+            }
+            _ => return Ok(Arc::new(present)),
+        };
+        Err(MysqlError::Incomplete { table: schema.id.clone(), place: self.place(at.start), reason })
+    }
+
+    /// Whether a row that was inserted without naming this column has null there. MySQL writes columns with default expressions
+    /// even then, and its BLOB kinds take no other default.
+    fn is_left_null(&self, column: &Column) -> bool {
+        use BaseType as B;
+        let base = DeclaredType::parse(&column.source_type).map(|declared| declared.base);
+        self.flavour == Flavour::MySql
+            && column.nullable
+            && matches!(base, Some(B::Text | B::Blob | B::Json | B::Geometry))
     }
 }
 

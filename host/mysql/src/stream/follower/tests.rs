@@ -37,6 +37,7 @@ fn options(flavour: Flavour, from: Position) -> StreamOptions {
             password: Secret::default(),
             tls: Tls::default(),
             connect_timeout: Duration::from_secs(1),
+            compress: false,
         },
         server: ServerInfo {
             flavour,
@@ -54,6 +55,7 @@ fn options(flavour: Flavour, from: Position) -> StreamOptions {
         schemas: vec![Arc::new(schema)],
         captures: Arc::new(|table| &*table.database == "d"),
         known_behind: Vec::new(),
+        new_are_read: false,
         matches: Arc::new(|_| false),
         types: TypeOptions::default(),
         default_charset: None,

@@ -103,6 +103,7 @@ pub(super) fn schemas(
         password: Secret::new(""),
         tls: Tls { mode: TlsMode::Preferred, ca: None, identity: None },
         connect_timeout: Duration::ZERO,
+        compress: false,
     };
     let server = ServerInfo {
         flavour,
@@ -123,6 +124,7 @@ pub(super) fn schemas(
         schemas: Vec::new(),
         captures: Arc::new(captures),
         known_behind: Vec::new(),
+        new_are_read: false,
         matches: Arc::new(|_| false),
         types: TypeOptions::default(),
         default_charset: None,
@@ -140,7 +142,7 @@ fn prepared(mark: char, flavour: Flavour, version: (u16, u16, u16)) -> Schemas {
 
 fn describe(outcome: Result<Vec<TableChange>, Unfollowed>) -> String {
     match outcome {
-        Err(Unfollowed { table, reason }) => format!("error {}: {reason}", table.table),
+        Err(Unfollowed { table, reason, .. }) => format!("error {}: {reason}", table.table),
         Ok(changes) => changes.iter().map(describe_table).collect::<Vec<_>>().join(" | "),
     }
 }

@@ -196,7 +196,9 @@ impl Store {
             Some(connection) => connection,
             None => self.place.connect(file)?,
         };
-        let result = work(&connection);
+        let result = steady(&connection).map_err(Fault::from).and_then(|()| work(&connection));
+        // An error means that no transaction was begun.
+        let _ = connection.execute_batch("COMMIT");
         lock(pool).push(connection);
         result
     }
@@ -206,6 +208,13 @@ impl Store {
 /// transaction.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Begins a transaction that has its view of the database already. Without, statements are compiled for tables that change meanwhile
+/// as others are made, and after some attempts that fails.
+fn steady(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.execute_batch("BEGIN")?;
+    connection.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0)).map(|_| ())
 }
 
 fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {

@@ -100,6 +100,29 @@ fn stored_rows_follow_every_change_of_their_table() {
     assert!(client.sql("select * from t").is_err());
 }
 
+/// Each table that is made changes what the database's readers have compiled their statements for.
+#[test]
+fn tables_are_read_while_many_are_made() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let emulator = Running::start();
+    let client = &emulator.client;
+    client.run("create table t (k bigint)");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    assert_eq!(client.run("select count(*) from t"), [cells(&["0"])]);
+                }
+            });
+        }
+        for number in 0..400 {
+            client.run(&format!("create table t{number} (k bigint, v string)"));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
 #[test]
 fn delta_facts_are_in_the_extended_document_only() {
     let emulator = Running::start();

@@ -227,9 +227,7 @@ impl Coordinator {
 
     /// A target takes no more rows. What it is sent from here on is read again when its change was approved.
     fn hold(&mut self, target: usize, at: Position) -> Result<(), EngineError> {
-        if let Some(table) = self.snapshots.reading_into(&self.targets[target]) {
-            return Err(EngineError::HeldInSnapshot { table: table.clone() });
-        }
+        self.put_off_snapshots(target)?;
         self.targets[target].held = true;
         if self.pinned.as_ref().is_none_or(|pinned| pinned.includes(&at)) {
             self.pinned = Some(at);

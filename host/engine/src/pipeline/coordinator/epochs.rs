@@ -55,6 +55,17 @@ impl Epochs {
         self.current + 1
     }
 
+    /// Chunks of a table that no checkpoint holds yet count as not read.
+    pub fn forget_chunks(&mut self, table: &TableId) {
+        let name = table.to_string();
+        self.delivered.retain(|(of, _)| *of != name);
+        self.read.retain(|of| of != table);
+        if let Some(outstanding) = &mut self.outstanding {
+            outstanding.delivered.retain(|(of, _)| *of != name);
+            outstanding.read.retain(|of| of != table);
+        }
+    }
+
     /// Whether a barrier is due.
     pub fn is_due(&self, now: Instant) -> bool {
         self.is_free() && now.duration_since(self.last_begun) >= self.interval

@@ -62,18 +62,20 @@ pub(super) struct Snapshots {
     ending: Vec<(TableId, oneshot::Sender<()>)>,
     /// All tables that are not whole at the sink.
     reading: HashSet<TableId>,
+    /// Those of them that wait with a target for an operator: chunks go on once it was approved.
+    put_off: HashSet<TableId>,
 }
 
 impl Snapshots {
     pub fn new(unread: HashSet<TableId>, reading: HashSet<TableId>) -> Self {
         let unread = unread.into_iter().map(|table| (table, Unread::Untouched)).collect();
         let (windows, waiting, ending) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { windows, next_window: 1, waiting, unread, ending, reading }
+        Self { windows, next_window: 1, waiting, unread, ending, reading, put_off: HashSet::new() }
     }
 
-    /// A table that feeds this target and is not whole at the sink.
-    pub fn reading_into<'t>(&self, target: &'t Target) -> Option<&'t TableId> {
-        target.sources.iter().find(|source| self.reading.contains(*source))
+    /// Tables that feed this target and are not whole at the sink.
+    fn reading_into(&self, target: &Target) -> Vec<TableId> {
+        target.sources.iter().filter(|source| self.reading.contains(*source)).cloned().collect()
     }
 
     /// Whether a table without a key is not whole at the sink.
@@ -132,6 +134,28 @@ impl Snapshots {
 }
 
 impl Coordinator {
+    /// A target takes no rows for now: chunks of its tables since the last checkpoint count as not read, and no others are read, until
+    /// the run that follows the approval. Reading them again is harmless where rows have a key.
+    pub(super) fn put_off_snapshots(&mut self, target: usize) -> Result<(), EngineError> {
+        for table in self.snapshots.reading_into(&self.targets[target]) {
+            let run = self.run_of(&table)?;
+            let mut whole = self.finish_after_snapshot || self.snapshots.unread.contains_key(&table);
+            for &fed in &run.targets {
+                let shape = self.owners.shape(&self.targets[fed].name).map_err(EngineError::Plan)?;
+                whole |= shape.is_none_or(|shape| shape.key.is_empty());
+            }
+            if whole {
+                return Err(EngineError::HeldInSnapshot { table });
+            }
+            for window in self.snapshots.windows.values_mut().filter(|window| window.table == table) {
+                window.valid = false;
+            }
+            self.epochs.forget_chunks(&table);
+            self.snapshots.put_off.insert(table);
+        }
+        Ok(())
+    }
+
     pub(super) fn snapshot_message(&mut self, message: SnapshotMessage) -> Result<(), EngineError> {
         match message {
             SnapshotMessage::Open { table, reply } => self.open_window(&table, reply),
@@ -170,6 +194,7 @@ impl Coordinator {
                 self.end_whole_tables();
                 Ok(())
             }
+            SnapshotMessage::TableRead(table) if self.snapshots.put_off.contains(&table) => Ok(()),
             SnapshotMessage::TableRead(table) => {
                 self.table_read(table);
                 Ok(())
@@ -220,7 +245,8 @@ impl Coordinator {
         table: &TableId,
         reply: oneshot::Sender<Option<Opened>>,
     ) -> Result<(), EngineError> {
-        let Some(schema) = self.schemas.get(table).cloned() else {
+        let wanted = self.schemas.get(table).filter(|_| !self.snapshots.put_off.contains(table));
+        let Some(schema) = wanted.cloned() else {
             let _ = reply.send(None);
             return Ok(());
         };

@@ -196,9 +196,7 @@ impl Store {
             Some(connection) => connection,
             None => self.place.connect(file)?,
         };
-        let result = steady(&connection).map_err(Fault::from).and_then(|()| work(&connection));
-        // An error means that no transaction was begun.
-        let _ = connection.execute_batch("COMMIT");
+        let result = steady(&connection).map_err(Fault::from).and_then(|view| work(&view));
         lock(pool).push(connection);
         result
     }
@@ -210,11 +208,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Begins a transaction that has its view of the database already. Without, statements are compiled for tables that change meanwhile
-/// as others are made, and after some attempts that fails.
-fn steady(connection: &Connection) -> Result<(), rusqlite::Error> {
-    connection.execute_batch("BEGIN")?;
-    connection.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0)).map(|_| ())
+/// A transaction that has its view of the database already; it ends when it is dropped. Without one, statements are compiled for tables
+/// that change meanwhile as others are made, and after some attempts that fails.
+fn steady(connection: &Connection) -> Result<rusqlite::Transaction<'_>, rusqlite::Error> {
+    let view = connection.unchecked_transaction()?;
+    view.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0))?;
+    Ok(view)
 }
 
 fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {

@@ -138,10 +138,9 @@ impl Store {
         };
         lock(&self.downloads).insert(id.clone(), Arc::new(placeholder));
         let (moment, rows) = self.read_rows(&table, |connection| {
-            let tx = connection.unchecked_transaction()?;
-            let moment = self.next_moment(&tx, &table)?;
+            let moment = self.next_moment(connection, &table)?;
             let sql = format!("SELECT count(*) FROM {} WHERE {IN_SNAPSHOT}", table.rows());
-            let rows: i64 = tx.query_row(&sql, params![part, moment], |row| row.get(0))?;
+            let rows: i64 = connection.query_row(&sql, params![part, moment], |row| row.get(0))?;
             Ok((moment, u64::try_from(rows).unwrap_or(0)))
         })?;
         let download = Arc::new(Download { id: id.clone(), table, part, created_ms: now_ms, rows, moment });

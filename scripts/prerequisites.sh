@@ -128,9 +128,15 @@ need_python() {
     export SLUICEBOX_TEST_PYTHON=$venv/bin/python
 }
 
-# Any runtime of 17 or newer serves Debezium.
-need_java() {
+java_version() {
     local found
     found=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1) || true
-    [ "${found:-0}" -ge 17 ] || apt_install default-jre-headless
+    printf '%s\n' "${found:-0}"
+}
+
+# Any runtime of 17 or newer serves Debezium. The distribution's own choice can be older, with a newer one beside it.
+need_java() {
+    [ "$(java_version)" -ge 17 ] || apt_install default-jre-headless
+    [ "$(java_version)" -ge 17 ] || apt_install openjdk-17-jre-headless
+    [ "$(java_version)" -ge 17 ] || die "Debezium needs a Java runtime of 17 or newer, and \`java\` is $(java_version)"
 }

@@ -50,7 +50,9 @@ impl BatchBuilder {
         let Some((first, others)) = events.split_first() else { return Ok(()) };
         self.push(first)?;
         let bytes: usize = others.iter().map(RowsEvent::byte_len).sum();
-        let rows = self.kinds.len().saturating_mul(bytes) / first.byte_len().max(1);
+        // A value takes a byte at least, unless it is null: a first row that is all null must not ask for the memory of a thousand.
+        let most = bytes / self.columns.len().max(1);
+        let rows = (self.kinds.len().saturating_mul(bytes) / first.byte_len().max(1)).min(most);
         if !first.is_compressed {
             self.kinds.reserve(rows);
             self.columns.iter_mut().for_each(|column| column.reserve(rows));

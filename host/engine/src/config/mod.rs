@@ -27,6 +27,7 @@ mod filter;
 mod kinds;
 mod option;
 mod options;
+mod plugin;
 mod scan;
 mod server;
 mod sink;
@@ -53,11 +54,12 @@ pub use fault::{ConfigError, Fault, Note};
 pub use filter::{SchemaChangeFilter, SchemaChangeTag};
 pub use option::{OptionDoc, Status};
 pub use options::{Approval, DecimalMode, PipelineOptions, RuntimeMode, SchemaBehaviour};
+pub use plugin::{GuestConfig, OnSchemaError, PluginConfig, PluginLimits};
 pub use scan::{ChunkColumns, OnPurged, ScanLimits};
 pub use server::ServerAddress;
 pub use sink::{Compression, SchemaPlacement, SinkConfig};
 pub use source::{NewTables, ServerIds, SourceConfig, Startup};
-pub use transform::{GuestConfig, OnError, OnSchemaError, PluginConfig, PluginLimits, TransformRule};
+pub use transform::{OnError, TransformRule};
 pub use zone::{LocalZone, Zone};
 
 use crate::route::Routes;
@@ -262,8 +264,8 @@ pub fn reference() -> Vec<OptionDoc> {
         ("sink", sink::TABLE.to_vec()),
         ("route[]", transform::ROUTE.to_vec()),
         ("transform[]", transform::TRANSFORM.to_vec()),
-        ("transform[].plugin", transform::PLUGIN_TABLE.to_vec()),
-        ("transform[].plugin.limits", transform::LIMITS_TABLE.to_vec()),
+        ("transform[].plugin", plugin::PLUGIN_TABLE.to_vec()),
+        ("transform[].plugin.limits", plugin::LIMITS_TABLE.to_vec()),
         ("pipeline", options::TABLE.to_vec()),
     ];
     blocks

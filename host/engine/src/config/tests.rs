@@ -506,7 +506,7 @@ fn every_default_and_every_value_without_effect_is_a_value() {
     for option in [source::table(), sink::TABLE.to_vec(), options::TABLE.to_vec()]
         .concat()
         .into_iter()
-        .chain([transform::TRANSFORM, transform::PLUGIN_TABLE, transform::LIMITS_TABLE].concat())
+        .chain([transform::TRANSFORM, plugin::PLUGIN_TABLE, plugin::LIMITS_TABLE].concat())
     {
         let head = option.head();
         for text in head.default.iter().chain(&head.no_op) {

@@ -73,3 +73,17 @@ fn output_that_cannot_be_written_is_an_error() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("writing to standard output: No space left on device"), "{said}");
 }
+
+#[test]
+fn the_interface_reference_is_what_the_program_prints() {
+    let output = run(root(), &["plugin", "interface", "--markdown"]);
+    assert_eq!(output.code, Some(0), "{output:#?}");
+    assert_eq!(
+        document("plugin-interface.md"),
+        output.stdout,
+        "write it again: sluicebox plugin interface --markdown > docs/plugin-interface.md"
+    );
+    let definition = run(root(), &["plugin", "interface"]);
+    let file = std::fs::read_to_string(root().join("wit/transform.wit")).expect("the definition");
+    assert_eq!(definition.stdout, file);
+}

@@ -37,6 +37,15 @@ pub enum PluginCommand {
         after_help = "Example: sluicebox plugin record pipeline.yaml app_db.orders --events 20 --mask email,phone --out orders.yaml\n         sluicebox plugin test mask-orders.wasm orders.yaml --update"
     )]
     Record(RecordOptions),
+    /// Print the interface between plugins and this program, as WIT.
+    #[command(
+        after_help = "Example: sluicebox plugin interface > transform.wit\n\nOther languages' tools make bindings of it."
+    )]
+    Interface {
+        /// Print it as a page for people, in Markdown.
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Show what a file is: world, version, imports, size, and whether it would load.
     #[command(after_help = "Example: sluicebox plugin inspect plugins/orders.wasm")]
     Inspect {

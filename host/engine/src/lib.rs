@@ -25,5 +25,6 @@ pub use error::{Disposition, EngineError};
 pub use pipeline::{Outcome, Replayed, describe, query, replay, run, sink_client};
 pub use sluicebox_wasm::{
     Engine as PluginEngine, Inspection, Limits as PluginLimits, WasmError, inspect as inspect_plugin,
+    interface as plugin_interface,
 };
 pub use telemetry::{Progress, Telemetry, now_ms};

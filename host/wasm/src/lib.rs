@@ -20,12 +20,14 @@ mod guest;
 mod input;
 mod inspect;
 mod instance;
+pub mod interface;
 mod limits;
 mod live;
 mod load;
 mod output;
 mod plan;
 mod precompiled;
+mod preview1;
 mod ticker;
 
 pub use engine::{Engine, Plugin};

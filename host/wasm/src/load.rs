@@ -14,6 +14,7 @@ use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use crate::abi;
+use crate::preview1;
 
 /// Larger than any known toolchain makes them (Python's are 18 MB); a wrong path must not fill the memory.
 const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -61,11 +62,12 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, String> {
     let described = describe(module)?;
     let encoded = wit_component::ComponentEncoder::default()
         .module(&described)
+        .and_then(|encoder| encoder.adapter(preview1::IMPORTED_AS, preview1::ADAPTER))
         .and_then(|encoder| encoder.validate(true).encode());
     encoded.map_err(|error| {
         format!(
             "it is a core module that cannot be made into a component: {error:#}; build it with a guest SDK, for a \
-             target without WASI such as wasm32-unknown-unknown"
+             target without WASI such as wasm32-unknown-unknown, or for WASI preview 1"
         )
     })
 }

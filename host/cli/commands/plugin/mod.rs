@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod compile;
 mod inspect;
+mod interface;
 mod new;
 mod record;
 mod test;
@@ -25,6 +26,7 @@ pub fn run(command: &PluginCommand) -> Result<(), Failure> {
         PluginCommand::Bench(options) => bench::run(options),
         PluginCommand::Compile(options) => compile::run(options),
         PluginCommand::Record(options) => record::run(options),
+        PluginCommand::Interface { markdown } => interface::run(*markdown),
         PluginCommand::Inspect { file, json } => inspect::run(file, *json),
     }
 }

@@ -7,6 +7,7 @@ mod conformance;
 mod kinds;
 mod limits;
 mod plans;
+mod preview1;
 mod refusals;
 mod support;
 mod verdicts;

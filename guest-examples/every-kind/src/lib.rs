@@ -31,6 +31,7 @@ struct Meta {
     commit_time: (Int, NewInt),
     position: (UInt, NewUInt),
     transaction: (Text, NewText),
+    seed: (UInt, NewUInt),
 }
 
 impl Transform for EveryKind {
@@ -58,6 +59,7 @@ impl Transform for EveryKind {
                 commit_time: (plan.commit_time(), plan.add_int("commit_time", Type::Timestamp(6), true)?),
                 position: (plan.position(), plan.add_uint("position", Type::UInt, true)?),
                 transaction: (plan.transaction(), plan.add_text("transaction", Type::Text, true)?),
+                seed: (plan.seed(), plan.add_uint("seed", Type::UInt, false)?),
             });
         }
         Ok(columns)
@@ -96,6 +98,7 @@ impl Transform for EveryKind {
             if let Some(name) = row.text(meta.transaction.0) {
                 row.set_text(meta.transaction.1, |out| out.push_str(name));
             }
+            row.set_uint(meta.seed.1, row.uint(meta.seed.0));
         }
         if self.refuse.is_some() && columns.ints.first().and_then(|&first| row.int(first)) == self.refuse {
             return Err(format!(

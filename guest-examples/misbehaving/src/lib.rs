@@ -11,6 +11,7 @@ use sluicebox_guest::bindings;
 use sluicebox_guest::bindings::exports::sluicebox::transform::plugin::{
     About, Batch, Guest, Outcome, Plan, Table,
 };
+use sluicebox_guest::bindings::sluicebox::transform::state::{self, Entry};
 use sluicebox_guest::bindings::sluicebox::transform::types::{
     Action, ByteStrings, Computed, ComputedType, OutputColumn, Read, RowError, Source, Vector, VectorData,
 };
@@ -58,6 +59,19 @@ enum Does {
     FloodLog,
     Leak,
     Count,
+    /// Uses state that its plan did not ask for.
+    StateUnasked,
+    StateInPlan,
+    HugeState,
+    LongStateKey,
+    /// Numbers rows by its state; with `at` it traps behind the last of a batch with this number.
+    CountInState,
+    /// The same, and says of the row with this number that it failed.
+    CountAndCondemn,
+    AskTime,
+    UnknownLookup,
+    OriginsUnasked,
+    ExpandingPlan,
 }
 
 thread_local! {
@@ -92,6 +106,7 @@ impl Guest for Misbehaving {
             Does::RefuseTable => return Err(format!("I do not like `{}`", table.name)),
             Does::LoopInPlan => forever(),
             Does::TrapInPlan => panic!("in a plan"),
+            Does::StateInPlan => drop(state::get(&["rows".to_owned()])),
             _ => {}
         }
         let seldom = CALLS.with_borrow_mut(|calls| std::mem::replace(calls, *calls + 1));
@@ -115,6 +130,11 @@ impl Guest for Misbehaving {
             output: Some(output),
             key: None,
             rename: None,
+            expands: config.does == Does::ExpandingPlan,
+            stateful: matches!(
+                config.does,
+                Does::HugeState | Does::LongStateKey | Does::CountInState | Does::CountAndCondemn
+            ),
         })
     }
 
@@ -125,6 +145,9 @@ impl Guest for Misbehaving {
         else {
             return Err("expected integers and texts".into());
         };
+        if matches!(config.does, Does::CountInState | Does::CountAndCondemn) {
+            return count_in_state(&config, numbers);
+        }
         let here = config.at.is_none_or(|at| numbers.contains(&at));
         let does = if here { config.does } else { Does::Nothing };
         act(does, config.at, numbers, texts)
@@ -136,7 +159,7 @@ impl Guest for Misbehaving {
 fn act(does: Does, at: Option<i64>, numbers: &[i64], texts: &ByteStrings) -> Result<Outcome, String> {
     let rows = numbers.len();
     let mut strings = ByteStrings { offsets: texts.offsets.clone(), data: texts.data.clone() };
-    let mut outcome = Outcome { keep: None, columns: Vec::new(), errors: Vec::new() };
+    let mut outcome = Outcome { origins: None, keep: None, columns: Vec::new(), errors: Vec::new() };
     let mut validity = None;
     match does {
         Does::Loop => forever(),
@@ -179,6 +202,15 @@ fn act(does: Does, at: Option<i64>, numbers: &[i64], texts: &ByteStrings) -> Res
             let calls = CALLS.with_borrow_mut(|calls| std::mem::replace(calls, *calls + 1));
             strings = counted(calls, rows);
         }
+        Does::StateUnasked => drop(state::get(&["rows".to_owned()])),
+        Does::HugeState => fill_state(),
+        Does::LongStateKey => put("k".repeat(1_025), Vec::new()),
+        Does::AskTime => {
+            let text = sluicebox_guest::clock::now().to_string();
+            strings = repeated(&text, rows);
+        }
+        Does::UnknownLookup => drop(sluicebox_guest::lookup::get("nowhere", "key")),
+        Does::OriginsUnasked => outcome.origins = Some((0..rows as u32).collect()),
         _ => {}
     }
     outcome.columns.push(Vector { validity, data: VectorData::Bytes(strings) });
@@ -221,7 +253,42 @@ fn split_character(rows: usize) -> ByteStrings {
 
 /// In each row how often `process` was called before: state that a plugin must not have.
 fn counted(calls: u64, rows: usize) -> ByteStrings {
-    let text = calls.to_string();
+    repeated(&calls.to_string(), rows)
+}
+
+fn put(key: String, value: Vec<u8>) {
+    state::put(&[Entry { key, value: Some(value) }]);
+}
+
+/// Each value is below what one call may give the host.
+fn fill_state() -> ! {
+    for number in 0_u64.. {
+        put(number.to_string(), vec![0; 64 << 10]);
+    }
+    unreachable!()
+}
+
+fn count_in_state(config: &Config, numbers: &[i64]) -> Result<Outcome, String> {
+    let mut strings = ByteStrings { offsets: vec![0], data: Vec::new() };
+    let mut errors = Vec::new();
+    for (row, number) in (0..).zip(numbers) {
+        let saved = state::get(&["rows".to_owned()]).remove(0).unwrap_or_default();
+        let count = String::from_utf8(saved).map_err(|error| error.to_string())?.parse().unwrap_or(0) + 1;
+        put("rows".into(), u64::to_string(&count).into_bytes());
+        strings.data.extend_from_slice(count.to_string().as_bytes());
+        strings.offsets.push(strings.data.len() as u32);
+        if config.does == Does::CountAndCondemn && config.at == Some(*number) {
+            errors.push(RowError { row, message: "this one not".into() });
+        }
+    }
+    if config.does == Does::CountInState && config.at.is_some_and(|at| numbers.contains(&at)) {
+        panic!("as told");
+    }
+    let column = Vector { validity: None, data: VectorData::Bytes(strings) };
+    Ok(Outcome { origins: None, keep: None, columns: vec![column], errors })
+}
+
+fn repeated(text: &str, rows: usize) -> ByteStrings {
     let offsets = (0..=rows).map(|row| (row * text.len()) as u32).collect();
     ByteStrings { offsets, data: text.repeat(rows).into_bytes() }
 }

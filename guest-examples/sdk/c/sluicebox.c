@@ -7,7 +7,7 @@
  */
 #include "sluicebox.h"
 
-#define PLUGIN "sluicebox:transform/plugin@0.1.0"
+#define PLUGIN "sluicebox:transform/plugin@0.2.0"
 #define EXPORT(name) __attribute__((export_name(name)))
 
 void *memcpy(void *into, const void *from, size_t size) { return __builtin_memcpy(into, from, size); }
@@ -94,7 +94,7 @@ static sb_text keep_text(sb_text text) {
     return (sb_text){ copy, text.size };
 }
 
-/* --- JSON: the configuration is valid, since the host wrote it --- */
+/* --- JSON: it is valid, since the host wrote it --- */
 
 static uint32_t blank(sb_text json, uint32_t at) {
     while (at < json.size && (json.data[at] == ' ' || json.data[at] == '\n' || json.data[at] == '\t' || json.data[at] == '\r')) at++;
@@ -169,9 +169,7 @@ static uint32_t put_utf8(char *out, uint32_t code) {
     return out[2] = (char)(0x80 | (code >> 6 & 63)), out[3] = (char)(0x80 | (code & 63)), 4;
 }
 
-sb_text sb_json_text(sb_text value) {
-    if (value.size < 2 || value.data[0] != '"') return SB_TEXT("");
-    char *out = sb_keep(value.size);
+static sb_text json_text(sb_text value, char *out) {
     uint32_t size = 0;
     for (uint32_t i = 1; i + 1 < value.size; i++) {
         char c = value.data[i];
@@ -195,11 +193,72 @@ sb_text sb_json_text(sb_text value) {
     return (sb_text){ out, size };
 }
 
+static bool is_json_text(sb_text value) { return value.size >= 2 && value.data[0] == '"'; }
+
+sb_text sb_json_text(sb_text value) { return is_json_text(value) ? json_text(value, sb_keep(value.size)) : SB_TEXT(""); }
+sb_text sb_json_borrow(sb_text value) { return is_json_text(value) ? json_text(value, sb_borrow(value.size)) : SB_TEXT(""); }
+
 /* --- log --- */
 
-__attribute__((import_module("sluicebox:transform/log@0.1.0"), import_name("log"))) void log_import(uint32_t, const char *, uint32_t);
+#define IMPORT(interface, name) __attribute__((import_module("sluicebox:transform/" interface "@0.2.0"), import_name(name)))
+
+IMPORT("log", "log") void log_import(uint32_t, const char *, uint32_t);
 
 void sb_log(sb_level level, sb_text message) { log_import(level, message.data, message.size); }
+
+/* --- what the host may be asked for: lists of one key, and of one answer --- */
+
+typedef struct {
+    uint8_t is_some;
+    sb_text value;
+} answer_to_key;
+
+typedef struct {
+    const answer_to_key *answers;
+    uint32_t count;
+} answers;
+
+typedef struct {
+    sb_text key;
+    answer_to_key value;
+} state_entry;
+
+_Static_assert(sizeof(answer_to_key) == 12 && sizeof(state_entry) == 20, "the canonical form");
+
+IMPORT("lookup", "get") void lookup_get(const char *, uint32_t, const sb_text *, uint32_t, answers *);
+IMPORT("state", "get") void state_get(const sb_text *, uint32_t, answers *);
+IMPORT("state", "put") void state_put(const state_entry *, uint32_t);
+IMPORT("clock", "now") uint64_t clock_now(void);
+
+static bool first_of(const answers *found, sb_text *value) {
+    if (!found->count || !found->answers[0].is_some) return false;
+    *value = found->answers[0].value;
+    return true;
+}
+
+bool sb_lookup(sb_text table, sb_text key, sb_text *entry) {
+    answers found = { NULL, 0 };
+    lookup_get(table.data, table.size, &key, 1, &found);
+    return first_of(&found, entry);
+}
+
+bool sb_state_get(sb_text key, sb_text *value) {
+    answers found = { NULL, 0 };
+    state_get(&key, 1, &found);
+    return first_of(&found, value);
+}
+
+void sb_state_put(sb_text key, sb_text value) {
+    state_entry entry = { key, { 1, value } };
+    state_put(&entry, 1);
+}
+
+void sb_state_remove(sb_text key) {
+    state_entry entry = { key, { 0, SB_TEXT("") } };
+    state_put(&entry, 1);
+}
+
+uint64_t sb_now(void) { return clock_now(); }
 
 /* --- plans --- */
 
@@ -215,6 +274,11 @@ typedef struct {
     bool nullable, gone;
     int32_t handle;
 } output;
+
+/* Marks a read that is no column but something else about the row. */
+#define META 0x80000000u
+/* As many as there are. */
+#define METAS 4u
 
 /* What a handle stands for. */
 typedef struct {
@@ -234,7 +298,7 @@ struct sb_plan {
     uint32_t read_count, computed_count;
     column *columns;
     uint32_t column_count;
-    bool before, discard, has_key;
+    bool before, discard, has_key, stateful;
     uint32_t *key;
     uint32_t key_count;
     sb_text rename, error;
@@ -296,6 +360,11 @@ sb_handle sb_read(sb_plan *plan, sb_text name) {
     return input < 0 ? 0 : new_column(plan, of_input(plan, input));
 }
 
+sb_handle sb_read_meta(sb_plan *plan, sb_meta meta) {
+    sb_type type = meta == SB_META_COMMIT_TIME ? SB_TIMESTAMP : meta == SB_META_TRANSACTION ? SB_STRING : SB_UINT;
+    return new_column(plan, (column){ reading(plan, META | (uint32_t)meta), -1, type, 0, meta != SB_META_SEED });
+}
+
 sb_handle sb_rewrite(sb_plan *plan, sb_text name) {
     int32_t input = find_column(plan, name);
     if (input < 0) return 0;
@@ -325,6 +394,7 @@ void sb_remove(sb_plan *plan, sb_text name) {
 
 void sb_rename_table(sb_plan *plan, sb_text name) { plan->rename = name; }
 void sb_want_before(sb_plan *plan) { plan->before = true; }
+void sb_want_state(sb_plan *plan) { plan->stateful = true; }
 void sb_discard(sb_plan *plan) { plan->discard = true; }
 
 void sb_key(sb_plan *plan, const sb_text *names, uint32_t count) {
@@ -507,17 +577,19 @@ typedef struct {
     uint8_t has_output; const wire_output *output; uint32_t output_count;
     uint8_t has_key; const uint32_t *key; uint32_t key_count;
     uint8_t has_rename; sb_text rename;
+    uint8_t expands, stateful;
 } wire_plan;
 typedef struct { uint8_t is_error; union { sb_text error; wire_plan plan; } is; } plan_result;
 typedef struct {
+    uint8_t has_origins; const uint32_t *origins; uint32_t origin_count;
     uint8_t has_keep; bytes keep;
     const vector *columns; uint32_t column_count;
     const row_error *errors; uint32_t error_count;
 } wire_outcome;
 typedef struct { uint8_t is_error; union { sb_text error; wire_outcome outcome; } is; } outcome_result;
 
-_Static_assert(sizeof(wire_column) == 40 && sizeof(wire_output) == 32 && sizeof(wire_plan) == 48, "the canonical form");
-_Static_assert(sizeof(vector) == 32 && sizeof(wire_outcome) == 28 && sizeof(row_error) == 12, "the canonical form");
+_Static_assert(sizeof(wire_column) == 40 && sizeof(wire_output) == 32 && sizeof(wire_plan) == 52, "the canonical form");
+_Static_assert(sizeof(vector) == 32 && sizeof(wire_outcome) == 40 && sizeof(row_error) == 12, "the canonical form");
 
 EXPORT(PLUGIN "#init") about_result *init(const char *config, uint32_t size) {
     about_result *result = sb_borrow(sizeof *result);
@@ -547,7 +619,7 @@ static sb_plan *new_plan(uint32_t id, const sb_table *table) {
     plan->id = id, plan->table = table;
     plan->room = 2 * table->count + MORE_COLUMNS;
     plan->outputs = sb_borrow(plan->room * sizeof(output));
-    plan->reads = sb_borrow((table->count + 1) * sizeof(uint32_t));
+    plan->reads = sb_borrow((table->count + METAS) * sizeof(uint32_t));
     plan->columns = sb_borrow(plan->room * sizeof(column));
     for (uint32_t i = 0; i < table->count; i++)
         plan->outputs[i] = (output){ .name = table->columns[i].name, .kind = 0, .input = i, .handle = -1 };
@@ -578,11 +650,11 @@ static wire_plan answer(sb_plan *plan) {
         if (o->by == 1) w->is.computed.type.is.like = o->like;
         else w->is.computed.type.is.full.type = (uint8_t)o->type, w->is.computed.type.is.full.precision = o->precision, w->is.computed.type.is.full.scale = o->scale;
     }
-    for (uint32_t i = 0; i < plan->read_count; i++) reads[i] = (wire_read){ 0, plan->reads[i] };
+    for (uint32_t i = 0; i < plan->read_count; i++) reads[i] = (wire_read){ (plan->reads[i] & META) != 0, plan->reads[i] & ~META };
     /* Without anything to read or compute the host does the rest alone. */
-    uint8_t action = plan->discard ? 1 : plan->read_count || plan->computed_count || plan->before ? 2 : 0;
+    uint8_t action = plan->discard ? 1 : plan->read_count || plan->computed_count || plan->before || plan->stateful ? 2 : 0;
     return (wire_plan){ action, plan->before, reads, plan->read_count, changed, outputs, count,
-                        plan->has_key, plan->key, plan->key_count, plan->rename.size != 0, plan->rename };
+                        plan->has_key, plan->key, plan->key_count, plan->rename.size != 0, plan->rename, 0, plan->stateful };
 }
 
 static void forget(uint32_t id) {
@@ -701,7 +773,7 @@ outcome_result *process(uint32_t id, uint32_t rows, const uint8_t *kinds, uint32
         if (verdict == SB_KEEP) keep[row.number / 8] |= (uint8_t)(1u << (row.number % 8));
         else dropped = true;
     }
-    result->is.outcome = (wire_outcome){ dropped, { keep, (rows + 7) / 8 }, finished(plan, row.made, rows), plan->computed_count,
+    result->is.outcome = (wire_outcome){ 0, NULL, 0, dropped, { keep, (rows + 7) / 8 }, finished(plan, row.made, rows), plan->computed_count,
                                          row.errors, row.error_count };
     return result;
 }

@@ -9,7 +9,8 @@
  *   clang --target=wasm32 -O2 -mbulk-memory -nostdlib -Wl,--no-entry -o plugin.wasm plugin.c sluicebox.c
  *
  * There is no C library: what it would need from an operating system does not exist here. What a plugin computes must follow
- * from its configuration, the plan and the row alone: instances come and go, and a batch can come again.
+ * from its configuration, the plan, the row and, where the plan asks for it, its state alone: instances come and go, and a batch can
+ * come again.
  */
 #ifndef SLUICEBOX_H
 #define SLUICEBOX_H
@@ -33,7 +34,7 @@ bool sb_equal(sb_text a, sb_text b);
 void *sb_keep(size_t size);
 void *sb_borrow(size_t size);
 
-/* --- configuration: JSON text --- */
+/* --- JSON text: the configuration, entries of reference tables --- */
 
 /* The value of a key of an object, as JSON text; empty when there is none. */
 sb_text sb_json_get(sb_text object, const char *key);
@@ -43,12 +44,26 @@ sb_text sb_json_next(sb_text array, uint32_t *at);
 bool sb_json_entry(sb_text object, uint32_t *at, sb_text *key, sb_text *value);
 /* A JSON string as the text that it stands for, kept; empty for anything else. */
 sb_text sb_json_text(sb_text value);
+/* The same, borrowed: for what comes with a row. */
+sb_text sb_json_borrow(sb_text value);
 
 /* --- log --- */
 
 typedef enum { SB_DEBUG, SB_INFO, SB_WARN, SB_ERROR } sb_level;
 /* Never log a row's values. */
 void sb_log(sb_level level, sb_text message);
+
+/* --- what the host may be asked for; what it answers is borrowed --- */
+
+/* The entry of a key in a reference table that the pipeline file declares under `lookups`, as a JSON object; false without one. */
+bool sb_lookup(sb_text table, sb_text key, sb_text *entry);
+/* What the plugin remembers of a table, in `sb_row` of a plan with `sb_want_state`. Keys are UTF-8 and have at most 1,024 bytes. What a
+ * row that fails has changed is forgotten. */
+bool sb_state_get(sb_text key, sb_text *value);
+void sb_state_put(sb_text key, sb_text value);
+void sb_state_remove(sb_text key);
+/* Microseconds since 1970-01-01T00:00:00Z, where the pipeline file says `clock: true`. */
+uint64_t sb_now(void);
 
 /* --- planning --- */
 
@@ -84,6 +99,11 @@ typedef int32_t sb_handle;
 sb_handle sb_read(sb_plan *plan, sb_text column);
 /* Reads a column and computes it anew, with exactly its type; not set, it keeps its value. */
 sb_handle sb_rewrite(sb_plan *plan, sb_text column);
+typedef enum { SB_META_COMMIT_TIME, SB_META_POSITION, SB_META_TRANSACTION, SB_META_SEED } sb_meta;
+/* Reads something else about the row: the commit time (sb_int, microseconds since 1970-01-01T00:00:00Z), the order in the stream (sb_uint),
+ * the source's transaction (sb_bytes), all null for rows of a snapshot; or a number that looks random and is the same whenever the
+ * row comes again (sb_uint), never null. */
+sb_handle sb_read_meta(sb_plan *plan, sb_meta meta);
 /* Computes a new column, behind the others; not set, it is null, or empty or 0 where it may not be null. */
 sb_handle sb_add(sb_plan *plan, sb_text name, sb_type type, uint32_t precision, uint32_t scale, bool nullable);
 void sb_rename(sb_plan *plan, sb_text column, sb_text name);
@@ -91,6 +111,8 @@ void sb_remove(sb_plan *plan, sb_text column);
 void sb_rename_table(sb_plan *plan, sb_text name);
 /* Every update comes as two rows, before and after. */
 void sb_want_before(sb_plan *plan);
+/* Rows come in the order of the stream, one batch at a time, and may use state. */
+void sb_want_state(sb_plan *plan);
 /* All rows of the table are dropped. */
 void sb_discard(sb_plan *plan);
 /* Another key: columns of the output by their names there. Behind all renames. */

@@ -29,7 +29,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use sluicebox_expression::{Rule, RulePlan, RuleText, Settings};
 use sluicebox_model::{ChangeBatch, Column, ColumnType, Origin, RowKind, TableId, TableSchema};
-use sluicebox_wasm::{Engine, Limits, PluginSpec, Source, TablePlan};
+use sluicebox_wasm::{Engine, Grants, Limits, PluginSpec, Source, TablePlan};
 
 /// Different batches in turn, so that no branch is learned by heart.
 const BATCHES: usize = 16;
@@ -191,6 +191,7 @@ fn main() {
         config: serde_json::Value::Null,
         limits: Limits::default(),
         sha256: None,
+        grants: Grants::default(),
         precompiled: false,
     };
     let engine = Engine::new(None).unwrap();
@@ -214,12 +215,13 @@ fn main() {
     for rows in [1, 16, 64, 256, 1024, 8192] {
         let batches: Vec<_> = (0..BATCHES).map(|_| batch(&schema, &mut rng, rows)).collect();
         for batch in &batches {
-            let (found, wanted) = (guest.process(&plan, batch).unwrap().batch, native(batch, &plan.output));
+            let (found, wanted) =
+                (guest.process(&plan, batch, None).unwrap().batch, native(batch, &plan.output));
             assert_eq!((&found.kinds, &found.columns), (&wanted.kinds, &wanted.columns));
             let expressed = rule.process(batch, 0).unwrap().batch;
             assert_eq!((&expressed.kinds, &expressed.columns), (&wanted.kinds, &wanted.columns));
             if let Some((guest, plan)) = &mut sandboxed {
-                let found = guest.process(plan, batch).unwrap().batch;
+                let found = guest.process(plan, batch, None).unwrap().batch;
                 assert_eq!((&found.kinds, &found.columns), (&wanted.kinds, &wanted.columns));
             }
         }
@@ -227,10 +229,10 @@ fn main() {
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..REPETITIONS {
             natives.push(measure(&batches, |batch| native(batch, &plan.output)));
-            guests.push(measure(&batches, |batch| guest.process(&plan, batch).unwrap().batch));
+            guests.push(measure(&batches, |batch| guest.process(&plan, batch, None).unwrap().batch));
             rules.push(measure(&batches, |batch| rule.process(batch, 0).unwrap().batch));
             if let Some((guest, plan)) = &mut sandboxed {
-                boxed.push(measure(&batches, |batch| guest.process(plan, batch).unwrap().batch));
+                boxed.push(measure(&batches, |batch| guest.process(plan, batch, None).unwrap().batch));
             }
         }
         let (native, guest, rule) =

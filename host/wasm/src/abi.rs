@@ -1,18 +1,12 @@
 //! The interface's types as they cross: those of `wit/transform.wit`, by hand, so that what goes in is borrowed.
 //!
 //! What goes in is lowered straight from Arrow's buffers, what comes out is lifted into vectors that become Arrow's
-//! buffers. Names and order must be those of the definition; wasmtime compares them with the component's when it starts.
+//! buffers. Names and order must be those of the definition; wasmtime compares them with the component's when it starts. What an
+//! older version has otherwise is in a module of its own, and becomes what it is here.
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-/// The interface that makes a component a plugin.
-pub(crate) const PLUGIN: &str = "sluicebox:transform/plugin@0.1.0";
-/// The same without its version.
-pub(crate) const PLUGIN_NAME: &str = "sluicebox:transform/plugin";
-/// Log lines from the guest.
-pub(crate) const LOG: &str = "sluicebox:transform/log@0.1.0";
-/// What a plugin may import: functions that log, and the types that both sides share.
-pub(crate) const IMPORTS: [&str; 2] = ["sluicebox:transform/log@0.1.", "sluicebox:transform/types@0.1."];
+pub(crate) mod v0_1;
 
 #[derive(ComponentType, Lower, Lift, Debug, Clone, Copy, PartialEq, Eq)]
 #[component(enum)]
@@ -194,6 +188,8 @@ pub(crate) enum Meta {
     Position,
     #[component(name = "transaction")]
     Transaction,
+    #[component(name = "seed")]
+    Seed,
 }
 
 #[derive(ComponentType, Lift, Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,6 +210,8 @@ pub(crate) struct Plan {
     pub(crate) output: Option<Vec<OutputColumn>>,
     pub(crate) key: Option<Vec<u32>>,
     pub(crate) rename: Option<String>,
+    pub(crate) expands: bool,
+    pub(crate) stateful: bool,
 }
 
 #[derive(ComponentType, Lift, Debug, Clone, PartialEq, Eq)]
@@ -226,6 +224,7 @@ pub(crate) struct RowError {
 #[derive(ComponentType, Lift, Debug, Clone, PartialEq)]
 #[component(record)]
 pub(crate) struct Outcome {
+    pub(crate) origins: Option<Vec<u32>>,
     pub(crate) keep: Option<Vec<u8>>,
     pub(crate) columns: Vec<Vector>,
     pub(crate) errors: Vec<RowError>,
@@ -251,4 +250,12 @@ pub(crate) enum Level {
     Warn,
     #[component(name = "error")]
     Error,
+}
+
+/// A change of the guest's state.
+#[derive(ComponentType, Lift, Debug, Clone, PartialEq, Eq)]
+#[component(record)]
+pub(crate) struct StateEntry {
+    pub(crate) key: String,
+    pub(crate) value: Option<Vec<u8>>,
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use wasmtime::component::{InstancePre, Linker};
 
 use crate::cache::Cache;
-use crate::guest::{self, Guest};
-use crate::limits::{Limits, PluginSpec};
+use crate::guest::Guest;
+use crate::host;
+use crate::limits::{Grants, Limits, PluginSpec};
 use crate::load;
 use crate::precompiled::{self, Heading};
 use crate::ticker::Ticker;
+use crate::version::Version;
 use crate::{Inspection, Instance, WasmError};
 
 /// Stack of a guest, in bytes: wasmtime's own default, a quarter of the smallest thread stack in use here.
@@ -40,6 +42,8 @@ pub(crate) struct Loaded {
     hash: String,
     pub(crate) config: String,
     pub(crate) limits: Limits,
+    pub(crate) grants: Grants,
+    pub(crate) version: Version,
     pub(crate) component: InstancePre<Guest>,
     // Keeps the clock running for as long as an instance can be called.
     engine: Engine,
@@ -74,7 +78,7 @@ impl Engine {
         let cache = cache_dir.map(Cache::open).transpose()?;
         let engine = wasmtime::Engine::new(&settings()).map_err(|error| failed(format!("{error:#}")))?;
         let mut linker = Linker::new(&engine);
-        guest::link(&mut linker).map_err(|error| failed(format!("{error:#}")))?;
+        host::link(&mut linker).map_err(|error| failed(format!("{error:#}")))?;
         let ticker = Ticker::start(engine.clone())
             .map_err(|error| failed(format!("no thread for the clock: {error}")))?;
         Ok(Self(Arc::new(Inner { engine, linker, ticker, cache })))
@@ -102,7 +106,7 @@ impl Engine {
             }
             (false, true) => return Err(refuse(IS_COMPILED.into())),
         };
-        load::surface(&self.0.engine, &component).check().map_err(refuse)?;
+        let version = load::surface(&self.0.engine, &component).check().map_err(refuse)?;
         let component = self.0.linker.instantiate_pre(&component).map_err(|error| {
             refuse(format!("what it imports is not what this host offers under the same name: {error:#}"))
         })?;
@@ -112,6 +116,8 @@ impl Engine {
             hash,
             config: spec.config.to_string(),
             limits: spec.limits.clone(),
+            grants: spec.grants.clone(),
+            version,
             component,
             engine: self.clone(),
         })))

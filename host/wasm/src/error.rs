@@ -101,6 +101,9 @@ pub enum Fault {
     /// What it gave back breaks the interface.
     #[error("it gave back what it may not: {0}")]
     Output(String),
+    /// It asked the host for something that it may not have.
+    #[error("{0}")]
+    Forbidden(String),
     /// It said so itself.
     #[error("{0}")]
     Said(String),
@@ -110,7 +113,9 @@ impl Fault {
     /// Whether the instance's memory can be in any state, so that it must not be used again.
     pub fn poisons(&self) -> bool {
         match self {
-            Self::Trap(_) | Self::Time(_) | Self::Memory { .. } | Self::Output(_) => true,
+            Self::Trap(_) | Self::Time(_) | Self::Memory { .. } | Self::Output(_) | Self::Forbidden(_) => {
+                true
+            }
             Self::Said(_) => false,
         }
     }

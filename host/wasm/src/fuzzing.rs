@@ -152,6 +152,7 @@ fn answer(pieces: &mut Pieces<'_>) -> abi::Plan {
         252 => abi::Read::Meta(abi::Meta::CommitTime),
         253 => abi::Read::Meta(abi::Meta::Position),
         254 => abi::Read::Meta(abi::Meta::Transaction),
+        255 => abi::Read::Meta(abi::Meta::Seed),
         place => abi::Read::Column(place.into()),
     });
     abi::Plan {
@@ -161,6 +162,8 @@ fn answer(pieces: &mut Pieces<'_>) -> abi::Plan {
         output: (how & 8 != 0).then(|| (0..pieces.byte() % 16).map(|_| output_column(pieces)).collect()),
         key: (how & 16 != 0).then(|| (0..pieces.byte() % 8).map(|_| pieces.place()).collect()),
         rename: (how & 32 != 0).then(|| pieces.text()),
+        expands: how & 64 != 0,
+        stateful: how & 128 != 0,
     }
 }
 

@@ -1,19 +1,24 @@
-//! What the host keeps beside each instance: its limits, its clock, its log lines.
+//! What the host keeps beside each instance: its limits, its clock, its log lines, and what it may ask.
 
 use std::time::{Duration, Instant};
 
 use sluicebox_model::ByteSize;
-use wasmtime::component::{Linker, WasmStr};
-use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
+use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use crate::abi;
-use crate::limits::Limits;
+use crate::host::Forbidden;
+use crate::limits::{Grants, Limits};
+use crate::lookup::LookupTables;
+use crate::state::State;
 use crate::ticker::TICK;
 
 /// The data of a store.
 pub(crate) struct Guest {
     plugin: String,
     limits: Limits,
+    grants: Grants,
+    /// What it remembers of the running batch's target; none outside of one, and where its plan asked for none.
+    pub(crate) state: Option<State>,
     /// The table that the running call is about; empty outside of one.
     pub(crate) table: String,
     /// Linear memory now, in bytes.
@@ -26,10 +31,12 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new(plugin: &str, limits: &Limits) -> Self {
+    pub(crate) fn new(plugin: &str, limits: &Limits, grants: &Grants) -> Self {
         Self {
             plugin: plugin.to_owned(),
             limits: limits.clone(),
+            grants: grants.clone(),
+            state: None,
             table: String::new(),
             memory: 0,
             table_elements: 0,
@@ -66,8 +73,34 @@ impl Guest {
         self.log.dropped
     }
 
-    fn log(&mut self, level: abi::Level, text: &str) {
+    /// The reference tables that it may ask.
+    pub(crate) fn lookups(&self) -> Option<&dyn LookupTables> {
+        self.grants.lookups.as_deref()
+    }
+
+    /// Whether it may ask for the time of day.
+    pub(crate) fn may_ask_the_time(&self) -> bool {
+        self.grants.clock
+    }
+
+    /// What it remembers of the running batch's target.
+    pub(crate) fn state(&mut self) -> Result<&mut State, Forbidden> {
+        self.state.as_mut().ok_or_else(|| {
+            Forbidden("it uses state outside of `process`, or its plan does not say `stateful`".into())
+        })
+    }
+
+    /// Whether a log line may be written now; if so, also how many were left out before it.
+    pub(crate) fn admit_log_line(&mut self, now: Instant) -> Option<u64> {
+        self.log.admit(now)
+    }
+
+    /// Writes a log line, and how many were left out before it.
+    pub(crate) fn log(&self, level: abi::Level, text: &str, left_out: u64) {
         let (plugin, table) = (&*self.plugin, &*self.table);
+        if left_out > 0 {
+            tracing::warn!(target: "sluicebox::guest", plugin, table, left_out, "guest logs too much, lines left out");
+        }
         match level {
             abi::Level::Debug => {
                 tracing::debug!(target: "sluicebox::guest", plugin, table, text, "guest says")
@@ -197,22 +230,6 @@ impl LogLines {
     }
 }
 
-/// Gives components what they may import.
-pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    let mut log = linker.instance(abi::LOG)?;
-    log.func_wrap("log", |mut store: StoreContextMut<'_, Guest>, (level, message): (abi::Level, WasmStr)| {
-        let Some(left_out) = store.data_mut().log.admit(Instant::now()) else { return Ok(()) };
-        let message = shorten(&message.to_str(&store)?);
-        let guest = store.data_mut();
-        if left_out > 0 {
-            let (plugin, table) = (&*guest.plugin, &*guest.table);
-            tracing::warn!(target: "sluicebox::guest", plugin, table, left_out, "guest logs too much, lines left out");
-        }
-        guest.log(level, &message);
-        Ok(())
-    })
-}
-
 /// The part of a guest's text that is kept, without control characters that could forge log lines.
 pub(crate) fn shorten(text: &str) -> String {
     let end = text.floor_char_boundary(Limits::MESSAGE_BYTES);
@@ -265,7 +282,7 @@ mod tests {
     #[test]
     fn memories_count_together() {
         let limits = Limits { memory: ByteSize::kib(128), ..Limits::default() };
-        let mut guest = Guest::new("p", &limits);
+        let mut guest = Guest::new("p", &limits, &Grants::default());
         let mut grow =
             |from: usize, to: usize| guest.memory_growing(from << 10, to << 10, None).expect("no trap");
         assert!(grow(0, 64));

@@ -15,6 +15,7 @@ use sluicebox_model::{ChangeBatch, Column, ColumnType, Origin, Physical, TableSc
 
 use crate::abi;
 use crate::plan::{Meta, Read};
+use crate::seed::seeds;
 
 /// One list that a guest is given, and what it borrows from.
 pub(crate) struct Lane<'a> {
@@ -72,7 +73,7 @@ pub(crate) fn bytes_read(reads: &[Read], batch: &ChangeBatch, rows: &Range<usize
             let wide = batch.columns.get(*place).map_or(0, |array| wide_bytes(array, rows));
             wide + 8 * rows.len()
         }
-        Read::Meta(Meta::CommitTime | Meta::Position) => 8 * rows.len(),
+        Read::Meta(Meta::CommitTime | Meta::Position | Meta::Seed) => 8 * rows.len(),
         // `uuid:number` and little more.
         Read::Meta(Meta::Transaction) => 48 * rows.len(),
     };
@@ -174,6 +175,10 @@ fn meta_lane<'a>(meta: Meta, batch: &ChangeBatch, rows: &Range<usize>) -> Option
         Meta::CommitTime => LaneData::Ints(runs.spread(|origin| origin.commit_micros).into()),
         Meta::Position => LaneData::Uints(runs.spread(|origin| origin.ordinal).into()),
         Meta::Transaction => runs.transactions()?,
+        Meta::Seed => {
+            let seeds = seeds(batch, rows, &runs.0)?;
+            return Some(Lane { validity: None, data: LaneData::Uints(seeds.into()) });
+        }
     };
     Some(Lane { validity: runs.validity(), data })
 }

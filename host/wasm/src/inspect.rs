@@ -8,7 +8,7 @@ use crate::{Engine, WasmError};
 /// What is known of a plugin's file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Inspection {
-    /// The plugin interface that it exports, such as `sluicebox:transform/plugin@0.1.0`; none for anything else.
+    /// The plugin interface that it exports, such as `sluicebox:transform/plugin@0.2.0`; none for anything else.
     pub world: Option<String>,
     /// That interface's version.
     pub version: Option<String>,
@@ -34,7 +34,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, WasmError> {
 
 impl Inspection {
     pub(crate) fn new(file: &PluginFile, surface: Result<Surface, String>) -> Self {
-        let loads = surface.as_ref().map_err(Clone::clone).and_then(Surface::check);
+        let loads = surface.as_ref().map_err(Clone::clone).and_then(|surface| surface.check().map(drop));
         let world = surface.as_ref().ok().and_then(Surface::plugin_interface).map(str::to_owned);
         let (imports, exports) =
             surface.map(|surface| (surface.imports, surface.exports)).unwrap_or_default();

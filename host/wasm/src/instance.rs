@@ -5,29 +5,21 @@
 //! batch. A plugin's answers follow from its input alone, so a batch can be run again; a plan that turns out otherwise the
 //! second time is an error, since other workers and the sink go by the first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{ArrayRef, BooleanBufferBuilder};
-use sluicebox_model::{ChangeBatch, TableId, TableSchema, fold, is_pair};
+use sluicebox_model::{ChangeBatch, TableId, TableSchema, fold};
 
 use crate::abi;
-use crate::batch::{assemble, join, join_batches, misfit, next_call, nothing};
+use crate::batch::{assemble, misfit, next_call, nothing};
+use crate::collected::{Collected, finish};
 use crate::engine::Plugin;
-use crate::guest::shorten;
 use crate::input::Lane;
 use crate::live::Live;
-use crate::output;
 use crate::plan::{Action, TablePlan};
+use crate::state::State;
 use crate::{Fault, WasmError};
-
-/// Row images of one batch that may make the plugin fail before it counts as broken: each costs a new instance, and up to
-/// twice the time limit.
-const MAX_CULPRITS: usize = 16;
-/// Batches in a row of which no row went on before the plugin counts as broken: one bad row alone in its batch is the row's
-/// fault, the third batch is not.
-const MAX_BARREN: u32 = 3;
 
 /// What a plugin calls itself.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -97,18 +89,8 @@ pub struct Instance {
     live: Option<Live>,
     plans: HashMap<u32, Arc<TablePlan>>,
     /// Batches in a row that it failed on whole.
-    barren: u32,
+    pub(crate) barren: u32,
     stats: Stats,
-}
-
-/// What the calls for one batch gave back, checked.
-struct Collected {
-    /// None: all rows stay.
-    keep: Option<BooleanBufferBuilder>,
-    /// For each computed column one array a call.
-    computed: Vec<Vec<ArrayRef>>,
-    /// Messages by row.
-    errors: BTreeMap<usize, String>,
 }
 
 impl Instance {
@@ -151,49 +133,21 @@ impl Instance {
     }
 
     /// Runs a batch through the plugin. A plan made by another instance of the plugin is made here as well before its
-    /// first batch, and must turn out the same.
+    /// first batch, and must turn out the same. `state` is what the plugin remembers of the batch's target, where its plan is
+    /// `stateful`; when the plugin fails it is as it was.
     ///
     /// # Errors
     /// [`WasmError::Guest`] when the plugin failed: no row went on, and the next call starts with a new instance where that
     /// is needed. [`WasmError::Plan`] or [`WasmError::Start`] when it cannot be brought to where it was.
-    pub fn process(&mut self, plan: &TablePlan, batch: &ChangeBatch) -> Result<Processed, WasmError> {
-        let processed = self.attempt(plan, batch)?;
-        self.count(&processed);
-        Ok(processed)
-    }
-
-    /// The same, but when the plugin fails on the batch, its rows are tried one by one (an update's two together), and only
-    /// those that make it fail are reported in [`Processed::failed`].
-    ///
-    /// # Errors
-    /// As [`Instance::process`], and [`WasmError::Broken`] instead of [`WasmError::Guest`], when too many rows of the batch
-    /// make the plugin fail, or all rows of several batches in a row.
-    pub fn process_isolating(
+    pub fn process(
         &mut self,
         plan: &TablePlan,
         batch: &ChangeBatch,
+        state: Option<&mut State>,
     ) -> Result<Processed, WasmError> {
-        let processed = match self.attempt(plan, batch) {
-            Err(WasmError::Guest { fault, .. }) => {
-                let processed = self.row_by_row(plan, batch, fault.clone())?;
-                let barren = processed.failed.len() == batch.rows();
-                self.barren = if barren { self.barren + 1 } else { 0 };
-                if self.barren >= MAX_BARREN {
-                    return Err(self.broken(&plan.input.id, batch.rows(), fault));
-                }
-                processed
-            }
-            other => {
-                self.barren = 0;
-                other?
-            }
-        };
+        let processed = self.attempt(plan, batch, state)?;
         self.count(&processed);
         Ok(processed)
-    }
-
-    fn broken(&self, table: &TableId, rows: usize, fault: Fault) -> WasmError {
-        WasmError::Broken { plugin: self.plugin.name().to_owned(), table: table.clone(), rows, fault }
     }
 
     /// No more rows of this table and version will come.
@@ -206,7 +160,7 @@ impl Instance {
         }
     }
 
-    fn count(&mut self, processed: &Processed) {
+    pub(crate) fn count(&mut self, processed: &Processed) {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let (kept, failed) = (count(processed.batch.rows()), count(processed.failed.len()));
         self.stats.kept += kept;
@@ -281,10 +235,35 @@ impl Instance {
         Ok(())
     }
 
-    fn attempt(&mut self, plan: &TablePlan, batch: &ChangeBatch) -> Result<Processed, WasmError> {
+    /// Runs a batch; when that fails, the state is as it was.
+    pub(crate) fn attempt(
+        &mut self,
+        plan: &TablePlan,
+        batch: &ChangeBatch,
+        mut state: Option<&mut State>,
+    ) -> Result<Processed, WasmError> {
+        if let Some(state) = &mut state {
+            state.begin();
+        }
+        let processed = self.attempt_once(plan, batch, state.as_deref_mut());
+        if let Some(state) = state {
+            state.end(processed.is_ok());
+        }
+        processed
+    }
+
+    fn attempt_once(
+        &mut self,
+        plan: &TablePlan,
+        batch: &ChangeBatch,
+        state: Option<&mut State>,
+    ) -> Result<Processed, WasmError> {
         let defect = |reason: String| WasmError::Batch { table: batch.schema.id.clone(), reason };
         if let Some(reason) = misfit(plan, batch) {
             return Err(defect(reason.into()));
+        }
+        if plan.stateful && state.is_none() {
+            return Err(defect("it comes without the state that the plan asks for".into()));
         }
         let rows = batch.rows();
         match plan.action {
@@ -307,7 +286,8 @@ impl Instance {
             self.stats.recycled += 1;
         }
         self.settle(plan)?;
-        let collected = self.run(plan, batch).map_err(|error| match error {
+        let state = state.filter(|_| plan.stateful);
+        let collected = self.run(plan, batch, state).map_err(|error| match error {
             RunError::Guest(fault) => {
                 if fault.poisons() {
                     self.lose();
@@ -323,12 +303,13 @@ impl Instance {
         WasmError::Guest { plugin: self.plugin.name().to_owned(), table: table.clone(), fault }
     }
 
-    fn run(&mut self, plan: &TablePlan, batch: &ChangeBatch) -> Result<Collected, RunError> {
-        let mut collected = Collected {
-            keep: None,
-            computed: vec![Vec::new(); plan.computed().count()],
-            errors: BTreeMap::new(),
-        };
+    fn run(
+        &mut self,
+        plan: &TablePlan,
+        batch: &ChangeBatch,
+        mut state: Option<&mut State>,
+    ) -> Result<Collected, RunError> {
+        let mut collected = Collected::new(plan);
         let kinds: Vec<u8> = batch.kinds.iter().map(|kind| kind.code()).collect();
         let mut start = 0;
         while start < batch.rows() {
@@ -345,51 +326,14 @@ impl Instance {
             let input = abi::BatchIn { rows: count, kinds: &kinds[rows.clone()], columns: &columns };
             let live = self.live.as_mut().ok_or_else(|| RunError::Batch("there is no instance".into()))?;
             let started = Instant::now();
-            let outcome = live.process(self.plugin.loaded(), plan.id, &plan.input, input, bytes_in);
+            let plugin = self.plugin.loaded();
+            let state = state.as_deref_mut();
+            let outcome = live.process(plugin, plan.id, &plan.input, input, bytes_in, state);
             self.stats.calls += 1;
             self.stats.process_nanos += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
             collected.take(plan, batch, rows, outcome?).map_err(Fault::Output)?;
         }
         Ok(collected)
-    }
-
-    /// Finds the rows that make the plugin fail, and runs the others.
-    fn row_by_row(
-        &mut self,
-        plan: &TablePlan,
-        batch: &ChangeBatch,
-        first: Fault,
-    ) -> Result<Processed, WasmError> {
-        let mut parts = Vec::new();
-        let mut failed = Vec::new();
-        let mut dropped = 0;
-        let mut culprits = 0;
-        let mut last = first;
-        let mut row = 0;
-        while row < batch.rows() {
-            let rows = row..row + if is_pair(&batch.kinds, row) { 2 } else { 1 };
-            row = rows.end;
-            match self.attempt(plan, &batch.slice(rows.clone())) {
-                Ok(part) => {
-                    dropped += part.dropped;
-                    failed
-                        .extend(part.failed.into_iter().map(|f| FailedRow { row: rows.start + f.row, ..f }));
-                    parts.push(part.batch);
-                }
-                Err(WasmError::Guest { fault, .. }) => {
-                    culprits += rows.len();
-                    let message = fault.to_string();
-                    failed.extend(rows.map(|row| FailedRow { row, message: message.clone() }));
-                    last = fault;
-                }
-                Err(other) => return Err(other),
-            }
-            if culprits > MAX_CULPRITS {
-                return Err(self.broken(&plan.input.id, culprits, last));
-            }
-        }
-        let defect = |reason: String| WasmError::Batch { table: batch.schema.id.clone(), reason };
-        Ok(Processed { batch: join_batches(plan, &parts).map_err(defect)?, failed, dropped })
     }
 }
 
@@ -402,64 +346,6 @@ impl From<Fault> for RunError {
     fn from(fault: Fault) -> Self {
         Self::Guest(fault)
     }
-}
-
-impl Collected {
-    /// Adds what one call gave back, or says what is wrong with it.
-    fn take(
-        &mut self,
-        plan: &TablePlan,
-        batch: &ChangeBatch,
-        rows: std::ops::Range<usize>,
-        outcome: abi::Outcome,
-    ) -> Result<(), String> {
-        let count = rows.len();
-        match (outcome.keep, &mut self.keep) {
-            (None, None) => {}
-            (None, Some(keep)) => keep.append_n(count, true),
-            (Some(bits), keep) => {
-                let bits = output::bitmap(bits, count, "verdicts")?;
-                let keep = keep.get_or_insert_with(|| {
-                    let mut all = BooleanBufferBuilder::new(batch.rows());
-                    all.append_n(rows.start, true);
-                    all
-                });
-                keep.append_buffer(&bits);
-            }
-        }
-        let (given, wanted) = (outcome.columns.len(), self.computed.len());
-        if given != wanted {
-            return Err(format!("it has {given} columns, the plan computes {wanted}"));
-        }
-        for ((column, vector), parts) in plan.computed().zip(outcome.columns).zip(&mut self.computed) {
-            parts.push(output::array(column, vector, count)?);
-        }
-        for error in outcome.errors {
-            let row = usize::try_from(error.row).ok().filter(|row| *row < count);
-            let row = rows.start + row.ok_or_else(|| format!("it condemns row {} of {count}", error.row))?;
-            let message = shorten(&error.message);
-            // The other half of an update must not go on alone.
-            if is_pair(&batch.kinds, row) {
-                self.errors.entry(row + 1).or_insert_with(|| message.clone());
-            } else if row > 0 && is_pair(&batch.kinds, row - 1) {
-                self.errors.entry(row - 1).or_insert_with(|| message.clone());
-            }
-            self.errors.insert(row, message);
-        }
-        Ok(())
-    }
-}
-
-fn finish(plan: &TablePlan, batch: &ChangeBatch, mut collected: Collected) -> Result<Processed, String> {
-    let keep = collected.keep.as_mut().map(BooleanBufferBuilder::finish);
-    let failed_rows: Vec<usize> = collected.errors.keys().copied().collect();
-    let keyed = !plan.output.key.is_empty();
-    let folded = fold(&batch.kinds, keep.as_ref(), &failed_rows, keyed);
-    let dropped = folded.dropped;
-    let computed = collected.computed.iter().map(|parts| join(parts)).collect::<Result<_, _>>()?;
-    let batch = assemble(plan, batch, computed, folded)?;
-    let failed = collected.errors.into_iter().map(|(row, message)| FailedRow { row, message }).collect();
-    Ok(Processed { batch, failed, dropped })
 }
 
 /// An instance is made by one thread and handed to a worker; a plugin is shared by all of them.

@@ -1,9 +1,12 @@
 //! What a plugin may use, and what names one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluicebox_model::ByteSize;
+
+use crate::lookup::LookupTables;
 
 /// What one instance of a plugin may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub struct Limits {
     pub output: ByteSize,
     /// Lines that it may log in a second; more are counted and left out.
     pub log_lines: u32,
+    /// Keys and values together of what it remembers of one target.
+    pub state: ByteSize,
 }
 
 impl Limits {
@@ -44,6 +49,10 @@ impl Limits {
     pub const DEFAULT_OUTPUT: ByteSize = ByteSize::mib(1);
     /// Enough to follow a plugin at work, too few to fill a disk.
     pub const DEFAULT_LOG_LINES: u32 = 100;
+    /// A hundred thousand counts by key. All of it is in memory, and what a batch changes is written with its rows.
+    pub const DEFAULT_STATE: ByteSize = ByteSize::mib(16);
+    /// Longest key of a state, in bytes: longer than any key of a table that is worth counting by.
+    pub const STATE_KEY_BYTES: usize = 1024;
     /// Longest message of a plugin that is kept, in bytes: log lines and row errors.
     pub const MESSAGE_BYTES: usize = 1024;
 }
@@ -74,8 +83,18 @@ impl Default for Limits {
             table_elements: Self::DEFAULT_TABLE_ELEMENTS,
             output: Self::DEFAULT_OUTPUT,
             log_lines: Self::DEFAULT_LOG_LINES,
+            state: Self::DEFAULT_STATE,
         }
     }
+}
+
+/// What a plugin may ask the host for beyond its rows.
+#[derive(Debug, Clone, Default)]
+pub struct Grants {
+    /// The time of day.
+    pub clock: bool,
+    /// Reference tables.
+    pub lookups: Option<Arc<dyn LookupTables>>,
 }
 
 /// A plugin as the pipeline file names it.
@@ -87,6 +106,8 @@ pub struct PluginSpec {
     pub config: serde_json::Value,
     /// What each of its instances may use.
     pub limits: Limits,
+    /// What they may ask for.
+    pub grants: Grants,
     /// The file's SHA-256 in hexadecimal; a file with another one is refused.
     pub sha256: Option<String>,
     /// The file was made by [`Engine::precompile`](crate::Engine::precompile): native code, which nothing checks.

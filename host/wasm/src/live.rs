@@ -13,9 +13,12 @@ use wasmtime::{Store, Trap, WasmBacktrace};
 
 use crate::abi;
 use crate::engine::Loaded;
+use crate::functions::{Functions, Versioned};
 use crate::guest::{Guest, shorten};
+use crate::host::Forbidden;
 use crate::input::table_columns;
 use crate::limits::Limits;
+use crate::state::State;
 use crate::{About, Fault, WasmError};
 
 /// What a start or a plan may give back: 4,096 columns with names of 64 characters are below half of it.
@@ -33,21 +36,12 @@ pub(crate) struct Live {
     memory_at_plan: usize,
 }
 
-type Said<T> = (Result<T, String>,);
-
-#[derive(Clone, Copy)]
-struct Functions {
-    plan_table: TypedFunc<(u32, abi::Table<'static>), Said<abi::Plan>>,
-    process: TypedFunc<(u32, abi::BatchIn<'static>), Said<abi::Outcome>>,
-    forget_table: TypedFunc<(u32,), ()>,
-}
-
 impl Live {
     /// Makes an instance and calls `init`.
     pub(crate) fn start(plugin: &Loaded) -> Result<(Self, About), WasmError> {
         let start_error = |reason: String| WasmError::Start { plugin: plugin.name.clone(), reason };
         let load_error = |reason: String| WasmError::Load { path: plugin.path.clone(), reason };
-        let mut store = Store::new(plugin.engine(), Guest::new(&plugin.name, &plugin.limits));
+        let mut store = Store::new(plugin.engine(), Guest::new(&plugin.name, &plugin.limits, &plugin.grants));
         store.limiter(|guest| guest);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().deadline()));
         store.set_hostcall_fuel(PLAN_OUTPUT_BYTES);
@@ -57,27 +51,10 @@ impl Live {
         let instance = plugin.component.instantiate(&mut store);
         let instance = instance.map_err(|error| start_error(fault(store.data(), &error).to_string()))?;
 
-        let mismatch =
-            |error: wasmtime::Error| load_error(format!("it does not fit `{}`: {error:#}", abi::PLUGIN));
-        let interface = instance.get_export_index(&mut store, None, abi::PLUGIN);
-        let interface =
-            interface.ok_or_else(|| load_error(format!("it does not export `{}`", abi::PLUGIN)))?;
-        let mut index = |name: &str| {
-            let found = instance.get_export_index(&mut store, Some(&interface), name);
-            found.ok_or_else(|| load_error(format!("`{}` has no function `{name}`", abi::PLUGIN)))
-        };
-        let (init, plan_table) = (index("init")?, index("plan-table")?);
-        let (process, forget_table) = (index("process")?, index("forget-table")?);
-        let init =
-            instance.get_typed_func::<(&str,), Said<abi::About>>(&mut store, init).map_err(mismatch)?;
-        let functions = Functions {
-            plan_table: instance.get_typed_func(&mut store, plan_table).map_err(mismatch)?,
-            process: instance.get_typed_func(&mut store, process).map_err(mismatch)?,
-            forget_table: instance.get_typed_func(&mut store, forget_table).map_err(mismatch)?,
-        };
+        let functions = Functions::find(&mut store, &instance, plugin.version).map_err(load_error)?;
         let mut live = Self { store, functions, planned: HashSet::new(), memory_at_plan: 0 };
         let (about,) = live
-            .call(plugin, init, (&plugin.config,), plugin.limits.start_time())
+            .call(plugin, functions.init, (&plugin.config,), plugin.limits.start_time())
             .map_err(|fault| start_error(fault.to_string()))?;
         let about = about.map_err(|words| start_error(shorten(&words)))?;
         live.memory_at_plan = live.memory();
@@ -100,15 +77,20 @@ impl Live {
             ddl: schema.ddl.as_deref(),
         };
         self.enter(schema, PLAN_OUTPUT_BYTES);
-        let (plan,) =
-            self.call(plugin, self.functions.plan_table, (id, table), plugin.limits.start_time())?;
-        let plan = plan.map_err(|words| Fault::Said(shorten(&words)))?;
+        let time = plugin.limits.start_time();
+        let said = match self.functions.versioned {
+            Versioned::V0_1 { plan_table, .. } => {
+                self.call(plugin, plan_table, (id, table), time)?.0.map(Into::into)
+            }
+            Versioned::V0_2 { plan_table, .. } => self.call(plugin, plan_table, (id, table), time)?.0,
+        };
+        let plan = said.map_err(|words| Fault::Said(shorten(&words)))?;
         self.planned.insert(id);
         self.memory_at_plan = self.memory();
         Ok(plan)
     }
 
-    /// Calls `process`; `bytes_in` is what the batch weighs.
+    /// Calls `process`; `bytes_in` is what the batch weighs. `state` is what the guest remembers, where its plan asks for it.
     pub(crate) fn process(
         &mut self,
         plugin: &Loaded,
@@ -116,11 +98,31 @@ impl Live {
         schema: &TableSchema,
         batch: abi::BatchIn<'_>,
         bytes_in: usize,
+        state: Option<&mut State>,
     ) -> Result<abi::Outcome, Fault> {
         let time = plugin.limits.batch_time(batch.rows);
         self.enter(schema, plugin.limits.output_bytes(bytes_in));
-        let (outcome,) = self.call(plugin, self.functions.process, (id, batch), time)?;
-        outcome.map_err(|words| Fault::Said(shorten(&words)))
+        let Some(state) = state else { return self.call_process(plugin, id, batch, time) };
+        self.store.data_mut().state = Some(std::mem::take(state));
+        let outcome = self.call_process(plugin, id, batch, time);
+        *state = self.store.data_mut().state.take().unwrap_or_default();
+        outcome
+    }
+
+    fn call_process(
+        &mut self,
+        plugin: &Loaded,
+        id: u32,
+        batch: abi::BatchIn<'_>,
+        time: Duration,
+    ) -> Result<abi::Outcome, Fault> {
+        let said = match self.functions.versioned {
+            Versioned::V0_1 { process, .. } => {
+                self.call(plugin, process, (id, batch), time)?.0.map(Into::into)
+            }
+            Versioned::V0_2 { process, .. } => self.call(plugin, process, (id, batch), time)?.0,
+        };
+        said.map_err(|words| Fault::Said(shorten(&words)))
     }
 
     /// Calls `forget-table`.
@@ -175,6 +177,9 @@ impl Live {
 
 /// What a failed call means. An error that is no trap comes from reading what the guest gave back.
 fn fault(guest: &Guest, error: &wasmtime::Error) -> Fault {
+    if let Some(Forbidden(reason)) = error.downcast_ref() {
+        return Fault::Forbidden(reason.clone());
+    }
     match (error.downcast_ref::<Trap>(), guest.refused_memory) {
         (Some(Trap::Interrupt), _) => Fault::Time(guest.time_limit()),
         (_, Some(wanted)) => Fault::Memory { wanted, limit: guest.memory_limit() },

@@ -13,8 +13,8 @@ use wasmtime::component::Component;
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::abi;
 use crate::preview1;
+use crate::version::Version;
 
 /// Larger than any known toolchain makes them (Python's are 18 MB); a wrong path must not fill the memory.
 const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -53,8 +53,6 @@ pub(crate) fn component_bytes(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     }
 }
 
-/// The interface, for modules that have its functions and do not carry it.
-const INTERFACE: &str = include_str!("../../../wit/transform.wit");
 /// Names of the custom sections in which toolchains leave an interface begin so.
 const INTERFACE_SECTION: &[u8] = b"component-type";
 
@@ -75,14 +73,15 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, String> {
 /// Puts the interface into a module that has the interface's functions and tells no interface: that of a compiler which knows
 /// nothing of components, such as plain clang.
 fn describe(module: &[u8]) -> Result<Cow<'_, [u8]>, String> {
-    let init = format!("{}#init", abi::PLUGIN);
     let has = |text: &[u8]| module.windows(text.len()).any(|window| window == text);
-    if has(INTERFACE_SECTION) || !has(init.as_bytes()) {
+    if has(INTERFACE_SECTION) {
         return Ok(module.into());
     }
+    let speaks = |version: &Version| has(format!("{}#init", version.plugin()).as_bytes());
+    let Some(version) = Version::ALL.into_iter().find(speaks) else { return Ok(module.into()) };
     let mut resolve = Resolve::default();
     let failed = |error| format!("the interface cannot be put into it: {error:#}");
-    let package = resolve.push_source("transform.wit", INTERFACE).map_err(failed)?;
+    let package = resolve.push_source("transform.wit", version.definition()).map_err(failed)?;
     let world = resolve.select_world(&[package], Some("transform")).map_err(failed)?;
     let mut described = module.to_vec();
     embed_component_metadata(&mut described, &resolve, world, StringEncoding::UTF8).map_err(failed)?;
@@ -106,27 +105,22 @@ pub(crate) fn surface(engine: &wasmtime::Engine, component: &Component) -> Surfa
 impl Surface {
     /// The plugin interface that it exports, of whatever version.
     pub(crate) fn plugin_interface(&self) -> Option<&str> {
-        let ours = |name: &&String| name.split('@').next() == Some(abi::PLUGIN_NAME);
-        self.exports.iter().find(ours).map(String::as_str)
+        self.exports.iter().find(|name| Version::is_plugin(name)).map(String::as_str)
     }
 
-    /// Whether this host can run it, or why not.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        match self.plugin_interface() {
-            Some(name) if speaks_ours(name) => {}
-            Some(name) => return Err(format!("it speaks `{name}`, this host speaks `{}`", abi::PLUGIN)),
-            None => {
-                let exports = listed(self.exports.iter(), "nothing");
-                return Err(format!(
-                    "it is no transform plugin: it exports {exports}, not `{}`",
-                    abi::PLUGIN
-                ));
-            }
-        }
-        let foreign = |name: &&String| !abi::IMPORTS.iter().any(|ours| name.starts_with(ours));
-        let foreign: Vec<_> = self.imports.iter().filter(foreign).collect();
+    /// The version that it speaks, where this host can run it, or why not.
+    pub(crate) fn check(&self) -> Result<Version, String> {
+        let Some(interface) = self.plugin_interface() else {
+            let exports = listed(self.exports.iter(), "nothing");
+            let wanted = Version::spoken(" or ");
+            return Err(format!("it is no transform plugin: it exports {exports}, not {wanted}"));
+        };
+        let version = Version::of_plugin(interface).ok_or_else(|| {
+            format!("it speaks `{interface}`, this host speaks {}", Version::spoken(" and "))
+        })?;
+        let foreign: Vec<_> = self.imports.iter().filter(|name| !version.offers(name)).collect();
         if foreign.is_empty() {
-            return Ok(());
+            return Ok(version);
         }
         let names = listed(foreign.into_iter(), "nothing");
         Err(format!(
@@ -134,12 +128,6 @@ impl Surface {
              target without WASI, or with its toolchain's stubs for WASI"
         ))
     }
-}
-
-/// A later patch of the same minor version may offer more; what is called here stays.
-fn speaks_ours(name: &str) -> bool {
-    let minor = abi::PLUGIN.rsplit_once('.').map_or(abi::PLUGIN, |(minor, _)| minor);
-    name.strip_prefix(minor).is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a String>, nothing: &str) -> String {

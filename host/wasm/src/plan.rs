@@ -33,6 +33,8 @@ pub enum Meta {
     Position,
     /// The source transaction's name.
     Transaction,
+    /// A number that looks random and is the same whenever the row image comes again.
+    Seed,
 }
 
 /// One thing that the guest is given for each row.
@@ -65,6 +67,8 @@ pub struct TablePlan {
     pub action: Action,
     /// Whether the guest wants every update as two rows, before and after.
     pub before: bool,
+    /// Whether the guest uses the state of this table: its batches then come in order, one at a time.
+    pub stateful: bool,
     /// The table as the guest is given it.
     pub input: Arc<TableSchema>,
     /// The table as it goes on; the same `Arc` as `input` when nothing changes.
@@ -103,6 +107,14 @@ impl TablePlan {
             abi::Action::Discard => Action::Discard,
             abi::Action::Process => Action::Process,
         };
+        if plan.expands {
+            return Err(
+                "it makes several rows of one (`expands`), which this host does not carry out yet".into()
+            );
+        }
+        if plan.stateful && action != Action::Process {
+            return Err("it wants state for a table for whose rows it is not to be called".into());
+        }
         let reads = resolve_reads(input, &plan.reads)?;
         let (columns, sources) = match plan.output {
             Some(output) => resolve_output(input, output)?,
@@ -131,7 +143,8 @@ impl TablePlan {
             ddl: input.ddl.clone(),
         };
         let output = if output == **input { Arc::clone(input) } else { Arc::new(output) };
-        Ok(Self { id, action, before: plan.before, input: Arc::clone(input), output, reads, sources })
+        let (before, stateful) = (plan.before, plan.stateful);
+        Ok(Self { id, action, before, stateful, input: Arc::clone(input), output, reads, sources })
     }
 }
 
@@ -149,6 +162,7 @@ fn resolve_reads(input: &TableSchema, wanted: &[abi::Read]) -> Result<Vec<Read>,
             abi::Read::Meta(abi::Meta::CommitTime) => Read::Meta(Meta::CommitTime),
             abi::Read::Meta(abi::Meta::Position) => Read::Meta(Meta::Position),
             abi::Read::Meta(abi::Meta::Transaction) => Read::Meta(Meta::Transaction),
+            abi::Read::Meta(abi::Meta::Seed) => Read::Meta(Meta::Seed),
         };
         if reads.contains(&read) {
             return Err("it reads the same thing twice".into());

@@ -34,6 +34,8 @@ fn plan() -> abi::Plan {
         output: None,
         key: None,
         rename: None,
+        expands: false,
+        stateful: false,
     }
 }
 
@@ -143,6 +145,8 @@ fn a_plan_that_cannot_be_carried_out_is_refused() {
         ("input column 9", with_output(&[("id", Input(0)), ("x", like(9))])),
         ("output column 4", abi::Plan { key: Some(vec![4]), ..plan() }),
         ("empty name", abi::Plan { rename: Some(" ".into()), ..plan() }),
+        ("wants state", abi::Plan { stateful: true, action: abi::Action::Pass, ..plan() }),
+        ("several rows", abi::Plan { expands: true, ..plan() }),
         (
             "not to be called",
             abi::Plan { action: abi::Action::Pass, ..with_output(&[("id", Input(0)), ("x", like(1))]) },

@@ -113,5 +113,5 @@ fn rows<T: Transform>(
         kept += usize::from(stays);
     }
     let keep = (kept < count).then_some(keep);
-    Ok(wit::Outcome { keep, columns: outputs.finish(&planned.layout), errors })
+    Ok(wit::Outcome { origins: None, keep, columns: outputs.finish(&planned.layout), errors })
 }

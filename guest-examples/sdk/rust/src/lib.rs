@@ -42,14 +42,15 @@
 //! export_plugin!(Orders);
 //! ```
 //!
-//! What a plugin computes must follow from its configuration, the plan and the row alone: instances come and go, and a
-//! batch can come again.
+//! What a plugin computes must follow from its configuration, the plan, the row and, where the plan asks for it, its [`state`]
+//! alone: instances come and go, and a batch can come again.
 
 #![deny(unsafe_code)]
 
 mod column;
 mod error;
 mod guest;
+mod host;
 mod logging;
 mod plan;
 mod row;
@@ -59,6 +60,7 @@ pub use column::{
     RewriteText, RewriteUInt, Text, TextOut, UInt,
 };
 pub use error::{Error, Result};
+pub use host::{clock, lookup, state};
 pub use logging::{debug, error, info, warn};
 pub use plan::{Column, ColumnType, Plan, Schema, Type};
 pub use row::{Kind, Row};

@@ -145,6 +145,7 @@ pub struct Plan {
     computed: Vec<Computed>,
     key: Option<Vec<String>>,
     rename: Option<String>,
+    stateful: bool,
 }
 
 /// What the loop over the rows needs of a plan.
@@ -254,6 +255,7 @@ impl Plan {
             computed: Vec::new(),
             key: None,
             rename: None,
+            stateful: false,
             schema,
         }
     }
@@ -315,6 +317,12 @@ impl Plan {
         self.before = true;
     }
 
+    /// Asks for state: `row` may use [`state`](crate::state). Rows of the table then come in the order of the stream, one batch at a
+    /// time, which costs the use of several processors for it.
+    pub fn stateful(&mut self) {
+        self.stateful = true;
+    }
+
     /// Nothing is decided or computed by row: `row` is never called, and the host does the rest without the plugin.
     pub fn pass(&mut self) {
         self.action = wit::Action::Pass;
@@ -338,6 +346,11 @@ impl Plan {
     /// Reads the name of the source's transaction; null for rows of a snapshot.
     pub fn transaction(&mut self) -> Text {
         Text(self.read(wit::Read::Meta(wit::Meta::Transaction), Shape::Text))
+    }
+
+    /// Reads a number that looks random and is the same whenever the row image comes again; never null.
+    pub fn seed(&mut self) -> UInt {
+        UInt(self.read(wit::Read::Meta(wit::Meta::Seed), Shape::UInts))
     }
 
     fn place(&self, column: &str) -> Result<usize> {
@@ -462,6 +475,8 @@ impl Plan {
             output: (!unchanged).then_some(output),
             key,
             rename: self.rename,
+            expands: false,
+            stateful: self.stateful,
         };
         Ok((plan, layout))
     }

@@ -78,6 +78,7 @@ fn rust() -> Vec<File> {
         ("sdk/src/column.rs", guest_file!("sdk/rust/src/column.rs")),
         ("sdk/src/error.rs", guest_file!("sdk/rust/src/error.rs")),
         ("sdk/src/guest.rs", guest_file!("sdk/rust/src/guest.rs")),
+        ("sdk/src/host.rs", guest_file!("sdk/rust/src/host.rs")),
         ("sdk/src/logging.rs", guest_file!("sdk/rust/src/logging.rs")),
         ("sdk/src/plan.rs", guest_file!("sdk/rust/src/plan.rs")),
         ("sdk/src/row.rs", guest_file!("sdk/rust/src/row.rs")),

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sluicebox_model::{ChangeBatch, ColumnType, TableSchema};
-use sluicebox_wasm::{Action, Engine, Instance, Source, TablePlan, WasmError};
+use sluicebox_wasm::{Action, Engine, Instance, Limits, Source, State, TablePlan, WasmError};
 
 use super::Subject;
 use crate::events::{Event, Provenance, Row, batch_of};
@@ -74,6 +74,7 @@ pub fn bench(subject: &Subject, bench: &Bench) -> Result<Result<Vec<Measured>, S
     let plan = instance.plan(1, &bench.schema)?;
     let pass = TablePlan {
         action: Action::Pass,
+        stateful: false,
         output: Arc::clone(&bench.schema),
         reads: Vec::new(),
         sources: (0..bench.schema.columns.len()).map(Source::Input).collect(),
@@ -100,15 +101,16 @@ fn measure(
     pass: &TablePlan,
     batch: &ChangeBatch,
 ) -> Result<Measured, WasmError> {
-    let first = instance.process(plan, batch)?;
+    let mut state = State::new([], Limits::DEFAULT_STATE);
+    let first = instance.process(plan, batch, Some(&mut state))?;
     let (mut with, mut without) = (Vec::new(), Vec::new());
     let began = Instant::now();
     while with.len() < LEAST_ROUNDS || began.elapsed() < TIME_A_SIZE {
         let start = Instant::now();
-        instance.process(plan, batch)?;
+        instance.process(plan, batch, Some(&mut state))?;
         with.push(start.elapsed());
         let start = Instant::now();
-        instance.process(pass, batch)?;
+        instance.process(pass, batch, None)?;
         without.push(start.elapsed());
     }
     let rounds = with.len();

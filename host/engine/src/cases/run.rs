@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sluicebox_model::{TableSchema, TransactionId};
-use sluicebox_wasm::{Action, Engine, FailedRow, Instance, Limits, PluginSpec, Read, TablePlan, WasmError};
+use sluicebox_wasm::{
+    Action, Engine, FailedRow, Grants, Instance, Limits, PluginSpec, Read, State, TablePlan, WasmError,
+};
 
 use super::{Case, CaseError, CaseFile, ExpectedPlan};
 use crate::events::{Event, Provenance, Row, batch_of, events_of, key_of};
@@ -45,6 +47,7 @@ impl Subject {
             path: self.path.clone(),
             config: config.clone(),
             limits: self.limits.clone(),
+            grants: Grants::default(),
             sha256: None,
             precompiled: false,
         };
@@ -103,7 +106,8 @@ fn run_case(case: &Case, mut instance: Instance, schema: &Arc<TableSchema>) -> (
         Ok(batch) => batch,
         Err(reason) => return (vec![format!("events: {reason}")], Vec::new()),
     };
-    let processed = match instance.process_isolating(&plan, &batch) {
+    let mut state = State::new([], Limits::DEFAULT_STATE);
+    let processed = match instance.process_isolating(&plan, &batch, Some(&mut state)) {
         Ok(processed) => processed,
         Err(error) => return ([differences, vec![error.to_string()]].concat(), Vec::new()),
     };

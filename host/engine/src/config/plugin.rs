@@ -25,6 +25,8 @@ pub struct PluginConfig {
     pub precompiled: bool,
     /// What the plugin is told when it starts.
     pub config: GuestConfig,
+    /// Whether it may ask for the time of day.
+    pub clock: bool,
     /// What it may use.
     pub limits: PluginLimits,
     /// What happens to rows that it fails on.
@@ -60,6 +62,8 @@ pub struct PluginLimits {
     pub instances: u32,
     /// Elements of all its tables together.
     pub table_elements: u32,
+    /// Keys and values together of what it remembers of one target.
+    pub state: ByteSize,
 }
 
 /// What happens to tables that a plugin has no plan for.
@@ -91,6 +95,8 @@ const DEFAULT_PLUGIN_LOG_LINES: &str = "100";
 const DEFAULT_PLUGIN_INSTANCES: &str = "32";
 /// Go's runtime has some thousands.
 const DEFAULT_PLUGIN_TABLE_ELEMENTS: &str = "10000";
+/// A hundred thousand counts by key; all of it is in memory.
+const DEFAULT_PLUGIN_STATE: &str = "16MiB";
 
 static PATH: Opt<PathBuf> =
     Opt::new("path", kinds::FILE, "The module's file, relative to the pipeline file.").required();
@@ -102,6 +108,12 @@ static PRECOMPILED: Opt<bool> = Opt::new(
 )
 .or("false");
 static CONFIG: Structure = Structure::new("config", "any YAML", "What the plugin is told when it starts.");
+static CLOCK: Opt<bool> = Opt::new(
+    "clock",
+    kinds::FLAG,
+    "The plugin may ask for the time of day; what it answers can then differ when a row comes again.",
+)
+.or("false");
 static LIMITS: Structure = Structure::new("limits", "mapping", "What the plugin may use.");
 static ON_ERROR: Opt<OnError> =
     Opt::new("on-error", Kind::word(), "What happens to rows that the plugin fails on.").or("fail");
@@ -120,7 +132,7 @@ static ERROR_BUDGET: Opt<u64> = Opt::new(
 
 /// All options of a plugin.
 pub(super) static PLUGIN_TABLE: Table =
-    &[&PATH, &SHA256, &PRECOMPILED, &CONFIG, &LIMITS, &ON_ERROR, &ON_SCHEMA_ERROR, &ERROR_BUDGET];
+    &[&PATH, &SHA256, &PRECOMPILED, &CONFIG, &CLOCK, &LIMITS, &ON_ERROR, &ON_SCHEMA_ERROR, &ERROR_BUDGET];
 
 static MEMORY: Opt<ByteSize> =
     Opt::new("memory", kinds::SIZE, "Memory of one instance.").or(DEFAULT_PLUGIN_MEMORY);
@@ -142,8 +154,16 @@ static TABLE_ELEMENTS: Opt<u32> =
     Opt::new("table-elements", kinds::AMOUNT, "Elements of all its tables together.")
         .or(DEFAULT_PLUGIN_TABLE_ELEMENTS);
 
+static STATE: Opt<ByteSize> = Opt::new(
+    "state",
+    kinds::SIZE,
+    "Keys and values together of what it remembers of one table of the sink; all of it is in memory, beside `pipeline.memory`.",
+)
+.or(DEFAULT_PLUGIN_STATE);
+
 /// All options of a plugin's limits.
-pub(super) static LIMITS_TABLE: Table = &[&MEMORY, &TIME, &OUTPUT, &LOG_LINES, &INSTANCES, &TABLE_ELEMENTS];
+pub(super) static LIMITS_TABLE: Table =
+    &[&MEMORY, &TIME, &OUTPUT, &LOG_LINES, &INSTANCES, &TABLE_ELEMENTS, &STATE];
 
 /// A plugin: a path, or a mapping.
 pub(super) fn plugin(
@@ -173,6 +193,7 @@ pub(super) fn plugin(
         sha256: block.get(&SHA256),
         precompiled: block.get(&PRECOMPILED)?,
         config: GuestConfig(config?),
+        clock: block.get(&CLOCK)?,
         limits: PluginLimits {
             memory: limits.get(&MEMORY)?,
             time: limits.get(&TIME)?,
@@ -180,6 +201,7 @@ pub(super) fn plugin(
             log_lines: limits.get(&LOG_LINES)?,
             instances: limits.get(&INSTANCES)?,
             table_elements: limits.get(&TABLE_ELEMENTS)?,
+            state: limits.get(&STATE)?,
         },
         on_error: block.get(&ON_ERROR)?,
         on_schema_error: block.get(&ON_SCHEMA_ERROR)?,

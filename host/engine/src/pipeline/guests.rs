@@ -107,8 +107,8 @@ impl Guests {
         let (on_error, name) = (entry.on_error, entry.plugin.name().to_owned());
         let Running { instance, meter, counted } = self.running(plugin)?;
         let processed = match on_error {
-            OnError::Fail => instance.process(plan, batch),
-            OnError::Skip | OnError::DeadLetter => instance.process_isolating(plan, batch),
+            OnError::Fail => instance.process(plan, batch, None),
+            OnError::Skip | OnError::DeadLetter => instance.process_isolating(plan, batch, None),
         };
         let now = instance.stats();
         meter.add(counted, &now);

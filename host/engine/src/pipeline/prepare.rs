@@ -14,7 +14,7 @@ use sluicebox_maxcompute::{
 };
 use sluicebox_model::{Position, TableId, TableSchema};
 use sluicebox_mysql::{ConnectOptions, Control, Finding, MysqlError, Needs, ServerInfo, Severity, Watermark};
-use sluicebox_wasm::{Engine, Limits, PluginSpec};
+use sluicebox_wasm::{Engine, Grants, Limits, PluginSpec};
 
 use super::error_budget::ErrorBudget;
 use super::tables::{Placement, Planner, PluginEntry, TransformEntry};
@@ -173,7 +173,9 @@ fn spec_of(plugin: &PluginConfig) -> PluginSpec {
             table_elements: limits.table_elements,
             output: limits.output,
             log_lines: limits.log_lines,
+            state: limits.state,
         },
+        grants: Grants { clock: plugin.clock, lookups: None },
         sha256: plugin.sha256.map(|digest| digest.iter().map(|b| format!("{b:02x}")).collect()),
         precompiled: plugin.precompiled,
     }

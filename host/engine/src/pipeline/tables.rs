@@ -181,6 +181,11 @@ impl Planner {
                 }
                 plan => plan?,
             };
+            if plan.stateful {
+                let reason = "it wants state (`stateful`), which this version does not keep yet".into();
+                let (plugin, table) = (self.plugins[plugin].plugin.name().to_owned(), schema.id.clone());
+                return Err(EngineError::Guest(WasmError::Plan { plugin, table, reason }));
+            }
             planned.output = Arc::clone(&plan.output);
             if plan.action == Action::Discard {
                 return Ok(Planned { stages: Vec::new(), ..planned });

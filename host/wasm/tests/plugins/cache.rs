@@ -20,7 +20,7 @@ fn runs(engine: &Engine, name: &str, config: serde_json::Value) {
     let mut guest = engine.load(&spec(name, config)).expect("it loads").instantiate().expect("it starts");
     let schema = numbered_schema(true);
     let plan = guest.plan(1, &schema).expect("a plan");
-    assert_eq!(guest.process(&plan, &inserts(&schema, 0..3)).expect("it is processed").batch.rows(), 3);
+    assert_eq!(guest.process(&plan, &inserts(&schema, 0..3), None).expect("it is processed").batch.rows(), 3);
 }
 
 fn mask(engine: &Engine) {

@@ -9,8 +9,9 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sluicebox_model::{ChangeBatch, ColumnType, RowKind, TableSchema};
+use sluicebox_wasm::{Instance, PluginSpec};
 
-use crate::support::{batch, column, instance, schema};
+use crate::support::{batch, column, engine, instance, schema, spec};
 
 /// A row of the test's table.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,8 +118,8 @@ fn masked(email: &str, keep_domain: bool) -> String {
     }
 }
 
-/// Runs a plugin on random rows, all at once and cut in several ways, in two instances.
-fn assert_conforms(name: &str, config: Value, native: impl Fn(&[Row]) -> Vec<Row>) {
+/// Runs a plugin on random rows, all at once and cut in several ways, each time in a new instance.
+fn assert_conforms(name: &str, start: impl Fn() -> Instance, native: impl Fn(&[Row]) -> Vec<Row>) {
     let seed = rand::rng().random();
     println!("{name}: seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
@@ -126,7 +127,7 @@ fn assert_conforms(name: &str, config: Value, native: impl Fn(&[Row]) -> Vec<Row
     let rows = random_rows(&mut rng, 3_000);
     let wanted = native(&rows);
     for events in [usize::MAX, 1, 3, 500] {
-        let mut guest = instance(name, config.clone());
+        let mut guest = start();
         let plan = guest.plan(1, &schema).expect("a plan");
         let mut found = Vec::new();
         let mut rest = &rows[..];
@@ -137,7 +138,7 @@ fn assert_conforms(name: &str, config: Value, native: impl Fn(&[Row]) -> Vec<Row
             }
             let (part, behind) = rest.split_at(end);
             rest = behind;
-            let processed = guest.process(&plan, &to_batch(&schema, part)).expect("it is processed");
+            let processed = guest.process(&plan, &to_batch(&schema, part), None).expect("it is processed");
             assert!(processed.failed.is_empty());
             found.extend(to_rows(&processed.batch));
         }
@@ -151,7 +152,8 @@ const LANGUAGES: [&str; 2] = ["", "-c"];
 /// The same example in every language.
 fn assert_all_conform(name: &str, config: &Value, native: impl Fn(&[Row]) -> Vec<Row>) {
     for language in LANGUAGES {
-        assert_conforms(&format!("{name}{language}"), config.clone(), &native);
+        let name = format!("{name}{language}");
+        assert_conforms(&name, || instance(&name, config.clone()), &native);
     }
 }
 
@@ -168,13 +170,29 @@ fn drop_cancelled_conforms() {
 fn mask_email_conforms_on_both_rows_of_an_update() {
     for keep_domain in [true, false] {
         let config = json!({ "columns": ["email"], "keep-domain": keep_domain });
-        assert_all_conform("mask-email", &config, |rows| {
-            let mask = |row: &Row| Row {
-                email: row.email.as_deref().map(|email| masked(email, keep_domain)),
-                ..row.clone()
-            };
-            rows.iter().map(mask).collect()
-        });
+        assert_all_conform("mask-email", &config, |rows| masked_rows(rows, keep_domain));
+    }
+}
+
+fn masked_rows(rows: &[Row], keep_domain: bool) -> Vec<Row> {
+    let mask = |row: &Row| Row {
+        email: row.email.as_deref().map(|email| masked(email, keep_domain)),
+        ..row.clone()
+    };
+    rows.iter().map(mask).collect()
+}
+
+/// Files built when the version was new, in Rust and in C: they run for as long as the version is supported.
+#[test]
+fn plugins_of_version_0_1_still_run() {
+    for name in ["mask-email", "mask-email-c"] {
+        let path = format!("{}/tests/plugins/v0_1/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+        let inspection = sluicebox_wasm::inspect(path.as_ref()).expect("it can be read");
+        assert_eq!(inspection.version.as_deref(), Some("0.1.0"));
+        let config = json!({ "columns": ["email"], "keep-domain": true });
+        let spec = PluginSpec { path: path.into(), ..spec("mask-email", config) };
+        let plugin = engine().load(&spec).expect("it loads");
+        assert_conforms(name, || plugin.instantiate().expect("it starts"), |rows| masked_rows(rows, true));
     }
 }
 

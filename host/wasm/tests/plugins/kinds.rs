@@ -158,7 +158,7 @@ fn every_kind_of_column_comes_back_as_it_went_in() {
     assert!(plan.needs_before(), "the key is computed");
     for rows in [0, 1, 2, 7, 8, 9, 1023, 1024, 1025, 2_500] {
         let batch = random_batch(&schema, &mut rng, rows);
-        let processed = guest.process(&plan, &batch).expect("it is processed");
+        let processed = guest.process(&plan, &batch, None).expect("it is processed");
         assert_eq!((processed.batch.rows(), processed.dropped, processed.failed.len()), (rows, 0, 0));
         assert_same_columns(&processed.batch, &batch, &format!("{rows} rows"));
     }
@@ -177,7 +177,7 @@ fn slices_of_arrays_cross_as_well_as_whole_ones() {
     for (from, rows) in [(1, 1_400), (8, 64), (13, 1_100), (1_499, 1), (1_500, 0)] {
         let columns = whole.columns.iter().map(|column| column.slice(from, rows)).collect();
         let part = batch(&schema, vec![RowKind::Insert; rows], columns);
-        let processed = guest.process(&plan, &part).expect("it is processed");
+        let processed = guest.process(&plan, &part, None).expect("it is processed");
         assert_same_columns(&processed.batch, &part, &format!("{rows} rows from {from}"));
     }
 }
@@ -193,7 +193,7 @@ fn wide_rows_cross_in_several_calls() {
         StringArray::from_iter_values((0..40).map(|n| "ü".repeat(if n == 20 { 1 << 20 } else { 1 << 15 })));
     let numbers = Int64Array::from_iter_values(0..40);
     let batch = batch(&schema, vec![RowKind::Insert; 40], vec![Arc::new(numbers), Arc::new(texts)]);
-    let processed = guest.process(&plan, &batch).expect("it is processed");
+    let processed = guest.process(&plan, &batch, None).expect("it is processed");
     assert_same_columns(&processed.batch, &batch, "wide");
     let calls = guest.stats().calls;
     assert!((4..=40).contains(&calls), "{calls} calls");
@@ -223,7 +223,7 @@ fn origins_are_what_a_guest_reads_of_them_and_snapshot_rows_have_none() {
     );
     batch.origins =
         vec![run(0, 0, 0, None), run(3, 1_000, 5, transaction(7)), run(1_026, -1, u64::MAX, transaction(8))];
-    let out = guest.process(&plan, &batch).expect("it is processed").batch;
+    let out = guest.process(&plan, &batch, None).expect("it is processed").batch;
     let (times, positions, names) = (
         out.columns[1].as_primitive::<Int64Type>(),
         out.columns[2].as_primitive::<UInt64Type>(),
@@ -239,6 +239,15 @@ fn origins_are_what_a_guest_reads_of_them_and_snapshot_rows_have_none() {
         assert_eq!(found, wanted, "row {row}");
     }
     assert_eq!(out.origins, batch.origins);
+    let seeds = out.columns[4].as_primitive::<UInt64Type>();
+    assert_eq!(seeds.null_count(), 0);
+    let mut again = Vec::new();
+    for rows in [0..2, 2..1_029, 1_029..rows] {
+        let out = guest.process(&plan, &batch.slice(rows), None).expect("it is processed").batch;
+        again.extend_from_slice(out.columns[4].as_primitive::<UInt64Type>().values());
+    }
+    assert_eq!(again, seeds.values().to_vec(), "however the batch is cut");
+    assert_eq!(again.iter().collect::<std::collections::HashSet<_>>().len(), rows, "each row has its own");
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn short() -> Limits {
 fn fault(guest: &mut Instance) -> Fault {
     let schema = numbered_schema(true);
     let plan = guest.plan(1, &schema).expect("a plan");
-    match guest.process(&plan, &inserts(&schema, 0..10)) {
+    match guest.process(&plan, &inserts(&schema, 0..10), None) {
         Err(WasmError::Guest { plugin, table, fault }) => {
             assert_eq!((plugin.as_str(), table.to_string().as_str()), ("misbehaving", "shop.orders"));
             fault
@@ -87,10 +87,11 @@ fn a_trap_names_the_function_and_the_next_batch_finds_a_new_instance() {
     let mut guest = misbehaving(json!({ "does": "trap", "at": 3 }), Limits::default());
     let Fault::Trap(report) = fault(&mut guest) else { panic!("another fault") };
     // The compiler has put all of the plugin into the one function that the host calls.
-    assert!(report.contains("unreachable") && report.contains("plugin@0.1.0#process"), "{report}");
+    assert!(report.contains("unreachable") && report.contains("plugin@0.2.0#process"), "{report}");
     let schema = numbered_schema(true);
     let plan = guest.plan(1, &schema).expect("a plan");
-    let processed = guest.process(&plan, &inserts(&schema, 4..9)).expect("without row 3 it is processed");
+    let processed =
+        guest.process(&plan, &inserts(&schema, 4..9), None).expect("without row 3 it is processed");
     assert_eq!(processed.batch.rows(), 5);
     assert_eq!((guest.stats().started, guest.stats().lost), (2, 1));
 }
@@ -141,7 +142,7 @@ fn only_the_rows_that_make_it_fail_are_taken_out() {
         let schema = numbered_schema(true);
         let plan = guest.plan(1, &schema).expect("a plan");
         let processed =
-            guest.process_isolating(&plan, &inserts(&schema, 0..1_500)).expect("the others go on");
+            guest.process_isolating(&plan, &inserts(&schema, 0..1_500), None).expect("the others go on");
         let failed: Vec<_> = processed.failed.iter().map(|failed| failed.row).collect();
         assert_eq!(failed, [1_203], "{does}");
         let rest: Vec<_> = (0..1_500).filter(|n| *n != 1_203).map(|n| (RowKind::Insert, n)).collect();
@@ -159,7 +160,8 @@ fn a_loop_on_one_row_costs_that_row_and_its_other_half() {
     let schema = numbered_schema(true);
     let plan = guest.plan(1, &schema).expect("a plan");
     let rows = [(Insert, 1), (Before, 2), (After, 9), (Insert, 3), (After, 4)];
-    let processed = guest.process_isolating(&plan, &numbered(&schema, &rows)).expect("the others go on");
+    let processed =
+        guest.process_isolating(&plan, &numbered(&schema, &rows), None).expect("the others go on");
     assert_eq!(rows_of(&processed.batch), [(Insert, 1), (Insert, 3), (After, 4)]);
     assert_eq!(processed.failed.iter().map(|failed| failed.row).collect::<Vec<_>>(), [1, 2]);
     assert!(processed.failed[0].message.contains("time limit"), "{}", processed.failed[0].message);
@@ -170,7 +172,7 @@ fn a_plugin_that_fails_on_every_row_is_broken() {
     let mut guest = instance("misbehaving", json!({ "does": "trap" }));
     let schema = numbered_schema(true);
     let plan = guest.plan(1, &schema).expect("a plan");
-    let error = guest.process_isolating(&plan, &inserts(&schema, 0..100)).expect_err("it is given up");
+    let error = guest.process_isolating(&plan, &inserts(&schema, 0..100), None).expect_err("it is given up");
     assert!(matches!(error, WasmError::Broken { rows: 17, .. }), "{error}");
 }
 
@@ -180,7 +182,7 @@ fn a_plugin_of_which_nothing_comes_in_three_batches_in_a_row_is_broken() {
     let schema = numbered_schema(true);
     let plan = guest.plan(1, &schema).expect("a plan");
     let mut failed =
-        |numbers| guest.process_isolating(&plan, &inserts(&schema, numbers)).map(|p| p.failed.len());
+        |numbers| guest.process_isolating(&plan, &inserts(&schema, numbers), None).map(|p| p.failed.len());
     for _ in 0..3 {
         assert_eq!(failed(3..4).ok(), Some(1));
         assert_eq!(failed(3..4).ok(), Some(1));
@@ -221,7 +223,7 @@ fn log_lines_name_plugin_and_table_and_those_above_the_limit_are_counted() {
     let schema = numbered_schema(true);
     let plan = guest.plan(1, &schema).expect("a plan");
     tracing::subscriber::with_default(subscriber, || {
-        guest.process(&plan, &inserts(&schema, 0..1)).expect("it is processed");
+        guest.process(&plan, &inserts(&schema, 0..1), None).expect("it is processed");
     });
     // Should the call fall into two seconds, ten more get through.
     let dropped = guest.stats().log_lines_dropped;
@@ -241,7 +243,7 @@ fn an_instance_that_never_frees_is_replaced_before_it_fails() {
     let schema = numbered_schema(true);
     let plan = guest.plan(1, &schema).expect("a plan");
     for _ in 0..40 {
-        guest.process(&plan, &inserts(&schema, 0..1)).expect("it is processed");
+        guest.process(&plan, &inserts(&schema, 0..1), None).expect("it is processed");
     }
     let stats = guest.stats();
     assert_eq!(stats.lost, 0);

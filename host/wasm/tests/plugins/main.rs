@@ -4,6 +4,7 @@
 
 mod cache;
 mod conformance;
+mod host;
 mod kinds;
 mod limits;
 mod plans;

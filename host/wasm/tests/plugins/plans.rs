@@ -83,7 +83,7 @@ fn renaming_and_projecting_never_calls_the_guest() {
     let notes = Arc::new(arrow::array::StringArray::from(vec![None, Some("x")]));
     let batch =
         batch(&input, vec![sluicebox_model::RowKind::Insert; 2], vec![int([1, 2]), notes, int([8, 9])]);
-    let out = guest.process(&plan, &batch).expect("it is processed").batch;
+    let out = guest.process(&plan, &batch, None).expect("it is processed").batch;
     assert_eq!(out.schema, plan.output);
     assert_eq!(out.columns.len(), 2);
     assert!(Arc::ptr_eq(&out.columns[1], &batch.columns[2]), "the very same array");
@@ -109,7 +109,7 @@ fn a_masked_key_makes_the_row_before_necessary() {
     assert_eq!(plan.output.key, [1]);
     assert!(plan.needs_before() && !plan.before);
     let lone = crate::support::numbered(&keyed_by_name, &[(sluicebox_model::RowKind::After, 1)]);
-    let error = guest.process(&plan, &lone).expect_err("the row before is missing");
+    let error = guest.process(&plan, &lone, None).expect_err("the row before is missing");
     assert!(matches!(error, WasmError::Batch { .. }), "{error}");
 }
 
@@ -120,11 +120,17 @@ fn a_plan_made_by_one_instance_serves_another_and_outlives_both_their_failures()
         (plugin.instantiate().expect("one"), plugin.instantiate().expect("two"));
     let schema = numbered_schema(true);
     let plan = coordinator.plan(7, &schema).expect("a plan");
-    assert_eq!(worker.process(&plan, &inserts(&schema, 0..5)).expect("it is processed").batch.rows(), 5);
-    worker.process(&plan, &inserts(&schema, 95..105)).expect_err("it traps");
-    assert_eq!(worker.process(&plan, &inserts(&schema, 0..5)).expect("it is processed").batch.rows(), 5);
+    assert_eq!(
+        worker.process(&plan, &inserts(&schema, 0..5), None).expect("it is processed").batch.rows(),
+        5
+    );
+    worker.process(&plan, &inserts(&schema, 95..105), None).expect_err("it traps");
+    assert_eq!(
+        worker.process(&plan, &inserts(&schema, 0..5), None).expect("it is processed").batch.rows(),
+        5
+    );
     worker.forget(7);
-    assert_eq!(worker.process(&plan, &inserts(&schema, 0..5)).expect("it plans again").batch.rows(), 5);
+    assert_eq!(worker.process(&plan, &inserts(&schema, 0..5), None).expect("it plans again").batch.rows(), 5);
 }
 
 #[test]
@@ -133,7 +139,8 @@ fn a_plan_that_turns_out_differently_is_refused() {
     let schema = numbered_schema(true);
     let first = guest.plan(1, &schema).expect("a plan");
     guest.plan(1, &schema).expect("another plan");
-    let error = guest.process(&first, &inserts(&schema, 0..1)).expect_err("the first one no longer holds");
+    let error =
+        guest.process(&first, &inserts(&schema, 0..1), None).expect_err("the first one no longer holds");
     assert!(error.to_string().contains("differently each time"), "{error}");
 }
 
@@ -154,10 +161,10 @@ fn a_batch_that_does_not_fit_its_plan_is_the_callers_error() {
     for (name, batch) in
         [("schema", other_schema), ("length", short), ("kind", swapped), ("half an update", torn)]
     {
-        let error = guest.process(&plan, &batch).expect_err(name);
+        let error = guest.process(&plan, &batch, None).expect_err(name);
         assert!(matches!(error, WasmError::Batch { .. }), "{name}: {error}");
     }
-    let out = guest.process(&plan, &good).expect("it is processed").batch;
+    let out = guest.process(&plan, &good, None).expect("it is processed").batch;
     assert_eq!(out.columns[1].as_string::<i32>().value(3), "é3");
     assert_eq!(out.columns[1].len(), 4);
 }

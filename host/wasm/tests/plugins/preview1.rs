@@ -12,7 +12,7 @@ fn asked(name: &str) -> Vec<u64> {
     let schema = numbered_schema(true);
     let mut instance = instance("preview1", Value::Null);
     let plan = instance.plan(1, &schema).expect("a plan");
-    let processed = instance.process(&plan, &inserts(&schema, 0..2)).expect("it runs");
+    let processed = instance.process(&plan, &inserts(&schema, 0..2), None).expect("it runs");
     let place = plan.output.columns.iter().position(|column| &*column.name == name).expect("a column");
     processed.batch.columns[place].as_primitive::<UInt64Type>().values().to_vec()
 }

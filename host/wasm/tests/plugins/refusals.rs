@@ -34,7 +34,7 @@ fn a_file_that_is_no_component_is_refused() {
         ("empty", b"", "it is not WebAssembly"),
         ("future", b"\0asm\x09\0\0\0", "unknown version"),
         ("torn", b"\0asm\x0d\0\x01\0\x01\xff", "it does not compile"),
-        ("module", &component("(module)"), "it exports nothing, not `sluicebox:transform/plugin@0.1.0`"),
+        ("module", &component("(module)"), "it exports nothing, not `sluicebox:transform/plugin@0.2.0`"),
     ] {
         let reason = refusal(file(&folder, name, bytes));
         assert!(reason.contains(complaint), "{name}: {reason}");
@@ -48,19 +48,20 @@ fn a_component_of_another_world_is_told_what_was_expected() {
     let folder = folder();
     let other = component(r#"(component (instance $i) (export "wasi:cli/run@0.2.0" (instance $i)))"#);
     let reason = refusal(file(&folder, "other.wasm", &other));
-    let wanted =
-        "it is no transform plugin: it exports `wasi:cli/run@0.2.0`, not `sluicebox:transform/plugin@0.1.0`";
+    let wanted = "it is no transform plugin: it exports `wasi:cli/run@0.2.0`, not \
+                  `sluicebox:transform/plugin@0.2.0` or `sluicebox:transform/plugin@0.1.0`";
     assert_eq!(reason, wanted);
 
     let newer =
-        component(r#"(component (instance $i) (export "sluicebox:transform/plugin@0.2.0" (instance $i)))"#);
+        component(r#"(component (instance $i) (export "sluicebox:transform/plugin@0.3.0" (instance $i)))"#);
     let path = file(&folder, "newer.wasm", &newer);
     let reason = refusal(path.clone());
     assert_eq!(
         reason,
-        "it speaks `sluicebox:transform/plugin@0.2.0`, this host speaks `sluicebox:transform/plugin@0.1.0`"
+        "it speaks `sluicebox:transform/plugin@0.3.0`, this host speaks `sluicebox:transform/plugin@0.2.0` and \
+         `sluicebox:transform/plugin@0.1.0`"
     );
-    assert_eq!(inspect(&path).expect("it can be read").version.as_deref(), Some("0.2.0"));
+    assert_eq!(inspect(&path).expect("it can be read").version.as_deref(), Some("0.3.0"));
 }
 
 #[test]
@@ -79,17 +80,28 @@ fn an_import_that_is_not_ours_is_named() {
         reason.starts_with("it imports `wasi:filesystem/preopens@0.2.0`, `fetch`; plugins are given no"),
         "{reason}"
     );
+    let ahead = component(
+        r#"(component
+            (import "sluicebox:transform/clock@0.2.0" (instance))
+            (instance $i)
+            (export "sluicebox:transform/plugin@0.1.0" (instance $i)))"#,
+    );
+    let reason = refusal(file(&folder, "ahead.wasm", &ahead));
+    assert!(reason.starts_with("it imports `sluicebox:transform/clock@0.2.0`;"), "{reason}");
 }
 
 #[test]
 fn a_component_that_only_claims_to_be_a_plugin_does_not_start() {
     let folder = folder();
-    let empty =
-        component(r#"(component (instance $i) (export "sluicebox:transform/plugin@0.1.0" (instance $i)))"#);
-    let path = file(&folder, "empty.wasm", &empty);
-    let plugin = engine().load(&PluginSpec { path, ..spec("mask-email", json!({})) }).expect("it loads");
-    let error = plugin.instantiate().err().expect("it does not start").to_string();
-    assert!(error.contains("has no function `init`"), "{error}");
+    for version in ["0.1.0", "0.2.0", "0.2.9"] {
+        let empty = component(&format!(
+            r#"(component (instance $i) (export "sluicebox:transform/plugin@{version}" (instance $i)))"#
+        ));
+        let path = file(&folder, "empty.wasm", &empty);
+        let plugin = engine().load(&PluginSpec { path, ..spec("mask-email", json!({})) }).expect("it loads");
+        let error = plugin.instantiate().err().expect("it does not start").to_string();
+        assert!(error.contains("has no function `init`"), "{error}");
+    }
 }
 
 #[test]
@@ -109,8 +121,8 @@ fn another_file_than_the_one_that_was_agreed_on_is_refused() {
 fn a_plugin_can_be_looked_at_without_running_it() {
     let found = inspect(&plugin_path("mask-email")).expect("it can be read");
     assert_eq!(found.loads, Ok(()));
-    assert_eq!(found.world.as_deref(), Some("sluicebox:transform/plugin@0.1.0"));
-    assert_eq!(found.version.as_deref(), Some("0.1.0"));
+    assert_eq!(found.world.as_deref(), Some("sluicebox:transform/plugin@0.2.0"));
+    assert_eq!(found.version.as_deref(), Some("0.2.0"));
     assert!(found.imports.iter().all(|name| name.starts_with("sluicebox:transform/")), "{:?}", found.imports);
     assert!(found.size > 1_000 && found.sha256.len() == 64);
     assert_eq!(serde_json::to_value(&found).expect("JSON")["loads"], json!({ "Ok": null }));

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
 use serde_json::Value;
 use sluicebox_model::{ChangeBatch, Column, ColumnType, Origin, RowKind, TableId, TableSchema};
-use sluicebox_wasm::{Engine, Instance, Limits, PluginSpec};
+use sluicebox_wasm::{Engine, Grants, Instance, Limits, PluginSpec};
 
 /// One for all tests, as in the product.
 pub fn engine() -> &'static Engine {
@@ -29,6 +29,7 @@ pub fn spec(name: &str, config: Value) -> PluginSpec {
         path: plugin_path(name),
         config,
         limits: Limits::default(),
+        grants: Grants::default(),
         sha256: None,
         precompiled: false,
     }

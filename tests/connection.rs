@@ -18,6 +18,7 @@ on_both_servers!(
     a_link_that_stalls_is_noticed_and_replaced,
     a_snapshot_goes_on_when_its_links_stall,
     another_server_is_read_when_the_first_one_dies,
+    a_snapshot_waits_for_a_replica_that_lags,
 );
 
 /// How the program ends when it must not go on.
@@ -321,6 +322,43 @@ fn another_server_is_read_when_the_first_one_dies(kind: Kind) {
     program.wait_for_line("does not have everything yet that was read from another server");
     sink.wait_for_rows("SELECT id FROM t ORDER BY id", &[&["1"], &["2"], &["3"], &["4"], &["5"]]);
     program.assert_running();
+}
+
+fn a_snapshot_waits_for_a_replica_that_lags(kind: Kind) {
+    let (first, second) = (Server::private(kind, &[]), Server::private(kind, &[]));
+    follow(&second, &first);
+    let (source, emulator) = (first.database(), Emulator::start());
+    let sink = emulator.sink();
+    with_rows(&source);
+    if kind == Kind::MariaDb {
+        second.sql(&format!("GRANT SLAVE MONITOR ON *.* TO '{}'", Server::USER));
+    }
+    let table = format!("{}.t", source.name());
+    let mut reader = second.session();
+    eventually("the replica has the table", || {
+        reader.try_sql(&format!("SELECT id FROM {table}")).map_err(|error| error.to_string())
+    });
+    // Who reads under a lock keeps the replica from applying what comes.
+    reader.sql(&format!("LOCK TABLES {table} READ"));
+    source.sql("INSERT INTO t VALUES (3, 3)");
+    let asked = if kind == Kind::MySql { "SHOW REPLICA STATUS" } else { "SHOW SLAVE STATUS" };
+    eventually("the replica is behind", || match second.seconds_behind(asked) {
+        Some(lag) if lag >= 2 => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let replica = format!("'{}:{}'", second.host(), second.port());
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("scan.snapshot.max-replica-lag", "1s")
+        .source("scan.snapshot.replicas", &replica);
+    let mut program = pipeline.start();
+    program.wait_for_line("a replica lags: the snapshot waits");
+    // What the stream brings goes on meanwhile.
+    source.sql("INSERT INTO t VALUES (4, 4)");
+    sink.wait_for_rows("SELECT id FROM t", &[&["4"]]);
+    reader.sql("UNLOCK TABLES");
+    wait_for_same_rows(&source, "t", &sink, "t");
+    program.assert_running();
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
 }
 
 #[test]

@@ -142,6 +142,16 @@ impl Server {
         self.session().rows(query)
     }
 
+    /// How far it is behind the server that it follows, in seconds; none when it does not get on. `asked`: the statement for it.
+    #[track_caller]
+    pub fn seconds_behind(&self, asked: &str) -> Option<u64> {
+        let mut session = self.session();
+        let connection = session.connection.as_mut().expect("open until dropped");
+        let row: Row = wait(connection.query_first(asked)).expect("an answer").expect("it follows a server");
+        let names = ["Seconds_Behind_Source", "Seconds_Behind_Master"];
+        names.into_iter().find_map(|name| row.get::<Option<u64>, _>(name)).flatten()
+    }
+
     fn options(&self, database: Option<&str>) -> Opts {
         OptsBuilder::default()
             .ip_or_hostname(self.host.clone())

@@ -113,6 +113,34 @@ impl Control {
         Ok(rows.into_iter().flatten().next().unwrap_or_default())
     }
 
+    /// How far the server is behind the one that it follows; zero when it follows none, none when it follows and does not get on.
+    /// Of several that it follows, the one that it is farthest behind counts.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked, which needs REPLICATION CLIENT on MySQL and SLAVE MONITOR on MariaDB.
+    pub async fn replica_lag(&mut self) -> Result<Option<Duration>, MysqlError> {
+        let renamed_in = match self.server.flavour {
+            Flavour::MySql => (8, 0, 22),
+            Flavour::MariaDb => (10, 5, 1),
+        };
+        let renamed = self.server.version >= renamed_in;
+        let statement = match (renamed, self.server.flavour) {
+            (true, Flavour::MySql) => "SHOW REPLICA STATUS",
+            (false, Flavour::MySql) => "SHOW SLAVE STATUS",
+            // Without ALL it tells of the unnamed connection alone.
+            (_, Flavour::MariaDb) => "SHOW ALL SLAVES STATUS",
+        };
+        let rows: Vec<mysql_async::Row> =
+            self.client.rows(statement, "asking how far a replica is behind").await?;
+        let seconds = |row: &mysql_async::Row| {
+            let names = ["Seconds_Behind_Source", "Seconds_Behind_Master"];
+            names.into_iter().find_map(|name| row.get_opt::<Option<u64>, _>(name)?.ok()).flatten()
+        };
+        let most = rows.iter().map(seconds).try_fold(0, |most: u64, lag| lag.map(|lag| most.max(lag)));
+        Ok(most.map(Duration::from_secs))
+    }
+
     /// The oldest place that the server still has.
     ///
     /// # Errors

@@ -1,11 +1,14 @@
 //! Options of `source` about reading whole tables.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use sluicebox_model::{ByteSize, TableId};
 
+use super::block::{Block, Context};
 use super::kinds::{self, Expected, Kind, Word};
 use super::option::Opt;
+use super::server::{SERVERS, ServerAddress};
 use crate::pattern::TablePatterns;
 
 /// How fast tables may be read; none: as fast as it goes.
@@ -17,6 +20,8 @@ pub struct ScanLimits {
     pub bytes_per_second: Option<ByteSize>,
     /// Nothing more is read while so many threads of the server or more run a statement.
     pub threads_running: Option<NonZeroU32>,
+    /// Nothing more is read while a replica is farther behind.
+    pub replica_lag: Option<Duration>,
 }
 
 /// What happens when the binlog that is needed next is gone from the server.
@@ -81,12 +86,35 @@ pub(super) static MAX_THREADS: Opt<NonZeroU32> = Opt::new(
     kinds::COUNT,
     "A snapshot pauses while so many threads of the server (`Threads_running`, ours included) or more are at work; not written: never.",
 );
+pub(super) static MAX_LAG: Opt<Duration> = Opt::new(
+    "scan.snapshot.max-replica-lag",
+    kinds::SPAN,
+    "A snapshot pauses while a replica is farther behind the server that it follows, or does not get on, or cannot be reached; not written: never. Asking needs REPLICATION CLIENT on MySQL, SLAVE MONITOR on MariaDB.",
+);
+pub(super) static REPLICAS: Opt<Vec<ServerAddress>> = Opt::new(
+    "scan.snapshot.replicas",
+    SERVERS,
+    "The replicas that `scan.snapshot.max-replica-lag` is about, reached with the account and TLS settings of the source; not written: the source itself, where it is one.",
+);
 pub(super) static ON_PURGED: Opt<OnPurged> = Opt::new(
     "scan.on-purged",
     Kind::word(),
     "What happens when the server has deleted the binlog that is needed next: `fail` stops, `resnapshot` empties the targets and reads all tables anew.",
 )
 .or("fail");
+
+/// How fast tables may be read.
+pub(super) fn limits(context: &mut Context<'_>, block: &Block<'_>) -> ScanLimits {
+    if block.has(&REPLICAS) && !block.has(&MAX_LAG) {
+        block.note(context, &REPLICAS, "has no effect without `scan.snapshot.max-replica-lag`");
+    }
+    ScanLimits {
+        rows_per_second: block.get(&MAX_ROWS),
+        bytes_per_second: block.get(&MAX_BYTES),
+        threads_running: block.get(&MAX_THREADS),
+        replica_lag: block.get(&MAX_LAG),
+    }
+}
 
 #[cfg(test)]
 mod tests {

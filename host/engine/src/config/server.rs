@@ -14,7 +14,7 @@ pub struct ServerAddress {
     pub port: Option<u16>,
 }
 
-const SERVERS: Kind<Vec<ServerAddress>> = Kind {
+pub(super) const SERVERS: Kind<Vec<ServerAddress>> = Kind {
     name: KindName::Plain("`host`, `host:port` or `/path/of/socket`, several with `,`"),
     parse: servers,
 };

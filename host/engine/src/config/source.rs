@@ -43,6 +43,8 @@ pub struct SourceConfig {
     pub chunk_columns: ChunkColumns,
     /// How fast tables may be read.
     pub limits: ScanLimits,
+    /// The replicas whose lag holds a snapshot up; none: the source itself, where it is one.
+    pub replicas: Vec<ServerAddress>,
     /// What happens when binlog that is needed is gone.
     pub on_purged: OnPurged,
     /// How long the server may stay silent, and how often the position moves on while nothing is captured; none: off.
@@ -370,6 +372,8 @@ static OWN: Table = &[
     &scan::MAX_ROWS,
     &scan::MAX_BYTES,
     &scan::MAX_THREADS,
+    &scan::MAX_LAG,
+    &scan::REPLICAS,
     &scan::ON_PURGED,
     &EVEN_UPPER,
     &EVEN_LOWER,
@@ -445,11 +449,8 @@ impl SourceConfig {
             startup: startup?,
             chunk_rows: block.get(&CHUNK_SIZE)?,
             chunk_columns: block.get(&scan::CHUNK_KEY).unwrap_or_default(),
-            limits: ScanLimits {
-                rows_per_second: block.get(&scan::MAX_ROWS),
-                bytes_per_second: block.get(&scan::MAX_BYTES),
-                threads_running: block.get(&scan::MAX_THREADS),
-            },
+            limits: scan::limits(context, block),
+            replicas: block.get(&scan::REPLICAS).unwrap_or_default(),
             on_purged: block.get(&scan::ON_PURGED)?,
             heartbeat: Some(block.get(&HEARTBEAT)?).filter(|h| !h.is_zero()),
             comments: block.get(&COMMENTS)?,

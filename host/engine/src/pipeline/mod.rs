@@ -11,6 +11,7 @@
 
 mod anew;
 mod applier;
+mod calm;
 mod coordinator;
 mod error_budget;
 mod guests;
@@ -271,6 +272,7 @@ fn attempt(
     telemetry.snapshot_begins(start.snapshot.len() as u64, (start.snapshot.len() - tables.len()) as u64);
     let (snapshot_thread, snapshot) = snapshot::spawn(
         SnapshotPlan {
+            replicas: calm::replicas(&config.source, &connect),
             connect,
             server,
             watermark: start.watermark,

@@ -64,7 +64,7 @@ mod tests {
         let limits = ScanLimits {
             rows_per_second: std::num::NonZeroU32::new(1_000),
             bytes_per_second: bytes,
-            threads_running: None,
+            ..ScanLimits::default()
         };
         assert_eq!(Pace::new(limits, start).count(start, 10, 4 << 20), Duration::from_secs(4));
         assert_eq!(Pace::new(limits, start).count(start, 9_000, 4 << 20), Duration::from_secs(9));

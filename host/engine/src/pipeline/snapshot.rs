@@ -24,6 +24,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::LocalSet;
 
+use super::calm::Replicas;
 use super::messages::{Opened, Placed, SnapshotMessage};
 use super::pace::{self, Pace};
 use super::scan;
@@ -55,6 +56,8 @@ pub(super) struct SnapshotPlan {
     pub chunk_rows: u64,
     pub readers: usize,
     pub limits: ScanLimits,
+    /// The servers whose lag holds the reading up.
+    pub replicas: Vec<ConnectOptions>,
     /// How long the server keeps its binlog; none: for ever.
     pub retention: Option<Duration>,
     pub store: Arc<Store>,
@@ -75,7 +78,10 @@ pub(super) fn spawn(
         .spawn(move || {
             let pace = RefCell::new(Pace::new(plan.limits, Instant::now()));
             let forecast = RefCell::new(Forecast::new(&plan));
-            let snapshot = Rc::new(Snapshot { plan, messages, pending: RefCell::default(), pace, forecast });
+            let replicas =
+                plan.limits.replica_lag.map(|most| Mutex::new(Replicas::new(&plan.replicas, most)));
+            let pending = RefCell::default();
+            let snapshot = Rc::new(Snapshot { plan, messages, pending, pace, replicas, forecast });
             let local = LocalSet::new();
             let result = runtime.block_on(local.run_until(Rc::clone(&snapshot).run()));
             let last = match result {
@@ -126,6 +132,8 @@ struct Snapshot {
     messages: Sender<SnapshotMessage>,
     pending: RefCell<HashMap<TableId, Pending>>,
     pace: RefCell<Pace>,
+    /// None: their lag does not matter.
+    replicas: Option<Mutex<Replicas>>,
     forecast: RefCell<Forecast>,
 }
 
@@ -307,6 +315,7 @@ impl Snapshot {
         let mut attempts = 0;
         loop {
             self.wait_until_calm(reader).await?;
+            self.wait_for_replicas().await?;
             let (reply, opened) = oneshot::channel();
             self.send(SnapshotMessage::Open { table: table.clone(), reply })?;
             // None: the table has gone, and with it the chunk.
@@ -385,6 +394,26 @@ impl Snapshot {
             }
             if !waiting {
                 tracing::info!(threads, limit, "the server is busy: the snapshot waits");
+                waiting = true;
+            }
+            self.sleep(BUSY_PAUSE).await?;
+        }
+    }
+
+    /// Waits while a replica is farther behind than the limits allow.
+    async fn wait_for_replicas(&self) -> Result<(), Stop> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        let mut waiting = false;
+        loop {
+            // The lock is not held while this reader sleeps.
+            let behind = replicas.lock().await.behind(Instant::now()).await;
+            let Some(behind) = behind.map_err(Stop::Failed)? else { return Ok(()) };
+            if !waiting {
+                tracing::info!(
+                    replica = behind.server,
+                    state = behind.state,
+                    "a replica lags: the snapshot waits"
+                );
                 waiting = true;
             }
             self.sleep(BUSY_PAUSE).await?;

@@ -44,11 +44,13 @@ fn property(blocks: &BTreeMap<&str, Vec<&OptionDoc>>, option: &OptionDoc) -> Val
     } else {
         format!("{}.{}", option.block, option.key)
     };
-    let list = format!("{path}[]");
+    let (list, named) = (format!("{path}[]"), format!("{path}.*"));
     let mut schema = if blocks.contains_key(list.as_str()) {
         json!({ "type": ["array", "null"], "items": mapping(blocks, &list) })
     } else if let Some((block, _)) = INNER.iter().find(|(block, _)| *block == path) {
         inner(mapping(blocks, block), option)
+    } else if blocks.contains_key(named.as_str()) {
+        json!({ "type": ["object", "null"], "additionalProperties": mapping(blocks, &named) })
     } else if blocks.contains_key(path.as_str()) {
         mapping(blocks, &path)
     } else {

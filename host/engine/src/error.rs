@@ -145,6 +145,18 @@ pub enum EngineError {
         /// The guest's words about the last.
         reason: String,
     },
+    /// A reference table of a plugin could not be read at the start.
+    #[error("plugin `{plugin}`: lookup table `{table}`: {reason}")]
+    Lookup {
+        /// The plugin.
+        plugin: String,
+        /// The table.
+        table: String,
+        /// Why it could not be read.
+        reason: String,
+        /// Whether a server was asked for it, which may answer later.
+        asked: bool,
+    },
     /// An expression failed on rows and the pipeline file says that this stops the pipeline.
     #[error("`{entry}` failed on {rows} row images of `{table}`{row}: {reason}")]
     Expression {
@@ -209,13 +221,15 @@ impl EngineError {
             Self::Unanswered { .. }
             | Self::Respread { .. }
             | Self::ChangedByOthers { .. }
-            | Self::SnapshotDisturbed { .. } => Retry,
+            | Self::SnapshotDisturbed { .. }
+            | Self::Lookup { asked: true, .. } => Retry,
             Self::Partitions { .. } | Self::HeldInSnapshot { .. } => Halt { refused: false },
             Self::Incomplete { .. } => Halt { refused: true },
             Self::Preflight(_) | Self::Schema { .. } | Self::UnknownFate { .. } => Halt { refused: true },
             Self::Guest(_)
             | Self::Condemned { .. }
             | Self::ErrorBudget { .. }
+            | Self::Lookup { asked: false, .. }
             | Self::State(_)
             | Self::Plan(_)
             | Self::Value { .. } => Halt { refused: false },

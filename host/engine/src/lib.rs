@@ -10,6 +10,7 @@ mod error;
 pub mod events;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod lookup;
 mod metrics;
 pub mod pattern;
 mod pipeline;

@@ -25,6 +25,7 @@ mod expression;
 mod fault;
 mod filter;
 mod kinds;
+mod lookup;
 mod option;
 mod options;
 mod plugin;
@@ -52,6 +53,7 @@ pub use explain::{Difference, ExplainedKey, Explanation, explain};
 pub use expression::{ExpressionConfig, Written};
 pub use fault::{ConfigError, Fault, Note};
 pub use filter::{SchemaChangeFilter, SchemaChangeTag};
+pub use lookup::{LookupConfig, LookupFormat, LookupOrigin};
 pub use option::{OptionDoc, Status};
 pub use options::{Approval, DecimalMode, PipelineOptions, RuntimeMode, SchemaBehaviour};
 pub use plugin::{GuestConfig, OnSchemaError, PluginConfig, PluginLimits};
@@ -258,13 +260,14 @@ fn find_twice(context: &mut Context<'_>, path: &str, node: &Node, place: &Place)
 
 /// Every option there is, in the order of the documentation.
 pub fn reference() -> Vec<OptionDoc> {
-    let blocks: [(&'static str, Vec<&'static dyn Described>); 8] = [
+    let blocks: [(&'static str, Vec<&'static dyn Described>); 9] = [
         ("", TOP.to_vec()),
         ("source", source::table()),
         ("sink", sink::TABLE.to_vec()),
         ("route[]", transform::ROUTE.to_vec()),
         ("transform[]", transform::TRANSFORM.to_vec()),
         ("transform[].plugin", plugin::PLUGIN_TABLE.to_vec()),
+        ("transform[].plugin.lookups.*", lookup::LOOKUP_TABLE.to_vec()),
         ("transform[].plugin.limits", plugin::LIMITS_TABLE.to_vec()),
         ("pipeline", options::TABLE.to_vec()),
     ];

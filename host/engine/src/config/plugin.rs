@@ -11,6 +11,7 @@ use super::block::{Block, Context};
 use super::document::{Node, Place};
 use super::expand::Forms;
 use super::kinds::{self, Kind, Word};
+use super::lookup::{LookupConfig, lookups};
 use super::option::{Opt, Structure, Table};
 use super::transform::OnError;
 
@@ -27,6 +28,8 @@ pub struct PluginConfig {
     pub config: GuestConfig,
     /// Whether it may ask for the time of day.
     pub clock: bool,
+    /// Reference tables that it may ask.
+    pub lookups: Vec<LookupConfig>,
     /// What it may use.
     pub limits: PluginLimits,
     /// What happens to rows that it fails on.
@@ -114,6 +117,8 @@ static CLOCK: Opt<bool> = Opt::new(
     "The plugin may ask for the time of day; what it answers can then differ when a row comes again.",
 )
 .or("false");
+static LOOKUPS: Structure =
+    Structure::new("lookups", "mapping of names to tables", "Reference tables that the plugin may ask.");
 static LIMITS: Structure = Structure::new("limits", "mapping", "What the plugin may use.");
 static ON_ERROR: Opt<OnError> =
     Opt::new("on-error", Kind::word(), "What happens to rows that the plugin fails on.").or("fail");
@@ -131,8 +136,18 @@ static ERROR_BUDGET: Opt<u64> = Opt::new(
 .or(DEFAULT_ERROR_BUDGET);
 
 /// All options of a plugin.
-pub(super) static PLUGIN_TABLE: Table =
-    &[&PATH, &SHA256, &PRECOMPILED, &CONFIG, &CLOCK, &LIMITS, &ON_ERROR, &ON_SCHEMA_ERROR, &ERROR_BUDGET];
+pub(super) static PLUGIN_TABLE: Table = &[
+    &PATH,
+    &SHA256,
+    &PRECOMPILED,
+    &CONFIG,
+    &LOOKUPS,
+    &CLOCK,
+    &LIMITS,
+    &ON_ERROR,
+    &ON_SCHEMA_ERROR,
+    &ERROR_BUDGET,
+];
 
 static MEMORY: Opt<ByteSize> =
     Opt::new("memory", kinds::SIZE, "Memory of one instance.").or(DEFAULT_PLUGIN_MEMORY);
@@ -185,6 +200,10 @@ pub(super) fn plugin(
         Some((node, place)) => guest_value(context, &block.path(CONFIG.head.key), node, place),
         None => Some(Value::Null),
     };
+    let lookups = match block.node(&LOOKUPS) {
+        Some((node, place)) => lookups(context, &block.path(LOOKUPS.head.key), node, place),
+        None => Some(Vec::new()),
+    };
     if limits.get(&MEMORY).is_some_and(|m| m < LEAST_PLUGIN_MEMORY) {
         limits.fault(context, &MEMORY, format!("must be at least {LEAST_PLUGIN_MEMORY}, one page"));
     }
@@ -194,6 +213,7 @@ pub(super) fn plugin(
         precompiled: block.get(&PRECOMPILED)?,
         config: GuestConfig(config?),
         clock: block.get(&CLOCK)?,
+        lookups: lookups?,
         limits: PluginLimits {
             memory: limits.get(&MEMORY)?,
             time: limits.get(&TIME)?,

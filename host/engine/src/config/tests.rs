@@ -164,6 +164,9 @@ fn a_wrong_pipeline_option_is_a_fault() {
 fn a_wrong_rule_is_a_fault() {
     let route = |lines: &str| format!("route:\n  - {}", indent(lines).trim_start().replace("\n  ", "\n    "));
     let transform = |lines: &str| route(lines).replace("route:", "transform:");
+    let lookup = |table: &str| {
+        transform(&format!("source-table: a.b\nplugin: {{path: x, lookups: {{rates: {{{table}}}}}}}"))
+    };
     for (rest, at, part) in [
         (route("source-table: a.b"), "source-table", "route[0].sink-table: required and not written"),
         (
@@ -239,6 +242,27 @@ fn a_wrong_rule_is_a_fault() {
             transform("source-table: a.b\nplugin: {path: x, config: {k: '${NOPE}'}}"),
             "plugin",
             "plugin.config.k: the environment variable `NOPE` is not set",
+        ),
+        (lookup("file: a.csv"), "lookups", "plugin.lookups.rates.key: required"),
+        (lookup("key: id"), "lookups", "plugin.lookups.rates.file: neither `file` nor `url` is written"),
+        (lookup("file: a.csv, url: 'http://e/a.csv', key: id"), "lookups", "url: written beside `file`"),
+        (lookup("file: a.txt, key: id"), "lookups", "expected `csv`, `json-lines` or `json`"),
+        (lookup("file: a.txt, key: id, format: cvs"), "lookups", "found `cvs`; did you mean `csv`?"),
+        (
+            lookup("flie: a.csv, file: a.csv, key: id"),
+            "lookups",
+            "flie: unknown option; did you mean `file`?",
+        ),
+        (lookup("url: 'ftp://e/a.csv', key: id"), "lookups", "expected `http://` or `https://`"),
+        (
+            lookup("url: 'http://e/a.csv', key: id, headers: {A: '${NOPE}'}"),
+            "lookups",
+            "lookups.rates.headers.A",
+        ),
+        (
+            transform("source-table: a.b\nplugin: {path: x, lookups: [a.csv]}"),
+            "plugin",
+            "expected a mapping of names to tables, found a list",
         ),
         ("sources: {}".to_owned(), "sources", "sources: unknown option; did you mean `source`?"),
     ] {
@@ -503,11 +527,9 @@ fn many_notes_are_cut_and_counted() {
 #[test]
 fn every_default_and_every_value_without_effect_is_a_value() {
     let mut checked = 0;
-    for option in [source::table(), sink::TABLE.to_vec(), options::TABLE.to_vec()]
-        .concat()
-        .into_iter()
-        .chain([transform::TRANSFORM, plugin::PLUGIN_TABLE, plugin::LIMITS_TABLE].concat())
-    {
+    for option in [source::table(), sink::TABLE.to_vec(), options::TABLE.to_vec()].concat().into_iter().chain(
+        [transform::TRANSFORM, plugin::PLUGIN_TABLE, plugin::LIMITS_TABLE, lookup::LOOKUP_TABLE].concat(),
+    ) {
         let head = option.head();
         for text in head.default.iter().chain(&head.no_op) {
             assert!(option.verify(text).is_ok() && option.same(text, text), "{}: {text}", head.key);

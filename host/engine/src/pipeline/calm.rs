@@ -95,10 +95,7 @@ impl Replica {
 }
 
 /// What is said of a replica that is too far behind; none when it is not.
-fn too_far(
-    lag: Result<Option<Duration>, MysqlError>,
-    most: Duration,
-) -> Result<Option<String>, EngineError> {
+fn too_far(lag: Result<Option<Duration>, MysqlError>, most: Duration) -> Result<Option<String>, EngineError> {
     let state = match lag {
         Ok(Some(lag)) if lag <= most => None,
         Ok(Some(lag)) => Some(format!("{} s behind", lag.as_secs())),

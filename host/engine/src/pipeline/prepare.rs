@@ -23,6 +23,7 @@ use crate::config::{
     SchemaPlacement, SinkAccount, Startup, Zone,
 };
 use crate::error::{Disposition, EngineError};
+use crate::lookup::Lookups;
 use crate::sink::evolve::EvolvePolicy;
 use crate::sink::table::TableSettings;
 
@@ -117,7 +118,7 @@ pub(crate) fn planner(
             let Some(engine) = &engine else { continue };
             chain.push(plugins.len());
             plugins.push(PluginEntry {
-                plugin: engine.load(&spec_of(plugin))?,
+                plugin: engine.load(&spec_of(plugin)?)?,
                 on_error: plugin.on_error,
                 on_schema_error: plugin.on_schema_error,
                 budget: ErrorBudget::new(plugin.error_budget),
@@ -160,10 +161,12 @@ fn expression_settings(config: &PipelineConfig) -> Result<Settings, EngineError>
     Ok(Settings { zone, flink: config.pipeline.flink_compat, decimals, op_ts: config.source.op_ts })
 }
 
-/// A plugin as the WebAssembly host names it.
-fn spec_of(plugin: &PluginConfig) -> PluginSpec {
+/// A plugin as the WebAssembly host names it; its lookup tables are read by then.
+fn spec_of(plugin: &PluginConfig) -> Result<PluginSpec, EngineError> {
     let limits = &plugin.limits;
-    PluginSpec {
+    let name = plugin.path.file_stem().unwrap_or_default().to_string_lossy();
+    let lookups = Lookups::start(&name, &plugin.lookups)?;
+    Ok(PluginSpec {
         path: plugin.path.clone(),
         config: plugin.config.0.clone(),
         limits: Limits {
@@ -175,10 +178,10 @@ fn spec_of(plugin: &PluginConfig) -> PluginSpec {
             log_lines: limits.log_lines,
             state: limits.state,
         },
-        grants: Grants { clock: plugin.clock, lookups: None },
+        grants: Grants { clock: plugin.clock, lookups: Some(Arc::new(lookups)) },
         sha256: plugin.sha256.map(|digest| digest.iter().map(|b| format!("{b:02x}")).collect()),
         precompiled: plugin.precompiled,
-    }
+    })
 }
 
 /// The source, reached and checked.

@@ -24,6 +24,7 @@ mod faults;
 mod generated;
 mod harness;
 mod kill;
+mod live_swap;
 mod main_path;
 mod merging;
 mod partial_rows;

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use plugin::{
-    BenchOptions, BuildOptions, CompileOptions, Language, LimitOptions, NewOptions, PluginCommand,
-    RecordFrom, RecordOptions, TestOptions,
+    BenchOptions, BuildOptions, CanaryOptions, CompileOptions, Language, LimitOptions, NewOptions,
+    PluginCommand, PluginHistoryOptions, RecordFrom, RecordOptions, ReloadOptions, TestOptions,
 };
 
 const EXIT_CODES: &str = "Exit codes: 0 stopped or finished, 2 bad usage or configuration, 3 source or sink refused, 1 anything else.";

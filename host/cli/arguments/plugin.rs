@@ -46,6 +46,27 @@ pub enum PluginCommand {
         #[arg(long)]
         markdown: bool,
     },
+    /// Let a running pipeline take in the plugins' files as they are now.
+    ///
+    /// A new version is loaded and planned against every table that it concerns, what follows for the sink is checked, and then it is
+    /// switched to, at one place of the stream for all. Whatever is wrong before that, the old version stays: the exit code is then 2 where
+    /// the plugin is the reason and 3 where the sink is.
+    #[command(
+        after_help = "Example: sluicebox plugin reload pipeline.yaml\n         sluicebox plugin reload pipeline.yaml mask-orders"
+    )]
+    Reload(ReloadOptions),
+    /// Show which version of each plugin rows went through, and from which place of the stream on.
+    ///
+    /// Of the records whose place lies before a row, the last one counts; for sink tables that a record names, their own place in it does.
+    #[command(after_help = "Example: sluicebox plugin history pipeline.yaml")]
+    History(PluginHistoryOptions),
+    /// Run a new version beside the one in force, on the rows of a running pipeline, and count what it does otherwise.
+    ///
+    /// Nothing that it makes goes anywhere, and no value is shown. The exit code is 1 when something differs.
+    #[command(
+        after_help = "Example: sluicebox plugin canary pipeline.yaml --plugin mask-orders --module new/mask-orders.wasm --rows 50000\n\nThe comparison costs the pipeline time: with a plugin that drops rows, each row is given to both versions alone."
+    )]
+    Canary(CanaryOptions),
     /// Show what a file is: world, version, imports, size, and whether it would load.
     #[command(after_help = "Example: sluicebox plugin inspect plugins/orders.wasm")]
     Inspect {
@@ -197,6 +218,51 @@ pub struct RecordOptions {
     /// Mask all columns but those of the key.
     #[arg(long)]
     pub mask_all: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `plugin reload`.
+#[derive(Debug, Args)]
+pub struct ReloadOptions {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Only plugins of this name (the file's without its ending), or the one with this place in the pipeline file, as
+    /// `transform[0].plugin[1]`. Default: all whose files have changed.
+    pub plugin: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `plugin history`.
+#[derive(Debug, Args)]
+pub struct PluginHistoryOptions {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `plugin canary`.
+#[derive(Debug, Args)]
+pub struct CanaryOptions {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// The plugin, by its name or its place in the pipeline file.
+    #[arg(long, value_name = "NAME")]
+    pub plugin: String,
+    /// The new version's file.
+    #[arg(long, value_name = "FILE")]
+    pub module: PathBuf,
+    /// Compare until about so many rows were compared. An update is one row.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub rows: u64,
+    /// Compare no longer than so many seconds.
+    #[arg(long = "for", default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    pub longest: Duration,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

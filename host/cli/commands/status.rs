@@ -34,6 +34,7 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
     }
     let errors = reader.errors().map_err(read)?;
     let approvals = reader.approvals().map_err(read)?;
+    let plugins = reader.plugins().map_err(read)?;
     let dead_letters = reader.dead_letter_count().map_err(read)?;
     if options.json {
         let position = checkpoint.as_ref().map(|c| c.position.to_string());
@@ -46,6 +47,7 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
             "tables": tables,
             "sessions": sessions.iter().map(|s| json!({ "target": s.target, "id": s.id, "state": if s.flushed.is_some() { "flushed" } else { "open" }, "epoch": s.epoch })).collect::<Vec<_>>(),
             "waiting_changes": approvals.iter().map(|a| json!({ "table": a.source, "target": a.target, "statements": a.statements, "asked_at_ms": a.asked_at_ms, "approved": a.approved })).collect::<Vec<_>>(),
+            "plugins": plugins.iter().map(|p| json!({ "entry": p.entry, "plugin": p.plugin, "sha256": p.sha256, "position": p.position.to_string(), "at_ms": p.at_ms, "way": p.way.word() })).collect::<Vec<_>>(),
             "dead_letters": dead_letters,
             "errors": errors.iter().map(|(at, text)| json!({ "at_ms": at, "message": text })).collect::<Vec<_>>(),
             "counters": progress,
@@ -102,6 +104,10 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
             "waits for `sluicebox schema approve`"
         };
         line!("change      of {}: {state}: {}", approval.source, approval.statements.join(" "));
+    }
+    for plugin in &plugins {
+        let (name, version) = (&plugin.plugin, plugin.sha256.get(..12).unwrap_or(&plugin.sha256));
+        line!("plugin      {name} {version} since {} ({})", plugin.position, plugin.way.word());
     }
     if dead_letters > 0 {
         line!("dead letters {dead_letters}");

@@ -23,7 +23,10 @@ pub mod survey;
 mod telemetry;
 
 pub use error::{Disposition, EngineError};
-pub use pipeline::{Outcome, Replayed, describe, query, replay, run, sink_client};
+pub use pipeline::{
+    Comparison, Outcome, PluginAnswer, Replayed, SwitchedPlugin, TableDifference, Tally, describe, query,
+    replay, run, sink_client,
+};
 pub use sluicebox_wasm::{
     Engine as PluginEngine, Inspection, Limits as PluginLimits, WasmError, inspect as inspect_plugin,
     interface as plugin_interface,

@@ -3,10 +3,12 @@
 //! A plugin is known by its file's name and content, so that two versions of one are told apart. Instances count for themselves;
 //! whoever runs them adds what has come since the last time.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sluicebox_model::Position;
 use sluicebox_wasm::{Plugin, Stats};
 
 macro_rules! counters {
@@ -61,14 +63,60 @@ counters! {
     log_lines_dropped_total: |stats| stats.log_lines_dropped,
 }
 
+/// Counters of versions that are not in force any more and that stay on the page: enough to compare a new version with the one before, few enough
+/// that a page does not grow with each reload.
+const OLD_METERS: usize = 16;
+
 /// The plugins of a run.
 #[derive(Debug, Default)]
-pub(crate) struct PluginMeters(Mutex<Vec<Arc<PluginMeter>>>);
+pub(crate) struct PluginMeters(Mutex<Meters>);
+
+#[derive(Debug, Default)]
+struct Meters {
+    /// In the order in which they were first met.
+    meters: Vec<Arc<PluginMeter>>,
+    /// By the plugin's place in the pipeline file.
+    in_force: BTreeMap<Arc<str>, InForce>,
+}
+
+/// The version of one plugin that is in force.
+#[derive(Debug)]
+struct InForce {
+    name: String,
+    sha256: String,
+    position: String,
+}
+
+impl Meters {
+    /// Lets go of the oldest counters of versions that are not in force and that nobody adds to.
+    fn tidy(&mut self) {
+        let in_force = &self.in_force;
+        let is_old = |meter: &Arc<PluginMeter>| {
+            Arc::strong_count(meter) == 1
+                && !in_force.values().any(|v| v.name == meter.name && v.sha256 == meter.sha256)
+        };
+        let mut spare = self.meters.iter().filter(|meter| is_old(meter)).count().saturating_sub(OLD_METERS);
+        self.meters.retain(|meter| {
+            let goes = spare > 0 && is_old(meter);
+            spare -= usize::from(goes);
+            !goes
+        });
+    }
+}
 
 impl PluginMeters {
+    /// From a place on, this version of a plugin is in force.
+    pub fn in_force(&self, entry: &Arc<str>, plugin: &Plugin, position: &Position) {
+        let (name, sha256) = (plugin.name().to_owned(), plugin.hash().to_owned());
+        let version = InForce { name, sha256, position: position.to_string() };
+        let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        meters.in_force.insert(Arc::clone(entry), version);
+        meters.tidy();
+    }
+
     /// The counters of a plugin; those of an earlier attempt go on.
     pub fn of(&self, plugin: &Plugin) -> Arc<PluginMeter> {
-        let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let meters = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).meters;
         let known = meters.iter().find(|m| m.name == plugin.name() && m.sha256 == plugin.hash());
         if let Some(meter) = known {
             return Arc::clone(meter);
@@ -81,7 +129,21 @@ impl PluginMeters {
 
     /// Lines of the metrics page.
     pub fn render(&self, page: &mut String) {
-        let meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Meters { meters, in_force } = &*self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !in_force.is_empty() {
+            let instances = sluicebox_wasm::instances();
+            // Writing to a text cannot fail, here and below.
+            let _ = writeln!(
+                page,
+                "# TYPE sluicebox_plugin_instances gauge\nsluicebox_plugin_instances {instances}\n# TYPE sluicebox_plugin_in_force gauge"
+            );
+        }
+        for (entry, InForce { name, sha256, position }) in in_force {
+            let (name, position) = (escaped(name), escaped(position));
+            let labels =
+                format!("entry=\"{entry}\",plugin=\"{name}\",sha256=\"{sha256}\",position=\"{position}\"");
+            let _ = writeln!(page, "sluicebox_plugin_in_force{{{labels}}} 1");
+        }
         let mut told = String::new();
         for meter in meters.iter() {
             let labels = format!("plugin=\"{}\",sha256=\"{}\"", escaped(&meter.name), meter.sha256);
@@ -93,7 +155,6 @@ impl PluginMeters {
                     told.push_str(&head);
                     page.push_str(&head);
                 }
-                // Writing to a text cannot fail.
                 let _ = writeln!(page, "sluicebox_plugin_{name}{{{labels}}} {value}");
             }
         }
@@ -117,7 +178,7 @@ mod tests {
         meter.add(&Stats::default(), &first);
         meter.add(&first, &second);
         meter.add(&Stats::default(), &first);
-        let meters = PluginMeters(Mutex::new(vec![Arc::new(meter)]));
+        let meters = PluginMeters(Mutex::new(Meters { meters: vec![Arc::new(meter)], ..Meters::default() }));
         let mut page = String::new();
         meters.render(&mut page);
         for line in [

@@ -114,6 +114,10 @@ counters! {
     source_reconnects_total,
     /// How often the pipeline began again from its checkpoint.
     restarts_total,
+    /// Switches to other versions of plugins.
+    plugin_switches_total,
+    /// Other versions of plugins that were not taken in.
+    plugin_reloads_refused_total,
 }
 
 /// What is not a counter.
@@ -181,6 +185,14 @@ impl Telemetry {
 
     pub(crate) fn restarted(&self) {
         Self::add(&self.restarts_total, 1);
+    }
+
+    pub(crate) fn switched(&self) {
+        Self::add(&self.plugin_switches_total, 1);
+    }
+
+    pub(crate) fn reload_refused(&self) {
+        Self::add(&self.plugin_reloads_refused_total, 1);
     }
 
     pub(crate) fn snapshot_begins(&self, tables: u64, done: u64) {

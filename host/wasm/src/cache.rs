@@ -74,6 +74,17 @@ impl Cache {
         }
     }
 
+    /// Deletes what is kept of a plugin. One that cannot be deleted takes some room, and is told.
+    pub(crate) fn forget(&self, engine: &wasmtime::Engine, plugin_hash: &str) {
+        let path = self.path(engine, plugin_hash);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "compiled plugin not deleted");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
     fn path(&self, engine: &wasmtime::Engine, plugin_hash: &str) -> PathBuf {
         // Without random keys: one build of this program gives one name on one kind of machine.
         let mut hasher = std::hash::DefaultHasher::new();

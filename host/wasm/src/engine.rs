@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::guest::Guest;
 use crate::host;
 use crate::limits::{Grants, Limits, PluginSpec};
-use crate::load;
+use crate::load::{self, PluginFile};
 use crate::precompiled::{self, Heading};
 use crate::ticker::Ticker;
 use crate::version::Version;
@@ -89,16 +89,36 @@ impl Engine {
     /// # Errors
     /// [`WasmError::Load`] says what is wrong with the file.
     pub fn load(&self, spec: &PluginSpec) -> Result<Plugin, WasmError> {
+        self.load_file(spec, &self.read(spec)?)
+    }
+
+    /// Reads a plugin's file: its digest must be the one that `spec` wants, and a compiled one must be closed to others.
+    ///
+    /// # Errors
+    /// [`WasmError::Load`] says what is wrong with the file.
+    pub fn read(&self, spec: &PluginSpec) -> Result<PluginFile, WasmError> {
         let refuse = |reason| WasmError::Load { path: spec.path.clone(), reason };
-        let file = load::read(&spec.path).map_err(refuse)?;
-        if let Some(wanted) = &spec.sha256
-            && !wanted.eq_ignore_ascii_case(&file.hash)
-        {
-            return Err(refuse(format!("its SHA-256 is {}, the pipeline file wants {wanted}", file.hash)));
+        if spec.precompiled {
+            precompiled::check_owner(&spec.path).map_err(refuse)?;
         }
+        let file = load::read(&spec.path).map_err(refuse)?;
+        match &spec.sha256 {
+            Some(wanted) if !wanted.eq_ignore_ascii_case(&file.hash) => {
+                Err(refuse(format!("its SHA-256 is {}, the pipeline file wants {wanted}", file.hash)))
+            }
+            _ => Ok(file),
+        }
+    }
+
+    /// Checks and compiles what was read, or takes it compiled from the cache. Whether it is the file of `spec` counts no more.
+    ///
+    /// # Errors
+    /// [`WasmError::Load`] says what is wrong with the file.
+    pub fn load_file(&self, spec: &PluginSpec, file: &PluginFile) -> Result<Plugin, WasmError> {
+        let refuse = |reason| WasmError::Load { path: spec.path.clone(), reason };
         let (component, hash) = match (spec.precompiled, file.bytes.starts_with(precompiled::MAGIC)) {
-            (true, true) => precompiled::load(&self.0.engine, &spec.path, &file.bytes).map_err(refuse)?,
-            (false, false) => (self.component(&file).map_err(refuse)?, file.hash),
+            (true, true) => precompiled::load(&self.0.engine, &file.bytes).map_err(refuse)?,
+            (false, false) => (self.component(file).map_err(refuse)?, file.hash.clone()),
             (true, false) => {
                 return Err(refuse(
                     "`precompiled` is true, and it was not made by `sluicebox plugin compile`".into(),
@@ -121,6 +141,13 @@ impl Engine {
             component,
             engine: self.clone(),
         })))
+    }
+
+    /// Takes compiled code of a plugin from the cache that nobody will want again.
+    pub fn forget_compiled(&self, plugin_hash: &str) {
+        if let Some(cache) = &self.0.cache {
+            cache.forget(&self.0.engine, plugin_hash);
+        }
     }
 
     /// Looks at a file without running it.
@@ -160,10 +187,10 @@ impl Engine {
         let file = load::read(path).map_err(refuse)?;
         let component = self.component(&file).map_err(refuse)?;
         load::surface(&self.0.engine, &component).check().map_err(refuse)?;
-        Ok(load::component_bytes(&file.bytes).map_err(refuse)?.into_owned())
+        Ok(load::component_bytes(&self.0.engine, &file.bytes).map_err(refuse)?.into_owned())
     }
 
-    fn component(&self, file: &load::PluginFile) -> Result<wasmtime::component::Component, String> {
+    fn component(&self, file: &PluginFile) -> Result<wasmtime::component::Component, String> {
         let Inner { engine, cache, .. } = &*self.0;
         if file.bytes.starts_with(precompiled::MAGIC) {
             return Err(IS_COMPILED.into());
@@ -171,7 +198,7 @@ impl Engine {
         if let Some(component) = cache.as_ref().and_then(|cache| cache.load(engine, &file.hash)) {
             return Ok(component);
         }
-        let component = load::compile(engine, &load::component_bytes(&file.bytes)?)?;
+        let component = load::compile(engine, &load::component_bytes(engine, &file.bytes)?)?;
         // What is going to be refused needs no place on the disk.
         if let Some(cache) = cache
             && load::surface(engine, &component).check().is_ok()
@@ -195,6 +222,11 @@ impl Plugin {
     /// SHA-256 of the file, in hexadecimal.
     pub fn hash(&self) -> &str {
         &self.0.hash
+    }
+
+    /// Whether both are one loaded plugin, whose instances share its code and settings.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Starts an instance: for one worker thread at a time.

@@ -1,5 +1,6 @@
 //! What the host keeps beside each instance: its limits, its clock, its log lines, and what it may ask.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sluicebox_model::ByteSize;
@@ -11,6 +12,14 @@ use crate::limits::{Grants, Limits};
 use crate::lookup::LookupTables;
 use crate::state::State;
 use crate::ticker::TICK;
+
+/// Instances that there are in this process now.
+static INSTANCES: AtomicU64 = AtomicU64::new(0);
+
+/// How many instances of all plugins there are in this process now. Each holds its linear memory and its plugin's code.
+pub fn instances() -> u64 {
+    INSTANCES.load(Ordering::Relaxed)
+}
 
 /// The data of a store.
 pub(crate) struct Guest {
@@ -32,6 +41,7 @@ pub(crate) struct Guest {
 
 impl Guest {
     pub(crate) fn new(plugin: &str, limits: &Limits, grants: &Grants) -> Self {
+        INSTANCES.fetch_add(1, Ordering::Relaxed);
         Self {
             plugin: plugin.to_owned(),
             limits: limits.clone(),
@@ -115,6 +125,12 @@ impl Guest {
                 tracing::error!(target: "sluicebox::guest", plugin, table, text, "guest says")
             }
         }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        INSTANCES.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -43,9 +43,11 @@ mod version;
 
 pub use engine::{Engine, Plugin};
 pub use error::{Fault, WasmError};
+pub use guest::instances;
 pub use inspect::{Inspection, inspect};
 pub use instance::{About, FailedRow, Instance, Processed, Stats};
 pub use limits::{Grants, Limits, PluginSpec};
+pub use load::PluginFile;
 pub use lookup::LookupTables;
 pub use plan::{Action, Meta, Read, Source, TablePlan};
 pub use state::{State, StateChanges};

@@ -19,11 +19,25 @@ use crate::version::Version;
 /// Larger than any known toolchain makes them (Python's are 18 MB); a wrong path must not fill the memory.
 const MAX_FILE_BYTES: u64 = 256 << 20;
 
-/// A plugin's file.
-pub(crate) struct PluginFile {
+/// A plugin's file as it was read.
+#[derive(Debug, Clone)]
+pub struct PluginFile {
     pub(crate) bytes: Vec<u8>,
     /// SHA-256 in hexadecimal.
     pub(crate) hash: String,
+}
+
+impl PluginFile {
+    /// Its content.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// SHA-256 of its content, in hexadecimal. Of a compiled plugin that is not the plugin's own, see
+    /// [`Plugin::hash`](crate::Plugin::hash).
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
 }
 
 /// Names of what a component imports and exports.
@@ -44,10 +58,18 @@ pub(crate) fn read(path: &Path) -> Result<PluginFile, String> {
 }
 
 /// The file as a component.
-pub(crate) fn component_bytes(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+pub(crate) fn component_bytes<'b>(
+    engine: &wasmtime::Engine,
+    bytes: &'b [u8],
+) -> Result<Cow<'b, [u8]>, String> {
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(bytes.into()),
-        Some(b"\0asm\x01\0\0\0") => encode(bytes).map(Into::into),
+        Some(b"\0asm\x01\0\0\0") => {
+            // What makes components of modules takes them for valid: half a file would make it panic.
+            wasmtime::Module::validate(engine, bytes)
+                .map_err(|error| format!("it is a core module that is damaged, or not valid: {error:#}"))?;
+            encode(bytes).map(Into::into)
+        }
         Some([b'\0', b'a', b's', b'm', ..]) => Err("it is WebAssembly of an unknown version".into()),
         _ => Err("it is not WebAssembly".into()),
     }

@@ -70,15 +70,16 @@ fn read(bytes: &[u8]) -> Result<(Heading, &[u8]), String> {
     Ok((heading, code))
 }
 
-/// The component, and the digest of the plugin that it was made from.
-pub(crate) fn load(
-    engine: &wasmtime::Engine,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<(Component, String), String> {
+/// Says why a file is not to be trusted: others can write it.
+pub(crate) fn check_owner(path: &Path) -> Result<(), String> {
     let found = File::open(path).and_then(|file| file.metadata()).map_err(|error| error.to_string())?;
     closed_to_others(&found)
-        .map_err(|reason| format!("{reason}; a compiled plugin is code that is run as it is"))?;
+        .map_err(|reason| format!("{reason}; a compiled plugin is code that is run as it is"))
+}
+
+/// The component, and the digest of the plugin that it was made from. The bytes must come from a file that
+/// [`check_owner`] found no fault with.
+pub(crate) fn load(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<(Component, String), String> {
     let (heading, code) = read(bytes)?;
     let component = deserialize(engine, code).map_err(|error| {
         format!(
@@ -93,7 +94,7 @@ pub(crate) fn load(
 #[allow(unsafe_code, reason = "loading compiled code has no safe form")]
 fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes must be what `Component::serialize` made. They come from a file that the pipeline file names as
-    // compiled, that belongs to this user and that no one else can write (checked in `load`), and match the digest that `write`
+    // compiled, that belongs to this user and that no one else can write (see `check_owner`), and match the digest that `write`
     // put before them. Another version or configuration of wasmtime, or another processor, is told by wasmtime's own header.
     unsafe { Component::deserialize(engine, code) }
 }
@@ -125,15 +126,12 @@ mod tests {
         let plain = wasmtime::Engine::new(&wasmtime::Config::new()).expect("an engine");
         let component = Component::new(&plain, wat::parse_str("(component)").expect("WebAssembly"));
         let code = component.expect("it compiles").serialize().expect("its code");
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("plugin.compiled");
         let bytes = write(&Heading::here("abc"), &code).expect("a file");
-        std::fs::write(&path, &bytes).expect("a file");
         let mut other = wasmtime::Config::new();
         other.epoch_interruption(true);
         let other = wasmtime::Engine::new(&other).expect("an engine");
-        let reason = load(&other, &path, &bytes).map(|_| ()).expect_err("it is for another engine");
+        let reason = load(&other, &bytes).map(|_| ()).expect_err("it is for another engine");
         assert!(reason.contains("for another engine or processor than this one"), "{reason}");
-        assert_eq!(load(&plain, &path, &bytes).map(|(_, hash)| hash), Ok("abc".into()));
+        assert_eq!(load(&plain, &bytes).map(|(_, hash)| hash), Ok("abc".into()));
     }
 }

@@ -5,6 +5,7 @@ mod build;
 mod compile;
 mod inspect;
 mod interface;
+mod live;
 mod new;
 mod record;
 mod test;
@@ -27,6 +28,9 @@ pub fn run(command: &PluginCommand) -> Result<(), Failure> {
         PluginCommand::Compile(options) => compile::run(options),
         PluginCommand::Record(options) => record::run(options),
         PluginCommand::Interface { markdown } => interface::run(*markdown),
+        PluginCommand::Reload(options) => live::reload(options),
+        PluginCommand::History(options) => live::history(options),
+        PluginCommand::Canary(options) => live::canary(options),
         PluginCommand::Inspect { file, json } => inspect::run(file, *json),
     }
 }

@@ -56,7 +56,7 @@ pub use filter::{SchemaChangeFilter, SchemaChangeTag};
 pub use lookup::{LookupConfig, LookupFormat, LookupOrigin};
 pub use option::{OptionDoc, Status};
 pub use options::{Approval, DecimalMode, PipelineOptions, RuntimeMode, SchemaBehaviour};
-pub use plugin::{GuestConfig, OnSchemaError, PluginConfig, PluginLimits};
+pub use plugin::{GuestConfig, OnSchemaError, PluginConfig, PluginLimits, Reload};
 pub use scan::{ChunkColumns, OnPurged, ScanLimits};
 pub use server::ServerAddress;
 pub use sink::{Compression, SchemaPlacement, SinkConfig};

@@ -38,6 +38,21 @@ pub struct PluginConfig {
     pub on_schema_error: OnSchemaError,
     /// Events that it may fail on within a minute.
     pub error_budget: u64,
+    /// When another version of its file is taken in.
+    pub reload: Reload,
+}
+
+/// When another version of a plugin's file is taken in while the pipeline runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// When somebody says so.
+    Manual,
+    /// When the file has changed.
+    Watch,
+}
+
+impl Word for Reload {
+    const WORDS: &'static [(&'static str, Self)] = &[("manual", Self::Manual), ("watch", Self::Watch)];
 }
 
 /// What a plugin is told when it starts. `Debug` shows none of it, for it may hold secrets.
@@ -135,6 +150,13 @@ static ERROR_BUDGET: Opt<u64> = Opt::new(
 )
 .or(DEFAULT_ERROR_BUDGET);
 
+static RELOAD: Opt<Reload> = Opt::new(
+    "reload",
+    Kind::word(),
+    "When another version of the file is taken in while the pipeline runs: `manual` on `sluicebox plugin reload`, `watch` also when it has changed.",
+)
+.or("manual");
+
 /// All options of a plugin.
 pub(super) static PLUGIN_TABLE: Table = &[
     &PATH,
@@ -147,6 +169,7 @@ pub(super) static PLUGIN_TABLE: Table = &[
     &ON_ERROR,
     &ON_SCHEMA_ERROR,
     &ERROR_BUDGET,
+    &RELOAD,
 ];
 
 static MEMORY: Opt<ByteSize> =
@@ -226,6 +249,7 @@ pub(super) fn plugin(
         on_error: block.get(&ON_ERROR)?,
         on_schema_error: block.get(&ON_SCHEMA_ERROR)?,
         error_budget: block.get(&ERROR_BUDGET)?,
+        reload: block.get(&RELOAD)?,
     })
 }
 

@@ -20,6 +20,7 @@
 mod epochs;
 mod gather;
 mod snapshots;
+pub(super) mod switches;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -34,10 +35,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::applier::{Applier, Shared};
-use super::messages::{Report, SnapshotMessage, SourceChange, TargetMessage, WorkItem};
+use super::messages::{Ask, Report, SnapshotMessage, SourceChange, TargetMessage, WorkItem};
 use super::owners::{Destinations, Owners, moved};
 use super::receiver::Items;
 use super::tables::{Landing, Planned, Planner, TableRun};
+use super::versions::ToCome;
+use super::worker::InForce;
 use crate::error::EngineError;
 use crate::state::{SchemaRecord, Store};
 use crate::telemetry::Telemetry;
@@ -45,6 +48,7 @@ use crate::telemetry::Telemetry;
 use epochs::Epochs;
 use gather::Gatherer;
 use snapshots::Snapshots;
+use switches::Switches;
 
 /// Messages waiting for one target. Their rows are in the memory budget already; this bounds the number of tiny batches.
 const TARGET_QUEUE: usize = 64;
@@ -69,6 +73,12 @@ pub(super) struct Parts {
     pub telemetry: Arc<Telemetry>,
     pub shared: Arc<Shared>,
     pub planner: Planner,
+    /// What workers look at for the versions of the plugins.
+    pub in_force: Arc<InForce>,
+    /// Switches of plugins that the stream will come to again.
+    pub to_come: Vec<ToCome>,
+    /// What the keeper of the plugins wants; nothing comes where there are none.
+    pub asks: Receiver<Ask>,
     pub items: Receiver<Items>,
     pub reports: Receiver<Report>,
     pub workers: Sender<WorkItem>,
@@ -115,6 +125,8 @@ pub(super) struct Coordinator {
     telemetry: Arc<Telemetry>,
     shared: Arc<Shared>,
     planner: Planner,
+    switches: Switches,
+    asks: Receiver<Ask>,
     items: Receiver<Items>,
     reports: Receiver<Report>,
     workers: Sender<WorkItem>,
@@ -154,6 +166,8 @@ impl Coordinator {
             telemetry: parts.telemetry,
             shared: parts.shared,
             planner: parts.planner,
+            switches: Switches::new(parts.in_force, parts.to_come),
+            asks: parts.asks,
             items: parts.items,
             reports: parts.reports,
             workers: parts.workers,
@@ -199,6 +213,7 @@ impl Coordinator {
 
     fn serve(&mut self, first: bool) -> Result<Option<Outcome>, EngineError> {
         self.enter_all()?;
+        self.switch_again()?;
         // Tables are made before the first row: one that a table without a key is read into takes no change in between.
         if first || self.snapshots.any_unread() {
             let mut tables: Vec<_> = self.schemas.keys().cloned().collect();
@@ -314,6 +329,11 @@ impl Coordinator {
                 // The snapshot's task has ended, as it does after `Done`.
                 Err(_) => self.snapshot = never(),
             },
+            recv(self.asks) -> ask => match ask {
+                Ok(ask) => self.asked(ask),
+                // There are no plugins, or whoever keeps them has failed and said so.
+                Err(_) => self.asks = never(),
+            },
             recv(self.stop) -> told => {
                 // Whoever could have told us has gone: the pipeline runs on.
                 if told.is_ok() {
@@ -341,6 +361,7 @@ impl Coordinator {
         if self.in_transaction {
             return Ok(());
         }
+        self.switch_if_wanted()?;
         self.place_chunks()?;
         if self.epochs.is_due(now) || (self.ending.is_some() && self.epochs.is_free()) {
             self.begin_epoch(now)?;
@@ -362,7 +383,7 @@ impl Coordinator {
                 self.position.advance(&transaction, end);
                 self.in_transaction = false;
                 self.end_whole_tables();
-                Ok(())
+                self.switch_again()
             }
             StreamItem::Idle => Ok(()),
         }
@@ -377,6 +398,7 @@ impl Coordinator {
             return Ok(self.store.schema_changed(SchemaRecord { table, transaction, schema, ddl })?);
         }
         tracing::info!(%table, changes = changes.len(), at = %transaction, "schema change");
+        self.switches.changes += 1;
         self.dispatch_table(&table)?;
         self.snapshots.disturb(&table)?;
         self.store.schema_changed(SchemaRecord {
@@ -477,11 +499,16 @@ impl Coordinator {
         let schema = self.schemas.get(table).cloned().ok_or(EngineError::Lost("schema of a table"))?;
         let planned = self.planner.plan(&schema)?;
         self.owners.put(table, &planned.output, &planned.sinks).map_err(EngineError::Plan)?;
+        self.run_from(schema, planned)
+    }
+
+    /// What is done with a table's rows, with targets for where they go.
+    fn run_from(&mut self, schema: Arc<TableSchema>, planned: Planned) -> Result<Arc<TableRun>, EngineError> {
         let mut targets = Vec::with_capacity(planned.sinks.len());
         for landing in &planned.sinks {
             // A table that came later can be one too many.
             self.owners.shape(&landing.name).map_err(EngineError::Plan)?;
-            targets.push(self.target_of(landing, table)?);
+            targets.push(self.target_of(landing, &schema.id)?);
         }
         let Planned { stages, images, follows_columns, .. } = planned;
         Ok(Arc::new(TableRun { schema, stages, follows_columns, images, targets }))

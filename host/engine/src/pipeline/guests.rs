@@ -4,17 +4,21 @@
 //! told as the source sent it, not as the failing guest saw it, so that it can be sent through the whole chain again. For the
 //! first stage the two are the same. Behind it rows may have been taken out, so the batch is run once more, one event at a time,
 //! to see which one fails; guests answer by their input alone, so it is the same ones.
+//!
+//! Each batch comes with the versions of the plugins that were in force when it was sent on, and batches come in that order: when a
+//! newer version is met, instances of the older one are let go.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use sluicebox_expression::RulePlan;
 use sluicebox_model::{ChangeBatch, RowKind};
 use sluicebox_wasm::{FailedRow, Instance, Processed, Stats, TablePlan, WasmError};
 
-use super::tables::{PluginEntry, Stage};
+use super::canary::{Beside, Canary};
+use super::tables::{PluginList, Stage};
 use crate::config::OnError;
 use crate::error::EngineError;
 use crate::plugin_meter::PluginMeter;
@@ -23,8 +27,10 @@ use crate::telemetry::{Telemetry, now_ms};
 
 /// The instances of one thread.
 pub(super) struct Guests {
-    plugins: Arc<Vec<PluginEntry>>,
+    plugins: PluginList,
     running: HashMap<usize, Running>,
+    /// A version that runs beside one of the plugins, with what it runs in here.
+    canary: Option<Beside>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -33,6 +39,8 @@ struct Running {
     instance: Instance,
     meter: Arc<PluginMeter>,
     counted: Stats,
+    /// Plans that it knows, while somebody may still send rows under them.
+    plans: HashMap<u32, Weak<TablePlan>>,
 }
 
 /// What became of a batch.
@@ -64,8 +72,29 @@ pub(super) struct FailedEvent {
 }
 
 impl Guests {
-    pub fn new(plugins: Arc<Vec<PluginEntry>>, telemetry: Arc<Telemetry>) -> Self {
-        Self { plugins, running: HashMap::new(), telemetry }
+    pub fn new(plugins: PluginList, telemetry: Arc<Telemetry>) -> Self {
+        Self { plugins, running: HashMap::new(), canary: None, telemetry }
+    }
+
+    /// The plugins in the versions that are in force here.
+    pub fn plugins(&self) -> &PluginList {
+        &self.plugins
+    }
+
+    /// From here on these versions are in force, with this one beside them. Instances of others are let go.
+    pub fn adopt(&mut self, plugins: &PluginList, canary: Option<&Arc<Canary>>) {
+        let same = |beside: &Beside| canary.is_some_and(|canary| Arc::ptr_eq(canary, beside.canary()));
+        if !self.canary.as_ref().is_some_and(same) {
+            self.canary =
+                canary.filter(|canary| !canary.is_over()).map(|canary| Beside::new(Arc::clone(canary)));
+        }
+        if Arc::ptr_eq(&self.plugins, plugins) {
+            return;
+        }
+        self.plugins = Arc::clone(plugins);
+        self.running.retain(|&place, running| {
+            plugins.get(place).is_some_and(|entry| entry.plugin.is(running.instance.plugin()))
+        });
     }
 
     /// Runs a batch. Where a guest's `on-error` is `fail`, its first failure is the error.
@@ -75,7 +104,11 @@ impl Guests {
             if whole.batch.rows() == 0 {
                 break;
             }
-            let Processed { batch, failed, dropped } = self.process(stage, &whole.batch)?;
+            let processed = self.process(stage, &whole.batch)?;
+            if let (Some(beside), Stage::Guest { plugin, .. }) = (&mut self.canary, stage) {
+                beside.look(*plugin, &whole.batch, &processed);
+            }
+            let Processed { batch, failed, dropped } = processed;
             if !failed.is_empty() {
                 let events = events(&whole.batch.kinds, &culprit(stage), &failed);
                 match number {
@@ -100,12 +133,14 @@ impl Guests {
     fn call(
         &mut self,
         plugin: usize,
-        plan: &TablePlan,
+        plan: &Arc<TablePlan>,
         batch: &ChangeBatch,
     ) -> Result<Processed, EngineError> {
         let entry = &self.plugins[plugin];
         let (on_error, name) = (entry.on_error, entry.plugin.name().to_owned());
-        let Running { instance, meter, counted } = self.running(plugin)?;
+        let running = self.running(plugin)?;
+        running.know(plan);
+        let Running { instance, meter, counted, .. } = running;
         let processed = match on_error {
             OnError::Fail => instance.process(plan, batch, None),
             OnError::Skip | OnError::DeadLetter => instance.process_isolating(plan, batch, None),
@@ -132,7 +167,7 @@ impl Guests {
                 let plugin = &self.plugins[plugin].plugin;
                 let meter = self.telemetry.plugins.of(plugin);
                 let instance = plugin.instantiate()?;
-                Ok(slot.insert(Running { instance, meter, counted: Stats::default() }))
+                Ok(slot.insert(Running { instance, meter, counted: Stats::default(), plans: HashMap::new() }))
             }
         }
     }
@@ -181,6 +216,23 @@ impl Guests {
     }
 }
 
+impl Running {
+    /// Notes a plan that rows come under. When a new one is met, those are forgotten under which none can come any more: of a table's older
+    /// columns, or of an older version of another plugin in the chain.
+    fn know(&mut self, plan: &Arc<TablePlan>) {
+        if self.plans.contains_key(&plan.id) {
+            return;
+        }
+        let gone = |(id, plan): (&u32, &Weak<TablePlan>)| (plan.strong_count() == 0).then_some(*id);
+        let gone: Vec<u32> = self.plans.iter().filter_map(gone).collect();
+        for id in gone {
+            self.plans.remove(&id);
+            self.instance.forget(id);
+        }
+        self.plans.insert(plan.id, Arc::downgrade(plan));
+    }
+}
+
 /// Runs an entry's expressions.
 fn express(
     plan: &RulePlan,
@@ -214,7 +266,7 @@ fn culprit(stage: &Stage) -> Culprit {
 }
 
 /// The rows of the event that begins at a row.
-fn event_rows(kinds: &[RowKind], row: usize) -> Range<usize> {
+pub(super) fn event_rows(kinds: &[RowKind], row: usize) -> Range<usize> {
     let width = if kinds.get(row) == Some(&RowKind::Before) { 2 } else { 1 };
     row..row + width
 }

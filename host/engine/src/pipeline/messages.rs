@@ -7,17 +7,23 @@ use sluicebox_model::{ChangeBatch, Position, SchemaChange, TableId, TableSchema}
 use sluicebox_mysql::{Chunk, ChunkRows, RowsEvent};
 use tokio::sync::oneshot;
 
-use super::tables::TableRun;
+use super::canary::Canary;
+use super::owners::Owners;
+use super::tables::{PlannedTables, Planner, PluginEntry, PluginList, TableRun};
 use crate::budget::Share;
 use crate::error::EngineError;
 use crate::sink::encode::From;
 use crate::sink::shape::{Shape, SourceColumn};
-use crate::state::Flushed;
+use crate::state::{Flushed, Way};
 
 /// Rows on their way to a worker.
 pub(super) struct WorkItem {
     /// What is to be done with them.
     pub run: Arc<TableRun>,
+    /// The plugins in the versions that are in force for them.
+    pub plugins: PluginList,
+    /// A version that runs beside one of them.
+    pub canary: Option<Arc<Canary>>,
     /// The rows.
     pub work: Work,
     /// One for each target, in the run's order of targets that want them.
@@ -131,4 +137,48 @@ pub(super) enum Placed {
     Yes,
     /// The table changed meanwhile: it has to be read again.
     ReadAgain,
+}
+
+/// What the keeper of the plugins wants of the coordinator.
+pub(super) enum Ask {
+    /// Where the stream stands, to plan for it.
+    Scene { reply: crossbeam::channel::Sender<Scene> },
+    /// Go on with other versions, from the next transaction's end on.
+    Switch { switch: Box<Switch>, reply: crossbeam::channel::Sender<Switched> },
+    /// Run this version beside one of the plugins; none: no longer.
+    Canary(Option<Arc<Canary>>),
+}
+
+/// What new versions are planned for.
+pub(super) struct Scene {
+    /// Columns of every captured table.
+    pub schemas: Vec<Arc<TableSchema>>,
+    /// What is written where.
+    pub owners: Owners,
+    /// A planner for the versions that are in force, without instances.
+    pub planner: Planner,
+    /// Counts the schema changes of this run.
+    pub changes: u64,
+}
+
+/// Other versions, planned for every table that they concern.
+pub(super) struct Switch {
+    pub way: Way,
+    /// Places in the list, and what comes there.
+    pub entries: Vec<(usize, Arc<PluginEntry>)>,
+    /// It has the list of all plugins with the new versions in it.
+    pub planner: Planner,
+    pub planned: PlannedTables,
+    /// Schema changes that were known when it was planned.
+    pub changes: u64,
+}
+
+/// What became of a switch.
+pub(super) enum Switched {
+    /// The new versions are in force from here on.
+    At(Position),
+    /// Tables have changed since it was planned: plan it anew.
+    Stale,
+    /// The old versions stay, for this reason.
+    Refused(String),
 }

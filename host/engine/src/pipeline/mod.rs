@@ -12,27 +12,34 @@
 mod anew;
 mod applier;
 mod calm;
+mod canary;
 mod coordinator;
 mod error_budget;
 mod guests;
 mod messages;
+mod modules;
 mod owners;
 mod pace;
 mod prepare;
 mod receiver;
 mod recovery;
+mod reload;
 mod replay;
 mod scan;
 mod snapshot;
 mod startup;
 mod tables;
+mod versions;
 mod worker;
 
+pub use canary::Tally;
 pub use coordinator::Outcome;
 pub(crate) use messages::SourceChange;
 pub(crate) use owners::Owners;
+use prepare::rules;
 pub(crate) use prepare::{Source, judge, planner, project, source, table_settings};
 pub use prepare::{query, sink_client};
+pub use reload::{Comparison, PluginAnswer, SwitchedPlugin, TableDifference};
 pub use replay::{Replayed, replay};
 pub(crate) use scan::chunk_column;
 pub(crate) use tables::{Landing, Planned, Planner, Stage};
@@ -59,6 +66,8 @@ use applier::Shared;
 use coordinator::{Coordinator, Parts};
 use prepare::heartbeat;
 use snapshot::SnapshotPlan;
+use versions::Plugins;
+use worker::InForce;
 
 /// A row that waits longer than this in a buffer is sent although its bucket is not full, so that a commit finds little left
 /// to send and an idle stream's rows do not hold memory.
@@ -67,6 +76,10 @@ const LINGER: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// A service that is down for hours is asked twice a minute.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What is told to who asked a process that has ended since.
+const ASKED_BEFORE: &str =
+    "the pipeline was started anew meanwhile; a start takes the plugins' files as they are";
 
 /// Runs a pipeline until it is told to stop, has nothing more to do, or fails for good.
 pub fn run(
@@ -80,6 +93,11 @@ pub fn run(
         .build()
         .map_err(|source| EngineError::Start { what: "the runtime", source })?;
     let store = Arc::new(Store::open(&config.pipeline.state_dir)?);
+    store.answer_all(&PluginAnswer::Refused { reason: ASKED_BEFORE.to_owned(), by_sink: false })?;
+    let mut plugins = Plugins::find(config, &store).inspect_err(|error| {
+        // A store that cannot be written says so by the next error.
+        let _ = store.add_error(now_ms(), &error.to_string());
+    })?;
     let _metrics = config
         .pipeline
         .metrics_address
@@ -95,7 +113,7 @@ pub fn run(
     };
     loop {
         let checkpoints = telemetry.progress().checkpoints_total;
-        let result = attempt(config, &runtime, &store, telemetry, stop, &mut supervisor);
+        let result = attempt(config, &runtime, &store, telemetry, stop, &mut supervisor, &mut plugins);
         let error = match result {
             Ok(Some(outcome)) => return Ok(outcome),
             Ok(None) => {
@@ -203,12 +221,16 @@ fn attempt(
     telemetry: &Arc<Telemetry>,
     stop: &Receiver<()>,
     supervisor: &mut Supervisor,
+    plugins: &mut Plugins,
 ) -> Result<Option<Outcome>, EngineError> {
     let client = sink_client(config)?;
     let project = runtime.block_on(project(&client))?;
-    let mut planner = planner(config, &project, Some(store.directory().join("compiled")))?;
     runtime.block_on(recovery::settle(&client, store, store.sessions()?))?;
     let checkpoint = store.checkpoint()?;
+    let place = checkpoint.as_ref().map(|c| c.position.clone());
+    let mut lineup = plugins.lineup(config, store, place.as_ref())?;
+    let rules = rules(config, &project)?;
+    let mut planner = Planner::new(Arc::clone(&lineup.plugins), Arc::clone(&rules));
     let mut source = runtime.block_on(source(config, checkpoint.as_ref().map(|c| &c.position)))?;
     let start = match checkpoint {
         None => runtime.block_on(begin(config, store, &mut source))?,
@@ -220,6 +242,16 @@ fn attempt(
             runtime.block_on(resume(config, store, &mut source, sinks, checkpoint, lost))?
         }
     };
+    if place.is_some_and(|place| place != start.position) {
+        // It has begun anew, at a place where other versions are in force.
+        lineup = plugins.lineup(config, store, Some(&start.position))?;
+        planner = Planner::new(Arc::clone(&lineup.plugins), rules);
+    }
+    let ahead = store.targets_ahead()?;
+    plugins.begin(store, &mut lineup, &start.position, &ahead)?;
+    for entry in lineup.plugins.iter() {
+        telemetry.plugins.in_force(&entry.key, &entry.plugin, &start.position);
+    }
     let retention = runtime.block_on(source.control.retention())?;
     let Source { control, server, connect, server_id } = source;
     runtime.block_on(control.close());
@@ -265,7 +297,10 @@ fn attempt(
     let (receiver, items) = receiver::spawn(stream, patience, Arc::clone(telemetry))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let count = config.pipeline.parallelism.map_or(cores, usize::from);
-    let (workers, work) = worker::spawn(count, &planner.plugins, store, telemetry)?;
+    let in_force = Arc::new(InForce::default());
+    in_force.set(&lineup.plugins, None);
+    let (workers, work) = worker::spawn(count, &in_force, store, telemetry)?;
+    let (keeper, asks) = reload::spawn(config, &plugins.host, lineup.last, &shared, runtime.handle())?;
 
     let (unread, tables) = unfinished(&schemas, &start.snapshot);
     let reading = tables.iter().map(|(schema, _)| schema.id.clone()).collect();
@@ -295,6 +330,9 @@ fn attempt(
             telemetry: Arc::clone(telemetry),
             shared,
             planner,
+            in_force,
+            to_come: lineup.to_come,
+            asks,
             items,
             reports,
             workers: work,
@@ -303,7 +341,7 @@ fn attempt(
             position: start.position,
             epoch: start.epoch,
             schemas,
-            ahead: store.targets_ahead()?,
+            ahead,
             unread,
             reading,
             checkpoint_interval: config.pipeline.checkpoint_interval,
@@ -313,6 +351,7 @@ fn attempt(
         Instant::now(),
     );
     let result = coordinator.run(start.first);
+    drop(keeper);
     drop(receiver);
     workers.join();
     // It notices at its next message that nobody listens.

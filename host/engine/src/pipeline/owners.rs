@@ -35,14 +35,14 @@ pub(crate) fn moved(before: &Destinations, now: &Destinations) -> Vec<String> {
 }
 
 /// Every sink table with its sources.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Owners {
     tables: HashMap<TableName, Owner>,
     by_source: HashMap<TableId, Vec<TableName>>,
 }
 
 /// One sink table's sources.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Owner {
     sources: BTreeMap<TableId, Feeding>,
     /// Whether several have fed it since the pipeline started: it stays theirs when all but one have gone.
@@ -50,6 +50,7 @@ struct Owner {
     shape: Option<Arc<Shape>>,
 }
 
+#[derive(Clone)]
 struct Feeding {
     tributary: Tributary,
     routed: bool,
@@ -93,7 +94,7 @@ impl Owners {
     }
 
     /// Whether a source was entered with just this.
-    fn is_known(&self, source: &TableId, output: &TableSchema, landings: &[Landing]) -> bool {
+    pub fn is_known(&self, source: &TableId, output: &TableSchema, landings: &[Landing]) -> bool {
         let entered = self.by_source.get(source).is_some_and(|names| names.len() == landings.len());
         entered
             && landings.iter().all(|landing| {
@@ -108,6 +109,13 @@ impl Owners {
                         && *tributary.schema == *output
                 })
             })
+    }
+
+    /// What a source was entered with: its columns behind the guests, and its sink tables; none where its rows go nowhere.
+    pub fn entered(&self, source: &TableId) -> Option<(Arc<TableSchema>, &[TableName])> {
+        let names = self.by_source.get(source)?;
+        let feeding = self.tables.get(names.first()?)?.sources.get(source)?;
+        Some((Arc::clone(&feeding.tributary.schema), names))
     }
 
     /// A source has gone.

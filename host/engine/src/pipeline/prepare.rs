@@ -14,10 +14,10 @@ use sluicebox_maxcompute::{
 };
 use sluicebox_model::{Position, TableId, TableSchema};
 use sluicebox_mysql::{ConnectOptions, Control, Finding, MysqlError, Needs, ServerInfo, Severity, Watermark};
-use sluicebox_wasm::{Engine, Grants, Limits, PluginSpec};
+use sluicebox_wasm::{Engine, Grants, Limits, Plugin, PluginSpec};
 
 use super::error_budget::ErrorBudget;
-use super::tables::{Placement, Planner, PluginEntry, TransformEntry};
+use super::tables::{Placement, Planner, PluginEntry, Rules, TransformEntry};
 use crate::config::{
     Approval, DecimalMode, LocalZone, NewTables, OnPurged, PipelineConfig, PluginConfig, SchemaChangeTag,
     SchemaPlacement, SinkAccount, Startup, Zone,
@@ -102,31 +102,68 @@ pub(crate) fn table_settings(config: &PipelineConfig, project: &Project) -> Tabl
     }
 }
 
-/// Loads the plugins. `cache`: where compiled code is kept; none: nowhere.
+/// Loads the plugins as their files are now. `cache`: where compiled code is kept; none: nowhere.
 pub(crate) fn planner(
     config: &PipelineConfig,
     project: &Project,
-    cache: Option<std::path::PathBuf>,
+    cache: Option<PathBuf>,
 ) -> Result<Planner, EngineError> {
+    let engine = plugin_engine(config, cache)?;
     let mut plugins = Vec::new();
-    let mut transforms = Vec::new();
+    for (key, plugin) in plugin_entries(config) {
+        let Some(engine) = &engine else { continue };
+        let spec = spec_of(plugin)?;
+        let file = engine.read(&spec)?;
+        let loaded = engine.load_file(&spec, &file)?;
+        plugins.push(Arc::new(entry_of(key.into(), plugin, spec, loaded, file.hash())));
+    }
+    Ok(Planner::new(Arc::new(plugins), rules(config, project)?))
+}
+
+/// What runs plugins; none where there are none. `cache`: where compiled code is kept; none: nowhere.
+pub(super) fn plugin_engine(
+    config: &PipelineConfig,
+    cache: Option<PathBuf>,
+) -> Result<Option<Engine>, EngineError> {
     let any = config.transforms.iter().any(|t| !t.plugins.is_empty());
-    let engine = if any { Some(Engine::new(cache)?) } else { None };
+    Ok(if any { Some(Engine::new(cache)?) } else { None })
+}
+
+/// Every plugin of the pipeline file with its place there, in order.
+pub(super) fn plugin_entries(config: &PipelineConfig) -> impl Iterator<Item = (String, &PluginConfig)> {
+    config.transforms.iter().enumerate().flat_map(|(rule, transform)| {
+        let key = move |place| format!("transform[{rule}].plugin[{place}]");
+        transform.plugins.iter().enumerate().map(move |(place, plugin)| (key(place), plugin))
+    })
+}
+
+/// A plugin in one version, with failures of its own to count.
+pub(super) fn entry_of(
+    key: Arc<str>,
+    config: &PluginConfig,
+    spec: PluginSpec,
+    plugin: Plugin,
+    file_sha256: &str,
+) -> PluginEntry {
+    PluginEntry {
+        key,
+        spec,
+        plugin,
+        file_sha256: file_sha256.into(),
+        on_error: config.on_error,
+        on_schema_error: config.on_schema_error,
+        budget: ErrorBudget::new(config.error_budget),
+    }
+}
+
+/// What the pipeline file says about tables.
+pub(super) fn rules(config: &PipelineConfig, project: &Project) -> Result<Arc<Rules>, EngineError> {
+    let mut transforms = Vec::new();
+    let mut plugins = 0_usize..;
     for rule in &config.transforms {
-        let mut chain = Vec::new();
-        for plugin in &rule.plugins {
-            let Some(engine) = &engine else { continue };
-            chain.push(plugins.len());
-            plugins.push(PluginEntry {
-                plugin: engine.load(&spec_of(plugin)?)?,
-                on_error: plugin.on_error,
-                on_schema_error: plugin.on_schema_error,
-                budget: ErrorBudget::new(plugin.error_budget),
-            });
-        }
         transforms.push(TransformEntry {
             tables: rule.tables.clone(),
-            plugins: chain,
+            plugins: plugins.by_ref().take(rule.plugins.len()).collect(),
             expressions: rule.expressions.clone(),
             options: rule.table_options.clone().into(),
         });
@@ -137,7 +174,7 @@ pub(crate) fn planner(
         (true, SchemaPlacement::Flink) => Placement::Namespace,
     };
     let settings = Arc::new(expression_settings(config)?);
-    Ok(Planner::new(Arc::new(plugins), transforms, config.routes.clone(), placement, settings))
+    Ok(Arc::new(Rules { transforms, routes: config.routes.clone(), placement, settings }))
 }
 
 /// The zone of clocks without one.
@@ -162,7 +199,7 @@ fn expression_settings(config: &PipelineConfig) -> Result<Settings, EngineError>
 }
 
 /// A plugin as the WebAssembly host names it; its lookup tables are read by then.
-fn spec_of(plugin: &PluginConfig) -> Result<PluginSpec, EngineError> {
+pub(super) fn spec_of(plugin: &PluginConfig) -> Result<PluginSpec, EngineError> {
     let limits = &plugin.limits;
     let name = plugin.path.file_stem().unwrap_or_default().to_string_lossy();
     let lookups = Lookups::start(&name, &plugin.lookups)?;

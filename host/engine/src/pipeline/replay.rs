@@ -30,7 +30,7 @@ use super::messages::{Rows, SourceChange, TargetMessage};
 use super::owners::Owners;
 use super::prepare::{Source, planner, project, sink_client, source, table_settings};
 use super::recovery;
-use super::tables::{Landing, Planned, PluginEntry};
+use super::tables::{Landing, Planned, PluginList};
 use crate::budget::{Budget, Share};
 use crate::config::{OnError, PipelineConfig};
 use crate::error::EngineError;
@@ -148,7 +148,7 @@ struct Table {
 
 struct Replay {
     source: Source,
-    plugins: Arc<Vec<PluginEntry>>,
+    plugins: PluginList,
     guests: Guests,
     owners: Owners,
     tables: HashMap<String, Arc<Table>>,

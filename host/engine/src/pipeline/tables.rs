@@ -4,13 +4,15 @@
 //! counts. Its guests come first, then its expressions, which see what the guests make; a plan can rename the table, and routes match
 //! the name after it.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sluicebox_expression::{RulePlan, Settings};
 use sluicebox_maxcompute::TableName;
 use sluicebox_model::{SchemaChange, TableId, TableSchema};
 use sluicebox_mysql::Images;
-use sluicebox_wasm::{Action, Instance, Plugin, Source, TablePlan, WasmError};
+use sluicebox_wasm::{Action, Instance, Plugin, PluginSpec, Source, TablePlan, WasmError};
 
 use super::error_budget::ErrorBudget;
 use crate::config::{ExpressionConfig, OnError, OnSchemaError};
@@ -19,13 +21,22 @@ use crate::pattern::TablePatterns;
 use crate::route::{RouteRule, Routes, SinkName};
 use crate::sink::shape::SourceColumn;
 
-/// A plugin of the pipeline file.
+/// A plugin of the pipeline file, in one of its versions.
 pub(crate) struct PluginEntry {
+    /// Its place in the file: `transform[0].plugin[0]`.
+    pub key: Arc<str>,
+    /// How it is loaded, with the lookup tables that all its versions share.
+    pub spec: PluginSpec,
     pub plugin: Plugin,
+    /// SHA-256 of the file that it was loaded from.
+    pub file_sha256: Arc<str>,
     pub on_error: OnError,
     pub on_schema_error: OnSchemaError,
     pub budget: ErrorBudget,
 }
+
+/// The plugins of the pipeline file in the versions that are in force, in the file's order.
+pub(crate) type PluginList = Arc<Vec<Arc<PluginEntry>>>;
 
 /// One `transform` entry: which tables, which plugins in order, which expressions.
 pub(crate) struct TransformEntry {
@@ -107,17 +118,29 @@ pub(crate) enum Placement {
     Namespace,
 }
 
-/// Plans tables.
-pub(crate) struct Planner {
-    pub plugins: Arc<Vec<PluginEntry>>,
+/// What the pipeline file says about tables, beside its plugins.
+pub(crate) struct Rules {
     pub transforms: Vec<TransformEntry>,
     pub routes: Routes,
     /// How names become those of tables.
     pub placement: Placement,
     /// Settings of all expressions.
-    settings: Arc<Settings>,
+    pub settings: Arc<Settings>,
+}
+
+/// Plans tables.
+pub(crate) struct Planner {
+    pub plugins: PluginList,
+    pub rules: Arc<Rules>,
     instances: Vec<Option<Instance>>,
-    next_plan: u32,
+    /// The next plan's number. Planners of one run share it: an instance outlives the planner of its time.
+    ids: Arc<AtomicU32>,
+    /// The numbers of each table's plans, by plugin; they are forgotten when it is planned anew.
+    known: HashMap<TableId, Vec<(usize, u32)>>,
+    /// Tables that a plugin has no plan for and whose rows pass without it.
+    passing: HashSet<(usize, TableId)>,
+    /// If set, a plugin may have no plan only for these.
+    may_pass: Option<HashSet<(usize, TableId)>>,
 }
 
 /// A table's plan before its targets exist.
@@ -130,6 +153,9 @@ pub(crate) struct Planned {
     /// Where the rows land; empty when they are discarded.
     pub sinks: Vec<Landing>,
 }
+
+/// Tables with their plans.
+pub(crate) type PlannedTables = Vec<(Arc<TableSchema>, Planned)>;
 
 /// A sink table of a table.
 #[derive(Debug, Clone)]
@@ -148,21 +174,48 @@ pub(crate) struct Landing {
 }
 
 impl Planner {
-    pub fn new(
-        plugins: Arc<Vec<PluginEntry>>,
-        transforms: Vec<TransformEntry>,
-        routes: Routes,
-        placement: Placement,
-        settings: Arc<Settings>,
-    ) -> Self {
+    pub fn new(plugins: PluginList, rules: Arc<Rules>) -> Self {
         let instances = plugins.iter().map(|_| None).collect();
-        Self { plugins, transforms, routes, placement, settings, instances, next_plan: 1 }
+        Self {
+            plugins,
+            rules,
+            instances,
+            ids: Arc::new(AtomicU32::new(1)),
+            known: HashMap::new(),
+            passing: HashSet::new(),
+            may_pass: None,
+        }
+    }
+
+    /// A planner of the same run for other versions of its plugins, with instances of its own.
+    pub fn with(&self, plugins: PluginList) -> Self {
+        let ids = Arc::clone(&self.ids);
+        Self { ids, passing: self.passing.clone(), ..Self::new(plugins, Arc::clone(&self.rules)) }
+    }
+
+    /// From here on, a table that passes without a plugin is an error, but for those that do so already: a new version must not let rows
+    /// through that the old one masks.
+    pub fn be_strict(mut self) -> Self {
+        self.may_pass = Some(self.passing.clone());
+        self
+    }
+
+    /// The opposite: what the pipeline file says is in force again.
+    pub fn be_lenient(mut self) -> Self {
+        self.may_pass = None;
+        self
+    }
+
+    /// Places of the plugins that rows of a table go through.
+    pub fn chain_of(&self, table: &TableId) -> &[usize] {
+        let entry = self.rules.transforms.iter().find(|t| t.tables.matches(table));
+        entry.map_or(&[], |entry| &entry.plugins)
     }
 
     /// Plans one table at one schema version.
     pub fn plan(&mut self, schema: &Arc<TableSchema>) -> Result<Planned, EngineError> {
-        let entry = self.transforms.iter().position(|t| t.tables.matches(&schema.id));
-        let chain = entry.map(|entry| self.transforms[entry].plugins.clone()).unwrap_or_default();
+        let entry = self.rules.transforms.iter().position(|t| t.tables.matches(&schema.id));
+        let chain = entry.map(|entry| self.rules.transforms[entry].plugins.clone()).unwrap_or_default();
         let mut planned = Planned {
             stages: Vec::new(),
             output: Arc::clone(schema),
@@ -170,11 +223,13 @@ impl Planner {
             images: Images::Effective,
             sinks: Vec::new(),
         };
+        self.forget(&schema.id);
         for plugin in chain {
             let plan = match self.ask(plugin, &planned.output) {
                 Err(EngineError::Guest(error @ WasmError::Plan { .. }))
-                    if self.plugins[plugin].on_schema_error == OnSchemaError::Pass =>
+                    if self.lets_pass(plugin, &schema.id) =>
                 {
+                    self.passing.insert((plugin, schema.id.clone()));
                     let plugin = self.plugins[plugin].plugin.name();
                     tracing::warn!(table = %schema.id, plugin, %error, "rows pass without the plugin");
                     continue;
@@ -186,6 +241,8 @@ impl Planner {
                 let (plugin, table) = (self.plugins[plugin].plugin.name().to_owned(), schema.id.clone());
                 return Err(EngineError::Guest(WasmError::Plan { plugin, table, reason }));
             }
+            self.passing.remove(&(plugin, schema.id.clone()));
+            self.known.entry(schema.id.clone()).or_default().push((plugin, plan.id));
             planned.output = Arc::clone(&plan.output);
             if plan.action == Action::Discard {
                 return Ok(Planned { stages: Vec::new(), ..planned });
@@ -196,7 +253,8 @@ impl Planner {
             Some(entry) => self.express(entry, &mut planned)?,
             None => Vec::new(),
         };
-        let options = entry.map(|entry| Arc::clone(&self.transforms[entry].options)).unwrap_or_default();
+        let options =
+            entry.map(|entry| Arc::clone(&self.rules.transforms[entry].options)).unwrap_or_default();
         planned.sinks = self.sinks(&schema.id, &planned.output.id, &partition_keys, &options)?;
         // A row can leave its partition with the key that it has.
         let moves = planned.sinks.iter().any(|landing| !landing.partition_keys.is_empty());
@@ -207,13 +265,30 @@ impl Planner {
         Ok(planned)
     }
 
+    /// Whether rows of a table may pass without a plugin that has no plan for it.
+    fn lets_pass(&self, plugin: usize, table: &TableId) -> bool {
+        let known = |pass: &HashSet<(usize, TableId)>| pass.contains(&(plugin, table.clone()));
+        self.plugins[plugin].on_schema_error == OnSchemaError::Pass
+            && self.may_pass.as_ref().is_none_or(known)
+    }
+
+    /// Tells plugins that a table's plans count no more.
+    fn forget(&mut self, table: &TableId) {
+        for (plugin, id) in self.known.remove(table).unwrap_or_default() {
+            if let Some(instance) = &mut self.instances[plugin] {
+                instance.forget(id);
+            }
+        }
+    }
+
     /// Adds the expressions of an entry; gives the columns by which it partitions its sink tables.
     fn express(&self, entry: usize, planned: &mut Planned) -> Result<Vec<Arc<str>>, EngineError> {
-        let Some(expressions) = &self.transforms[entry].expressions else { return Ok(Vec::new()) };
-        let plan = expressions.rule.plan(&planned.output, &self.settings).map_err(|(part, error)| {
-            let fault = expressions.written.fault(part, &error);
-            EngineError::Plan(format!("{fault} (table `{}`)", planned.output.id))
-        })?;
+        let Some(expressions) = &self.rules.transforms[entry].expressions else { return Ok(Vec::new()) };
+        let plan =
+            expressions.rule.plan(&planned.output, &self.rules.settings).map_err(|(part, error)| {
+                let fault = expressions.written.fault(part, &error);
+                EngineError::Plan(format!("{fault} (table `{}`)", planned.output.id))
+            })?;
         planned.output = Arc::clone(&plan.output);
         planned.follows_columns = expressions.rule.follows_columns();
         let partition_keys = plan.partition_keys.clone();
@@ -231,8 +306,7 @@ impl Planner {
             Some(instance) => instance,
             None => slot.insert(self.plugins[plugin].plugin.instantiate()?),
         };
-        let id = self.next_plan;
-        self.next_plan += 1;
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
         Ok(instance.plan(id, input)?)
     }
 
@@ -245,7 +319,8 @@ impl Planner {
         partition_keys: &[Arc<str>],
         options: &Arc<[(String, String)]>,
     ) -> Result<Vec<Landing>, EngineError> {
-        let targets = self.routes.targets(table).map_err(|error| EngineError::Plan(error.to_string()))?;
+        let targets =
+            self.rules.routes.targets(table).map_err(|error| EngineError::Plan(error.to_string()))?;
         let landing = |(name, rule): (SinkName, Option<&RouteRule>)| Landing {
             name: self.place_routed(&name, table),
             routed: rule.is_some(),
@@ -264,7 +339,7 @@ impl Planner {
 
     fn place_routed(&self, name: &SinkName, table: &TableId) -> TableName {
         let database = name.database().unwrap_or(&table.database);
-        let schema = match self.placement {
+        let schema = match self.rules.placement {
             Placement::TablesOnly => None,
             Placement::Database => Some(name.namespace().unwrap_or(database)),
             Placement::Namespace => Some(name.namespace().unwrap_or(DEFAULT_SCHEMA)),

@@ -1,19 +1,21 @@
 //! Workers: threads that decode row events into columns and run guests and expressions on them.
 //!
 //! Any worker takes any item, so one hot table or one slow guest uses all cores; order is kept by the slots in which appliers
-//! wait for the results. Each worker has instances of its own of every plugin that it meets.
+//! wait for the results. Each worker has instances of its own of every plugin that it meets. An item carries the versions of the plugins
+//! that were in force when it was sent; a worker without items looks which are now, so that it keeps no instance of an older one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use sluicebox_model::ChangeBatch;
 use sluicebox_mysql::{BatchBuilder, RowsEvent};
 
+use super::canary::Canary;
 use super::guests::{Culprit, FailedEvent, Guests, Transformed};
 use super::messages::{Rows, Work, WorkItem};
-use super::tables::{PluginEntry, TableRun};
+use super::tables::{PluginList, TableRun};
 use crate::config::OnError;
 use crate::error::EngineError;
 use crate::events::{event_at, key_of};
@@ -24,6 +26,23 @@ use crate::telemetry::{Telemetry, now_ms};
 /// memory budget already.
 const QUEUE_A_WORKER: usize = 4;
 
+/// How often a worker without items looks whether its plugins are still those in force.
+const IDLE_LOOK: Duration = Duration::from_millis(500);
+
+/// The versions of the plugins that are in force, and the one that runs beside them.
+#[derive(Default)]
+pub(super) struct InForce(Mutex<(PluginList, Option<Arc<Canary>>)>);
+
+impl InForce {
+    pub fn set(&self, plugins: &PluginList, canary: Option<&Arc<Canary>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Arc::clone(plugins), canary.cloned());
+    }
+
+    fn get(&self) -> (PluginList, Option<Arc<Canary>>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// The running workers.
 pub(super) struct Workers {
     threads: Vec<JoinHandle<()>>,
@@ -32,7 +51,7 @@ pub(super) struct Workers {
 /// Starts `count` workers.
 pub(super) fn spawn(
     count: usize,
-    plugins: &Arc<Vec<PluginEntry>>,
+    in_force: &Arc<InForce>,
     store: &Arc<Store>,
     telemetry: &Arc<Telemetry>,
 ) -> Result<(Workers, Sender<WorkItem>), EngineError> {
@@ -40,17 +59,23 @@ pub(super) fn spawn(
     let mut threads = Vec::with_capacity(count);
     for number in 0..count {
         let mut worker = Worker {
-            plugins: Arc::clone(plugins),
-            guests: Guests::new(Arc::clone(plugins), Arc::clone(telemetry)),
+            guests: Guests::new(in_force.get().0, Arc::clone(telemetry)),
             store: Arc::clone(store),
             telemetry: Arc::clone(telemetry),
         };
-        let queue: Receiver<WorkItem> = queue.clone();
+        let (queue, in_force): (Receiver<WorkItem>, _) = (queue.clone(), Arc::clone(in_force));
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || {
-                while let Ok(item) = queue.recv() {
-                    worker.serve(item);
+                loop {
+                    match queue.recv_timeout(IDLE_LOOK) {
+                        Ok(item) => worker.serve(item),
+                        Err(RecvTimeoutError::Timeout) => {
+                            let (plugins, canary) = in_force.get();
+                            worker.guests.adopt(&plugins, canary.as_ref());
+                        }
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
                 }
             })
             .map_err(|source| EngineError::Start { what: "a worker thread", source })?;
@@ -70,7 +95,6 @@ impl Workers {
 }
 
 struct Worker {
-    plugins: Arc<Vec<PluginEntry>>,
     guests: Guests,
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
@@ -78,7 +102,8 @@ struct Worker {
 
 impl Worker {
     fn serve(&mut self, item: WorkItem) {
-        let WorkItem { run, work, outputs, targets, mut share } = item;
+        let WorkItem { run, plugins, canary, work, outputs, targets, mut share } = item;
+        self.guests.adopt(&plugins, canary.as_ref());
         let batch = self.decode(&run, work).and_then(|batch| self.transform(&run, batch, &targets));
         let count = outputs.len() as u64;
         match batch {
@@ -137,7 +162,7 @@ impl Worker {
         self.telemetry.condemned(failed.iter().map(|event| event.rows.len() as u64).sum());
         let (by, on_error) = match &first.culprit {
             Culprit::Plugin(plugin) => {
-                let entry = &self.plugins[*plugin];
+                let entry = &self.guests.plugins()[*plugin];
                 let (plugin, limit) = (entry.plugin.name(), entry.budget.limit());
                 if !entry.budget.spend(failed.len() as u64, Instant::now()) {
                     let (plugin, reason) = (plugin.to_owned(), first.reason.clone());
@@ -186,7 +211,7 @@ impl Worker {
         let key = if transaction.is_none() { key_of(&input.schema, event.row()) } else { None };
         let (plugin, plugin_hash) = match &failed.culprit {
             Culprit::Plugin(plugin) => {
-                let plugin = &self.plugins[*plugin].plugin;
+                let plugin = &self.guests.plugins()[*plugin].plugin;
                 (plugin.name().to_owned(), plugin.hash().to_owned())
             }
             Culprit::Expressions { entry, .. } => (entry.to_string(), String::new()),

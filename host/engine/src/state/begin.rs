@@ -31,8 +31,10 @@ impl Store {
         gone: Vec<TableId>,
         snapshot: Vec<(String, SnapshotTable)>,
     ) -> Result<(), StateError> {
+        let place = position.clone();
         let position = json(position)?;
         self.call_blocking(move |tx| {
+            super::plugins::begin_anew(tx, &place, now_ms)?;
             tx.execute_batch(
                 "DELETE FROM targets; DELETE FROM snapshot_tables; DELETE FROM snapshot_chunks; DELETE FROM approvals;",
             )?;

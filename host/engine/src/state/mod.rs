@@ -24,11 +24,14 @@ mod approvals;
 mod begin;
 pub(crate) mod crash;
 mod letters;
+mod plugins;
 mod records;
 mod tables;
 
 pub use approvals::{Approval, approve};
 pub use letters::DeadLetter;
+pub use plugins::{Desk, PluginVersion, Request, Way};
+pub(crate) use plugins::{behind, files};
 pub use records::{
     Checkpoint, Flushed, SchemaRecord, SessionKind, SessionRecord, SnapshotChunk, SnapshotTable, Statement,
 };

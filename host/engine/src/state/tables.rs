@@ -39,6 +39,13 @@ CREATE INDEX IF NOT EXISTS dead_letters_by_key ON dead_letters (table_name, snap
 CREATE TABLE IF NOT EXISTS approvals (
     target TEXT NOT NULL, change TEXT NOT NULL, source TEXT NOT NULL, statements_json TEXT NOT NULL, asked_at_ms INTEGER NOT NULL,
     approved INTEGER NOT NULL, PRIMARY KEY (target, change)) WITHOUT ROWID;
+-- from its place on, rows go through this module; ahead_json: sink tables for which it counts from another place on
+CREATE TABLE IF NOT EXISTS plugin_versions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL, plugin TEXT NOT NULL, sha256 TEXT NOT NULL,
+    file_sha256 TEXT NOT NULL, position_json TEXT NOT NULL, ahead_json TEXT NOT NULL, at_ms INTEGER NOT NULL, way TEXT NOT NULL);
+-- what `sluicebox plugin` asks of a running pipeline; answer_json: none while it waits
+CREATE TABLE IF NOT EXISTS plugin_requests (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, request_json TEXT NOT NULL, asked_at_ms INTEGER NOT NULL, answer_json TEXT);
 CREATE TABLE IF NOT EXISTS errors (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, message TEXT NOT NULL);
 ";
 

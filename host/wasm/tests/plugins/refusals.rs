@@ -43,6 +43,19 @@ fn a_file_that_is_no_component_is_refused() {
     assert!(matches!(engine().load(&gone), Err(WasmError::Load { .. })));
 }
 
+/// As a reader finds a file that is just being written.
+#[test]
+fn a_part_of_a_module_is_refused() {
+    let folder = folder();
+    let whole = std::fs::read(spec("mask-email-c", json!({})).path).expect("a plugin");
+    // The last section can be missing without harm.
+    for eighth in 0..7 {
+        let part = &whole[..whole.len() * eighth / 8];
+        let reason = refusal(file(&folder, "part.wasm", part));
+        assert!(!reason.is_empty(), "{eighth} eighths");
+    }
+}
+
 #[test]
 fn a_component_of_another_world_is_told_what_was_expected() {
     let folder = folder();

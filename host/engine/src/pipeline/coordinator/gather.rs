@@ -125,7 +125,8 @@ impl Coordinator {
             self.targets[target].dirty = true;
             self.tell(target, TargetMessage::Rows { source: table.clone(), from, slot })?;
         }
-        let item = WorkItem { run, work, outputs, targets: labels, share };
+        let (plugins, canary) = (self.planner.plugins.clone(), self.switches.canary.clone());
+        let item = WorkItem { run, plugins, canary, work, outputs, targets: labels, share };
         self.workers.send(item).map_err(|_| EngineError::Lost("workers"))
     }
 

@@ -103,7 +103,15 @@ impl Snapshots {
         }
     }
 
-    fn is_being_read(&self, table: &TableId) -> bool {
+    /// Chunks of a table that are being read come under other plans than they were begun for.
+    pub fn read_again(&mut self, table: &TableId) {
+        for window in self.windows.values_mut().filter(|window| window.table == *table) {
+            window.valid = false;
+        }
+    }
+
+    /// Whether a table without a key is being read whole, or will be.
+    pub fn is_being_read(&self, table: &TableId) -> bool {
         matches!(self.unread.get(table), Some(Unread::Since(_) | Unread::Untouched))
     }
 

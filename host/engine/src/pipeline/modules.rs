@@ -1,0 +1,73 @@
+//! Copies of the modules whose rows a restart may read again.
+//!
+//! A plugin's file can be replaced at any time, but rows between the checkpoint and a switch need the version from before it once more. So
+//! each version's file is copied, by the SHA-256 of its content, before the version is recorded, and deleted when no checkpoint can need
+//! it any more. A copy is written to a temporary file, synced and renamed, so it is whole or not there.
+
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use sluicebox_wasm::PluginFile;
+
+use crate::state::StateError;
+
+/// The folder's name in the state directory.
+const FOLDER: &str = "plugins";
+
+/// The folder of copies.
+#[derive(Debug, Clone)]
+pub(super) struct Modules {
+    folder: PathBuf,
+}
+
+impl Modules {
+    /// The folder in a state directory. It is made when something is put into it.
+    pub fn of(state: &Path) -> Self {
+        Self { folder: state.join(FOLDER) }
+    }
+
+    /// Where the copy of a file is.
+    pub fn path(&self, file_sha256: &str) -> PathBuf {
+        self.folder.join(file_sha256)
+    }
+
+    /// Makes sure that a file is there.
+    pub fn keep(&self, file: &PluginFile) -> Result<(), StateError> {
+        let path = self.path(file.hash());
+        if std::fs::metadata(&path).is_ok_and(|found| found.len() == file.bytes().len() as u64) {
+            return Ok(());
+        }
+        self.write(&path, file.bytes())
+            .map_err(|error| StateError::Directory { path: self.folder.clone(), reason: error.to_string() })
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.folder)?;
+        // For the user alone: compiled code may be among them.
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        std::fs::File::open(&self.folder)?.sync_all()
+    }
+
+    /// Deletes all but these; gives the names of what went. What cannot be deleted takes some room, and is told.
+    pub fn keep_only(&self, needed: &HashSet<String>) -> Vec<String> {
+        let Ok(found) = std::fs::read_dir(&self.folder) else { return Vec::new() };
+        let mut gone = Vec::new();
+        for entry in found.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if needed.contains(&name) {
+                continue;
+            }
+            match std::fs::remove_file(entry.path()) {
+                Ok(()) => gone.push(name),
+                Err(error) => {
+                    tracing::warn!(path = %entry.path().display(), %error, "a plugin's old version was not deleted");
+                }
+            }
+        }
+        gone
+    }
+}

@@ -1,0 +1,224 @@
+//! Reloads again and again under load, with kills: no row is lost or comes twice, and each went through the version that its position
+//! decides. Which one that is, the test computes from the records that the pipeline keeps.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use serde_json::Value;
+
+use super::{
+    StopWithScope, ask, digest, pipeline, put, stamped, version, version_of, wait_for_few_instances,
+};
+use crate::support::{Emulator, Kind, Pipeline, Random, Server, Sluicebox, eventually, on_both_servers};
+
+on_both_servers!(each_row_goes_through_the_version_of_its_place);
+
+/// Reloads of one run in CI; as many as are wanted when somebody says so.
+const RELOADS: &str = "SLUICEBOX_TEST_RELOADS";
+const FEW_RELOADS: u64 = 100;
+/// A kill comes after so many reloads.
+const RELOADS_A_KILL: (u64, u64) = (5, 20);
+/// And so many milliseconds after the next one was asked for: before it, in it, or behind it.
+const MOMENT_MS: (u64, u64) = (0, 150);
+
+fn each_row_goes_through_the_version_of_its_place(kind: Kind) {
+    let mut random = Random::of_this_run(&format!("reloads on {kind:?}"));
+    let reloads = std::env::var(RELOADS).map_or(FEW_RELOADS, |text| text.parse().expect("a number"));
+    // Its own, so that each transaction of the server is one of ours.
+    let server = Server::private(kind, &[]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let pipeline = pipeline(&source, &emulator, "");
+    put(&pipeline, &version(0, 0));
+    let mut program = pipeline.start_and_wait();
+    eventually("a checkpoint", || match pipeline.status()["epoch"].as_u64() {
+        Some(1..) => Ok(()),
+        epoch => Err(format!("{epoch:?}")),
+    });
+    let first = transactions(&place_now(&server, kind));
+    let (written, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let counts = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let id = written.load(Ordering::Relaxed) + 1;
+                let old = id.saturating_sub(40).max(1);
+                source.sql(&format!(
+                    "BEGIN; INSERT INTO orders VALUES ({id}, {id}); INSERT INTO events VALUES ({id}, {id}); UPDATE orders SET n = {id} WHERE id = {old}; COMMIT"
+                ));
+                written.store(id, Ordering::Relaxed);
+            }
+        });
+        let _stop = StopWithScope(&stop);
+        reload_and_kill(&pipeline, &mut program, &mut random, reloads)
+    });
+    let last = written.load(Ordering::Relaxed);
+    for table in ["orders", "events"] {
+        version_of(&emulator, table, last);
+    }
+    let history = History::of(&pipeline, reloads, first);
+    check_rows(&emulator, &history, last);
+    report(&history, &counts, last);
+    wait_for_few_instances(&pipeline);
+    eventually("copies of old versions are gone", || {
+        let files = |folder: &str| {
+            std::fs::read_dir(pipeline.folder().join(state_folder(&pipeline)).join(folder))
+                .map_or(0, Iterator::count)
+        };
+        match (files("plugins"), files("compiled")) {
+            (1..=2, 1..=2) => Ok(()),
+            found => Err(format!("{found:?} files")),
+        }
+    });
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+}
+
+/// The folder of the state beside the pipeline file.
+fn state_folder(pipeline: &Pipeline) -> PathBuf {
+    let found = std::fs::read_dir(pipeline.folder()).expect("a folder").flatten().map(|entry| entry.path());
+    let has_state = |path: &PathBuf| path.join("state.sqlite").exists();
+    let nested = |path: PathBuf| {
+        let inner = std::fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path());
+        std::iter::once(path).chain(inner).collect::<Vec<_>>()
+    };
+    found.flat_map(nested).find(has_state).expect("a state")
+}
+
+/// What happened to the reloads that were asked for.
+#[derive(Debug, Default)]
+struct Counts {
+    switched: u64,
+    kills: u64,
+    /// Asked for when the program was killed.
+    cut_off: u64,
+}
+
+fn reload_and_kill(
+    pipeline: &Pipeline,
+    program: &mut Sluicebox,
+    random: &mut Random,
+    reloads: u64,
+) -> Counts {
+    let mut counts = Counts::default();
+    let mut until_kill = random.between(RELOADS_A_KILL.0, RELOADS_A_KILL.1);
+    for number in 1..=reloads {
+        put(pipeline, &version(number, 0));
+        let kill = until_kill == 0 && number < reloads;
+        let moment = random.millis(MOMENT_MS.0, MOMENT_MS.1);
+        let output = std::thread::scope(|threads| {
+            let asked = threads.spawn(|| ask(pipeline, "reload", &[]).0);
+            if kill {
+                // Not a wait for a state: the moment is what is random.
+                std::thread::sleep(moment);
+                program.kill();
+            }
+            asked.join().expect("a command")
+        });
+        match (output.code, kill) {
+            (Some(0), _) => counts.switched += 1,
+            (_, true) => counts.cut_off += 1,
+            (_, false) => panic!("reload {number}: {output:?}\n{}", program.printed()),
+        }
+        until_kill = until_kill.saturating_sub(1);
+        if kill {
+            counts.kills += 1;
+            until_kill = random.between(RELOADS_A_KILL.0, RELOADS_A_KILL.1);
+            *program = pipeline.start_and_wait();
+        }
+    }
+    counts
+}
+
+/// What `plugin history` tells: from which transaction on which version counts, for each sink table.
+struct History(Vec<Record>);
+
+struct Record {
+    version: u64,
+    behind: u64,
+    ahead: serde_json::Map<String, Value>,
+    first: u64,
+}
+
+impl History {
+    /// `first`: transactions of the server before the first row.
+    fn of(pipeline: &Pipeline, versions: u64, first: u64) -> Self {
+        let digests: HashMap<String, u64> =
+            (0..=versions).map(|number| (digest(&version(number, 0)), number)).collect();
+        let (output, history) = ask(pipeline, "history", &[]);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let record = |record: &Value| Record {
+            version: digests[&text(&record["sha256"])],
+            behind: transactions(&text(&record["position"])).saturating_sub(first),
+            ahead: record["ahead"].as_object().expect("a map").clone(),
+            first,
+        };
+        Self(history.as_array().expect("a list").iter().map(record).collect())
+    }
+
+    /// The version that a transaction's rows went through on their way to a table: of the records before it, the last one.
+    fn version(&self, table: &str, transaction: u64) -> u64 {
+        let place = |record: &Record| match record.ahead.get(table) {
+            Some(place) => transactions(place.as_str().expect("a text")).saturating_sub(record.first),
+            None => record.behind,
+        };
+        let found = self.0.iter().rev().find(|record| place(record) < transaction);
+        found.unwrap_or(&self.0[0]).version
+    }
+}
+
+/// How many transactions of the server's a position holds: the last number in `(uuid:1-57)` and in `(0-1-57)`.
+fn transactions(position: &str) -> u64 {
+    let digits = position.trim_end_matches(')').rsplit(|c: char| !c.is_ascii_digit()).next();
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or_else(|| panic!("no number at the end of {position}"))
+}
+
+/// The server's position now, as the program writes it.
+fn place_now(server: &Server, kind: Kind) -> String {
+    let query = match kind {
+        Kind::MySql => "SELECT @@GLOBAL.gtid_executed",
+        Kind::MariaDb => "SELECT @@GLOBAL.gtid_current_pos",
+    };
+    server.rows(query)[0][0].clone().expect("a position")
+}
+
+fn check_rows(emulator: &Emulator, history: &History, last: u64) {
+    let wrong = |table: &str, rows: Vec<(u64, u64)>, transaction: &dyn Fn(u64) -> u64| {
+        let ids: Vec<u64> = rows.iter().map(|(id, _)| *id).collect();
+        assert_eq!(ids, (1..=last).collect::<Vec<_>>(), "`{table}` has each row once");
+        let of = |(id, version): (u64, u64)| {
+            let want = history.version(table, transaction(id));
+            (version != want).then(|| format!("row {id} has {version} and not {want}"))
+        };
+        let wrong: Vec<String> = rows.into_iter().filter_map(of).collect();
+        assert!(wrong.is_empty(), "`{table}`: {} wrong: {wrong:?}", wrong.len());
+    };
+    wrong("events", stamped(emulator, "events"), &|id| id);
+    // The transaction that wrote a row of this table last is in the row.
+    let cell =
+        |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<u64>().ok()).expect("a number");
+    let mut by_id = HashMap::new();
+    for from in (0..=last).step_by(5_000) {
+        let query = format!("SELECT id, n FROM orders WHERE id > {from} AND id <= {}", from + 5_000);
+        by_id.extend(emulator.sink().rows(&query).iter().map(|row| (cell(&row[0]), cell(&row[1]))));
+    }
+    wrong("orders", stamped(emulator, "orders"), &|id| by_id[&id]);
+}
+
+#[expect(clippy::print_stderr, reason = "the test harness shows it with the failure")]
+fn report(history: &History, counts: &Counts, last: u64) {
+    let versions: BTreeSet<u64> = (1..=last).map(|id| history.version("events", id)).collect();
+    eprintln!(
+        "{counts:?}, {} records, {last} transactions through {} versions",
+        history.0.len(),
+        versions.len()
+    );
+    assert!(counts.kills > 0 && counts.switched > 0, "{counts:?}");
+    assert!(
+        versions.len() as u64 > counts.switched / 4,
+        "rows met {} versions of {}",
+        versions.len(),
+        counts.switched
+    );
+}

@@ -30,6 +30,7 @@ mod merging;
 mod partial_rows;
 mod partitions;
 mod plugin_languages;
+mod plugin_state;
 mod plugin_tools;
 mod random_changes;
 mod snapshot;

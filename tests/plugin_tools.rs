@@ -35,9 +35,81 @@ cases:
 "#;
 
 fn cases(folder: &Path, text: &str) -> Output {
+    cases_of("mask-email", folder, text)
+}
+
+fn cases_of(name: &str, folder: &Path, text: &str) -> Output {
     std::fs::write(folder.join("cases.yaml"), text).expect("a case file");
-    let plugin = plugin("mask-email");
+    let plugin = plugin(name);
     run(folder, &["plugin", "test", plugin.to_str().expect("a plain path"), "cases.yaml", "--json"])
+}
+
+const ENRICHED: &str = r#"
+table: CREATE TABLE shop.people (id INT PRIMARY KEY, country VARCHAR(2))
+config: { table: countries, key: country, add: { country_name: name } }
+lookups: { countries: { DE: { name: Deutschland, people: 84 } } }
+cases:
+  - name: from the file's table
+    events:
+      - insert: { id: 1, country: DE }
+      - insert: { id: 2, country: FR }
+    expect:
+      - insert: { id: 1, country: DE, country_name: Deutschland }
+      - insert: { id: 2, country: FR }
+  - name: from a table of its own
+    lookups: { countries: { FR: { name: France } } }
+    events:
+      - insert: { id: 2, country: FR }
+    expect:
+      - insert: { id: 2, country: FR, country_name: France }
+  - name: without one
+    lookups: {}
+    events:
+      - insert: { id: 2, country: FR }
+    errors:
+      - { event: 1, message: 'lookup table `countries`; the pipeline file declares none' }
+"#;
+
+const COUNTED: &str = r#"
+table: CREATE TABLE shop.orders (id INT PRIMARY KEY, customer VARCHAR(20))
+config: { by: customer, column: changes }
+cases:
+  - name: counted
+    plan: { stateful: true }
+    events: [{ insert: { id: 1, customer: ada } }, { insert: { id: 2, customer: bob } }, { delete: { id: 1, customer: ada } }]
+    expect:
+      - insert: { id: 1, customer: ada, changes: 1 }
+      - insert: { id: 2, customer: bob, changes: 1 }
+      - delete: { id: 1, customer: ada, changes: 2 }
+  - name: each case begins with an empty state
+    events: [{ insert: { id: 3, customer: ada } }]
+    expect: [{ insert: { id: 3, customer: ada, changes: 1 } }]
+"#;
+
+#[test]
+fn cases_bring_their_reference_tables_and_begin_with_an_empty_state() {
+    let folder = folder();
+    for (name, text) in [
+        ("enrich", ENRICHED),
+        ("enrich-c", ENRICHED),
+        ("running-count", COUNTED),
+        ("running-count-c", COUNTED),
+    ] {
+        let passed = cases_of(name, folder.path(), text);
+        assert_eq!(passed.code, Some(0), "{name}: {passed:?}");
+    }
+    // Rows are measured with state and tables as well.
+    let bench = run(
+        folder.path(),
+        &[
+            "plugin",
+            "bench",
+            plugin("running-count").to_str().expect("a plain path"),
+            "--cases",
+            "cases.yaml",
+        ],
+    );
+    assert_eq!(bench.code, Some(0), "{bench:?}");
 }
 
 #[test]

@@ -68,6 +68,8 @@ enum Does {
     CountInState,
     /// The same, and says of the row with this number that it failed.
     CountAndCondemn,
+    /// The same, and nothing is wrong.
+    CountAndForgive,
     AskTime,
     UnknownLookup,
     OriginsUnasked,
@@ -133,7 +135,11 @@ impl Guest for Misbehaving {
             expands: config.does == Does::ExpandingPlan,
             stateful: matches!(
                 config.does,
-                Does::HugeState | Does::LongStateKey | Does::CountInState | Does::CountAndCondemn
+                Does::HugeState
+                    | Does::LongStateKey
+                    | Does::CountInState
+                    | Does::CountAndCondemn
+                    | Does::CountAndForgive
             ),
         })
     }
@@ -145,7 +151,7 @@ impl Guest for Misbehaving {
         else {
             return Err("expected integers and texts".into());
         };
-        if matches!(config.does, Does::CountInState | Does::CountAndCondemn) {
+        if matches!(config.does, Does::CountInState | Does::CountAndCondemn | Does::CountAndForgive) {
             return count_in_state(&config, numbers);
         }
         let here = config.at.is_none_or(|at| numbers.contains(&at));

@@ -36,6 +36,7 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
     let approvals = reader.approvals().map_err(read)?;
     let plugins = reader.plugins().map_err(read)?;
     let dead_letters = reader.dead_letter_count().map_err(read)?;
+    let memories = reader.memory_sizes().map_err(read)?;
     if options.json {
         let position = checkpoint.as_ref().map(|c| c.position.to_string());
         return print_json(&json!({
@@ -49,6 +50,7 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
             "waiting_changes": approvals.iter().map(|a| json!({ "table": a.source, "target": a.target, "statements": a.statements, "asked_at_ms": a.asked_at_ms, "approved": a.approved })).collect::<Vec<_>>(),
             "plugins": plugins.iter().map(|p| json!({ "entry": p.entry, "plugin": p.plugin, "sha256": p.sha256, "position": p.position.to_string(), "at_ms": p.at_ms, "way": p.way.word() })).collect::<Vec<_>>(),
             "dead_letters": dead_letters,
+            "plugin_state": memories,
             "errors": errors.iter().map(|(at, text)| json!({ "at_ms": at, "message": text })).collect::<Vec<_>>(),
             "counters": progress,
         }));
@@ -108,6 +110,10 @@ pub fn run(options: &FileOptions) -> Result<(), Failure> {
     for plugin in &plugins {
         let (name, version) = (&plugin.plugin, plugin.sha256.get(..12).unwrap_or(&plugin.sha256));
         line!("plugin      {name} {version} since {} ({})", plugin.position, plugin.way.word());
+    }
+    for memory in &memories {
+        let (keys, bytes) = (memory.keys, memory.bytes);
+        line!("state       of {} for {}: {keys} keys, {bytes} bytes", memory.plugin, memory.target);
     }
     if dead_letters > 0 {
         line!("dead letters {dead_letters}");

@@ -250,6 +250,7 @@ fn describe_plan(plan: &TablePlan) -> String {
     }
     match plan.action {
         Action::Pass if words.is_empty() => words.push("passes rows on unchanged".into()),
+        Action::Process if plan.stateful => words.push("looks at every row, in order, with state".into()),
         Action::Process => words.push("looks at every row".into()),
         Action::Pass | Action::Discard => {}
     }

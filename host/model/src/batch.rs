@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
+use arrow::compute::concat;
+use arrow::error::ArrowError;
 
 use crate::{TableSchema, TransactionId};
 
@@ -111,6 +113,37 @@ impl ChangeBatch {
                 .map(cut)
                 .collect(),
         }
+    }
+
+    /// Batches of one schema, one behind the other; none of none.
+    ///
+    /// # Errors
+    /// Arrow's, when their columns differ.
+    pub fn concat(parts: &[Self]) -> Result<Option<Self>, ArrowError> {
+        let Some(first) = parts.first() else { return Ok(None) };
+        let mut whole = Self {
+            schema: Arc::clone(&first.schema),
+            kinds: Vec::new(),
+            columns: Vec::new(),
+            origins: Vec::new(),
+        };
+        for part in parts {
+            let offset = u32::try_from(whole.kinds.len()).unwrap_or(u32::MAX);
+            whole.kinds.extend_from_slice(&part.kinds);
+            for origin in &part.origins {
+                let origin = Origin { first_row: origin.first_row + offset, ..origin.clone() };
+                let same = |last: &Origin| Origin { first_row: origin.first_row, ..last.clone() } == origin;
+                if !whole.origins.last().is_some_and(same) {
+                    whole.origins.push(origin);
+                }
+            }
+        }
+        for place in 0..first.columns.len() {
+            let column: Vec<&dyn Array> =
+                parts.iter().filter_map(|part| part.columns.get(place)).map(AsRef::as_ref).collect();
+            whole.columns.push(concat(&column)?);
+        }
+        Ok(Some(whole))
     }
 
     /// Whether some images lack columns.

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::concat;
-use sluicebox_model::{ChangeBatch, Folded, Origin, RowKind, is_pair};
+use sluicebox_model::{ChangeBatch, Folded, RowKind, is_pair};
 
 use crate::input::bytes_read;
 use crate::output::empty;
@@ -113,24 +113,6 @@ pub(crate) fn join(parts: &[ArrayRef]) -> Result<ArrayRef, String> {
 
 /// Batches of the plan's output, one behind the other.
 pub(crate) fn join_batches(plan: &TablePlan, parts: &[ChangeBatch]) -> Result<ChangeBatch, String> {
-    let mut whole = nothing(plan);
-    if parts.is_empty() {
-        return Ok(whole);
-    }
-    for part in parts {
-        let offset = u32::try_from(whole.kinds.len()).map_err(|error| error.to_string())?;
-        whole.kinds.extend_from_slice(&part.kinds);
-        let moved = |origin: &Origin| Origin { first_row: origin.first_row + offset, ..origin.clone() };
-        for origin in part.origins.iter().map(moved) {
-            let same = |last: &Origin| Origin { first_row: origin.first_row, ..last.clone() } == origin;
-            if !whole.origins.last().is_some_and(same) {
-                whole.origins.push(origin);
-            }
-        }
-    }
-    for (place, column) in whole.columns.iter_mut().enumerate() {
-        let parts: Vec<ArrayRef> = parts.iter().map(|part| part.columns[place].clone()).collect();
-        *column = join(&parts)?;
-    }
-    Ok(whole)
+    let joined = ChangeBatch::concat(parts).map_err(|error| error.to_string())?;
+    Ok(joined.unwrap_or_else(|| nothing(plan)))
 }

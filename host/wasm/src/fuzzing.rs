@@ -7,13 +7,15 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::Array;
-use sluicebox_model::{Column, ColumnType, TableId, TableSchema};
+use sluicebox_model::{ByteSize, Column, ColumnType, TableId, TableSchema};
 
 use crate::output;
 use crate::plan::{Action, Source, TablePlan};
+use crate::state::State;
 use crate::{Read, abi};
 
 /// Types of computed columns, one of each kind of check.
@@ -108,6 +110,57 @@ fn list(kind: u8, rows: usize, pieces: &mut Pieces<'_>) -> abi::VectorData {
             }
             abi::VectorData::Bytes(abi::ByteStrings { offsets, data: pieces.0.to_vec() })
         }
+    }
+}
+
+/// Changes of a state in layers, beside the simplest thing that does the same: a copy of everything for each layer. What is handed
+/// out makes of what was saved what is there.
+pub fn state(data: &[u8]) {
+    const LIMIT: u64 = 200;
+    const LAYERS: usize = 4;
+    let mut pieces = Pieces(data);
+    let mut state = State::new([], ByteSize::bytes(LIMIT));
+    let mut saved = BTreeMap::new();
+    let mut now: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut before = Vec::new();
+    while !pieces.0.is_empty() {
+        let what = pieces.byte();
+        match what % 8 {
+            0 if before.len() < LAYERS => {
+                state.begin();
+                before.push(now.clone());
+            }
+            1 if before.pop().is_some() => state.keep(),
+            2 => {
+                if let Some(older) = before.pop() {
+                    state.roll_back();
+                    now = older;
+                }
+            }
+            3 if before.is_empty() => {
+                for (key, value) in state.take_changes() {
+                    match value {
+                        Some(value) => saved.insert(key, value),
+                        None => saved.remove(&key),
+                    };
+                }
+                assert_eq!(saved, now);
+            }
+            _ => {
+                let key = format!("key {}", what >> 4);
+                let value = (what & 8 == 0).then(|| pieces.sized().to_vec());
+                if state.put(key.clone(), value.clone()).is_ok() {
+                    match value {
+                        Some(value) => now.insert(key, value),
+                        None => now.remove(&key),
+                    };
+                }
+            }
+        }
+        let bytes: usize = now.iter().map(|(key, value)| key.len() + value.len()).sum();
+        assert_eq!((state.keys(), state.bytes()), (now.len(), bytes));
+        assert!(bytes as u64 <= LIMIT);
+        assert!(now.iter().all(|(key, value)| state.get(key) == Some(&value[..])));
     }
 }
 

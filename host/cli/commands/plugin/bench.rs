@@ -3,7 +3,9 @@
 use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 use sluicebox_engine::EngineError;
-use sluicebox_engine::cases::{Bench, BenchRows, CaseError, CaseFile, Subject, bench, declared};
+use sluicebox_engine::cases::{
+    Bench, BenchRows, CaseError, CaseFile, InlineTables, Subject, bench, declared,
+};
 
 use super::limits;
 use crate::arguments::BenchOptions;
@@ -23,6 +25,7 @@ pub fn run(options: &BenchOptions) -> Result<(), Failure> {
             Bench {
                 schema: file.table_of(case).map_err(wrong)?,
                 config: case.config.clone().unwrap_or_else(|| file.config.clone()),
+                lookups: case.lookups.clone().unwrap_or_else(|| file.lookups.clone()),
                 rows: BenchRows::Events(case.events.clone()),
             }
         }
@@ -31,6 +34,7 @@ pub fn run(options: &BenchOptions) -> Result<(), Failure> {
             Bench {
                 schema: declared(table.as_deref().unwrap_or_default()).map_err(wrong)?,
                 config: config.context("--config is not JSON")?.unwrap_or(Value::Null),
+                lookups: InlineTables::new(),
                 rows: BenchRows::Generated(options.seed),
             }
         }

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use sluicebox_model::{ChangeBatch, ColumnType, TableSchema};
 use sluicebox_wasm::{Action, Engine, Instance, Limits, Source, State, TablePlan, WasmError};
 
-use super::Subject;
+use super::lookup::grants;
+use super::{InlineTables, Subject};
 use crate::events::{Event, Provenance, Row, batch_of};
 
 /// Row images of one measured batch: few, as they come from a quiet table, up to as many as one call is given.
@@ -38,6 +39,8 @@ pub struct Bench {
     pub schema: Arc<TableSchema>,
     /// What the plugin is told when it starts.
     pub config: Value,
+    /// Reference tables that it may ask.
+    pub lookups: InlineTables,
     /// The rows.
     pub rows: BenchRows,
 }
@@ -70,7 +73,7 @@ pub struct Measured {
 /// table's.
 pub fn bench(subject: &Subject, bench: &Bench) -> Result<Result<Vec<Measured>, String>, WasmError> {
     let engine = Engine::new(None)?;
-    let mut instance = subject.start(&engine, &bench.config)?;
+    let mut instance = subject.start(&engine, &bench.config, grants(&bench.lookups, true))?;
     let plan = instance.plan(1, &bench.schema)?;
     let pass = TablePlan {
         action: Action::Pass,

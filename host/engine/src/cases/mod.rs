@@ -14,6 +14,7 @@
 //! A file is YAML, or JSON, which is YAML as well. Tables are declared as at the source, so types mean what they mean there.
 
 mod bench;
+mod lookup;
 mod record;
 mod run;
 mod write;
@@ -28,6 +29,7 @@ use sluicebox_mysql::ddl::{ApplyContext, DdlContext, DdlStatement, apply, parse}
 use sluicebox_mysql::{Flavour, TypeOptions};
 
 pub use bench::{Bench, BenchRows, Measured, bench};
+pub use lookup::InlineTables;
 pub use record::{Begin, RecordOptions, Recorded, record};
 pub use run::{CaseResult, Subject, run};
 pub use write::to_yaml;
@@ -46,6 +48,12 @@ pub struct CaseFile {
     /// What the plugin is told when it starts.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub config: Value,
+    /// Reference tables that the plugin may ask: entries by key, by table.
+    #[serde(default, skip_serializing_if = "InlineTables::is_empty")]
+    pub lookups: InlineTables,
+    /// Whether the plugin may ask for the time of day.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clock: bool,
     /// The cases, in order.
     pub cases: Vec<Case>,
 }
@@ -62,6 +70,9 @@ pub struct Case {
     /// Another configuration than the file's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Value>,
+    /// Other reference tables than the file's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookups: Option<InlineTables>,
     /// What comes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<Event>,
@@ -112,6 +123,9 @@ pub struct ExpectedPlan {
     /// Whether it wants every update as two rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<bool>,
+    /// Whether it wants state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stateful: Option<bool>,
 }
 
 /// Why cases cannot be read or run.

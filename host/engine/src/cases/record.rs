@@ -11,7 +11,7 @@ use serde_json::Value;
 use sluicebox_model::{ColumnType, TableId, TableSchema, nearest};
 use sluicebox_mysql::{BatchBuilder, BinlogStream, Images, RowsEvent, Skip, StreamItem, StreamOptions};
 
-use super::{Case, CaseFile};
+use super::{Case, CaseFile, InlineTables};
 use crate::config::PipelineConfig;
 use crate::error::EngineError;
 use crate::events::{Event, events_of};
@@ -126,7 +126,13 @@ fn read(
     mut schema: Arc<TableSchema>,
     options: &RecordOptions,
 ) -> Result<Recorded, EngineError> {
-    let mut file = CaseFile { table: create_statement(&schema), config: Value::Null, cases: Vec::new() };
+    let mut file = CaseFile {
+        table: create_statement(&schema),
+        config: Value::Null,
+        lookups: InlineTables::new(),
+        clock: false,
+        cases: Vec::new(),
+    };
     let mut events: Vec<Event> = Vec::new();
     let mut count = 0;
     let deadline = Instant::now() + options.wait;

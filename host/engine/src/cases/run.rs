@@ -1,7 +1,7 @@
 //! Runs cases, and says how what came differs from what was expected.
 //!
 //! Events reach the plugin as a pipeline would send them: an update comes with its row before only where the plan asks for it or
-//! the row's key changed. What goes on is compared value by value, with the types that the plan gives the columns.
+//! the row's key changed. State is empty when a case begins. What goes on is compared value by value, with the types that the plan gives the columns.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sluicebox_model::{TableSchema, TransactionId};
+use sluicebox_model::{ByteSize, TableSchema, TransactionId};
 use sluicebox_wasm::{
     Action, Engine, FailedRow, Grants, Instance, Limits, PluginSpec, Read, State, TablePlan, WasmError,
 };
 
+use super::lookup::grants;
 use super::{Case, CaseError, CaseFile, ExpectedPlan};
 use crate::events::{Event, Provenance, Row, batch_of, events_of, key_of};
 
@@ -38,16 +39,16 @@ pub struct CaseResult {
 }
 
 impl Subject {
-    /// An instance with this configuration.
+    /// An instance with this configuration, which may ask for this.
     ///
     /// # Errors
     /// When the file is no plugin, or the plugin refuses its configuration.
-    pub fn start(&self, engine: &Engine, config: &Value) -> Result<Instance, WasmError> {
+    pub fn start(&self, engine: &Engine, config: &Value, grants: Grants) -> Result<Instance, WasmError> {
         let spec = PluginSpec {
             path: self.path.clone(),
             config: config.clone(),
             limits: self.limits.clone(),
-            grants: Grants::default(),
+            grants,
             sha256: None,
             precompiled: false,
         };
@@ -71,11 +72,12 @@ pub fn run(
     let mut results = Vec::new();
     for case in file.cases.iter().filter(|case| case.name.contains(filter)) {
         let schema = file.table_of(case)?;
-        let instance = subject.start(&engine, case.config.as_ref().unwrap_or(&file.config));
+        let grants = grants(case.lookups.as_ref().unwrap_or(&file.lookups), file.clock);
+        let instance = subject.start(&engine, case.config.as_ref().unwrap_or(&file.config), grants);
         let (differences, found) = match instance {
             Err(error @ (WasmError::Load { .. } | WasmError::Engine { .. })) => return Ok(Err(error)),
             Err(error) => (refusal(case, &error), Vec::new()),
-            Ok(instance) => run_case(case, instance, &schema),
+            Ok(instance) => run_case(case, instance, &schema, subject.limits.state),
         };
         results.push(CaseResult { name: case.name.clone(), differences, found });
     }
@@ -92,7 +94,12 @@ fn refusal(case: &Case, error: &WasmError) -> Vec<String> {
     }
 }
 
-fn run_case(case: &Case, mut instance: Instance, schema: &Arc<TableSchema>) -> (Vec<String>, Vec<Event>) {
+fn run_case(
+    case: &Case,
+    mut instance: Instance,
+    schema: &Arc<TableSchema>,
+    memory: ByteSize,
+) -> (Vec<String>, Vec<Event>) {
     let plan = match instance.plan(1, schema) {
         Ok(plan) => plan,
         Err(error) => return (refusal(case, &error), Vec::new()),
@@ -106,7 +113,7 @@ fn run_case(case: &Case, mut instance: Instance, schema: &Arc<TableSchema>) -> (
         Ok(batch) => batch,
         Err(reason) => return (vec![format!("events: {reason}")], Vec::new()),
     };
-    let mut state = State::new([], Limits::DEFAULT_STATE);
+    let mut state = State::new([], memory);
     let processed = match instance.process_isolating(&plan, &batch, Some(&mut state)) {
         Ok(processed) => processed,
         Err(error) => return ([differences, vec![error.to_string()]].concat(), Vec::new()),
@@ -182,6 +189,9 @@ fn plan_differences(wanted: &ExpectedPlan, plan: &TablePlan) -> Vec<String> {
     }
     if let Some(before) = wanted.before {
         compare("before", json!(before), json!(plan.before));
+    }
+    if let Some(stateful) = wanted.stateful {
+        compare("stateful", json!(stateful), json!(plan.stateful));
     }
     differences
 }

@@ -8,6 +8,7 @@ use crate::events::batch_of;
 const FILE: &str = "
 table: CREATE TABLE shop.orders (id BIGINT PRIMARY KEY, email VARCHAR(64), price DECIMAL(10,2) NOT NULL)
 config: { keep-domain: true }
+lookups: { countries: { DE: { name: Deutschland }, JP: { name: 日本 } } }
 cases:
   - name: masked
     plan: { action: process, columns: [id, email TEXT, price] }
@@ -43,6 +44,7 @@ fn a_file_is_read_written_and_read_again() {
     let file = read("read.yaml", FILE).expect("a case file");
     assert_eq!(file.cases.len(), 2);
     assert_eq!(file.config, json!({ "keep-domain": true }));
+    assert_eq!(json!(file.lookups["countries"]["DE"]), json!({ "name": "Deutschland" }));
     let schema = file.table_of(&file.cases[0]).expect("a table");
     assert_eq!((schema.id.to_string().as_str(), &schema.key[..]), ("shop.orders", &[0][..]));
     let batch = batch_of(&schema, &file.cases[0].events, &Default::default()).expect("a batch");

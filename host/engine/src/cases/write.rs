@@ -15,6 +15,12 @@ pub fn to_yaml(file: &CaseFile) -> String {
     if !file.config.is_null() {
         let _ = writeln!(text, "config: {}", file.config);
     }
+    if !file.lookups.is_empty() {
+        let _ = writeln!(text, "lookups: {}", as_json(&file.lookups));
+    }
+    if file.clock {
+        text.push_str("clock: true\n");
+    }
     text.push_str("cases:\n");
     for case in &file.cases {
         write_case(&mut text, case);
@@ -34,6 +40,7 @@ fn write_case(text: &mut String, case: &Case) {
         }
     };
     flow("config", case.config.clone());
+    flow("lookups", case.lookups.as_ref().map(as_json));
     flow("plan", case.plan.as_ref().map(as_json));
     flow("refuses", case.refuses.as_ref().map(as_json));
     if !case.events.is_empty() {

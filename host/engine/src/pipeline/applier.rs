@@ -3,7 +3,7 @@
 //! Goal: the table gets every row of its sources once, in stream order per key, and schema changes exactly between the rows before
 //! and after them. Its queue is that order; it takes one message at a time.
 //!
-//!   rows     wait for the worker's slot, encode into buckets, send what the flush policy says;
+//!   rows     wait for the worker's slot, run the stages that need this order (`ordered`), encode into buckets, send what the flush policy says;
 //!   barrier  send everything, wait for the answers, record *flushed*, commit in the background, record *committed*, acknowledge;
 //!   schema   send and commit everything at the position before the change, then change the table.
 //!
@@ -22,11 +22,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sluicebox_maxcompute::{Client, Compression, Stored, TableName};
-use sluicebox_model::{Position, TableId, TableSchema};
+use sluicebox_model::{ChangeBatch, Position, TableId, TableSchema};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use super::messages::{Report, Rows, SourceChange, TargetMessage};
+use super::messages::{Behind, Report, Rows, SourceChange, TargetMessage};
+use super::ordered::OwnStages;
+use super::tables::PluginList;
 use crate::budget::{Budget, Share};
 use crate::error::EngineError;
 use crate::sink::buffers::{Buffers, Slot};
@@ -45,6 +47,7 @@ const MOST_PARTITIONS: usize = 4_096;
 /// What all appliers share.
 pub(super) struct Shared {
     pub client: Client,
+    pub plugins: PluginList,
     pub store: Arc<Store>,
     pub budget: Budget,
     pub telemetry: Arc<Telemetry>,
@@ -61,6 +64,8 @@ pub(super) struct Shared {
 /// One target's applier.
 pub(super) struct Applier {
     shared: Arc<Shared>,
+    /// Stages that run here; none before rows come that have some.
+    own: OwnStages,
     /// The target's place in the coordinator's list.
     number: usize,
     table: SinkTable,
@@ -113,6 +118,7 @@ impl Applier {
         let pressure = shared.budget.pressure();
         Self {
             pressure,
+            own: OwnStages::new(&name.to_string(), &shared.plugins, &shared.store, &shared.telemetry),
             table: SinkTable::new(name),
             shared,
             number,
@@ -168,11 +174,17 @@ impl Applier {
                 let rows = slot.await.map_err(|_| EngineError::Lost("worker"))??;
                 self.rows(&source, from, rows).await
             }
+            TargetMessage::Remember(remembered) => {
+                self.own.remember(remembered);
+                Ok(())
+            }
             TargetMessage::OpenWindow(window) => {
+                self.own.open_window(window);
                 self.encoder.windows.open(window);
                 Ok(())
             }
             TargetMessage::CloseWindow(window) => {
+                self.own.close_window(window);
                 self.encoder.windows.close(window);
                 Ok(())
             }
@@ -182,7 +194,11 @@ impl Applier {
     }
 
     async fn rows(&mut self, source: &TableId, from: From, rows: Rows) -> Result<(), EngineError> {
-        let Rows { batch, share } = rows;
+        let Rows { batch, share, behind } = rows;
+        let batch = match behind {
+            Some(behind) if batch.rows() > 0 => self.run_own(behind, from, batch).await?,
+            Some(_) | None => batch,
+        };
         if batch.rows() == 0 {
             return Ok(());
         }
@@ -202,6 +218,20 @@ impl Applier {
             self.share = Share::default();
         }
         self.flush(Fill::default()).await
+    }
+
+    /// Runs the stages that see rows in this target's order.
+    async fn run_own(
+        &mut self,
+        behind: Behind,
+        from: From,
+        batch: ChangeBatch,
+    ) -> Result<ChangeBatch, EngineError> {
+        let (batch, letters) = self.own.run(behind, from, batch).await?;
+        if !letters.is_empty() {
+            self.shared.store.put_dead_letters(letters).await?;
+        }
+        Ok(batch)
     }
 
     fn fit(&mut self, source: &TableId, schema: &Arc<TableSchema>) -> Result<(), EngineError> {
@@ -364,7 +394,13 @@ impl Applier {
         if let Session::Committing(_) = self.session {
             commit_end(&mut self.session).await?;
         }
+        let remembered = self.own.take_changes();
         let Session::Open(sessions) = std::mem::replace(&mut self.session, Session::None) else {
+            // No row is to be written, and yet rows have come: what is remembered of them must not be so twice.
+            if !remembered.is_empty() || !flushed.chunks.is_empty() {
+                let label = self.table.label();
+                self.shared.store.target_moved(label, epoch, &flushed, remembered).await?;
+            }
             if ack {
                 self.shared.report(Report::Committed { target: self.number, epoch });
             }
@@ -373,7 +409,7 @@ impl Applier {
         self.echoes.clear();
         let label = self.table.label().to_owned();
         let ids = sessions.values().map(|s| s.id().to_owned()).collect();
-        self.shared.store.sessions_flushed(&label, ids, epoch, &flushed).await?;
+        self.shared.store.sessions_flushed(&label, ids, epoch, &flushed, remembered).await?;
         let record = |part: usize, session: &SinkSession| SessionRecord {
             target: label.clone(),
             id: session.id().to_owned(),
@@ -397,11 +433,12 @@ impl Applier {
         Ok(())
     }
 
-    async fn schema(&mut self, change: SourceChange) -> Result<(), EngineError> {
+    async fn schema(&mut self, mut change: SourceChange) -> Result<(), EngineError> {
         self.drain().await?;
         self.epoch = change.epoch;
         let before = Position::clone(&change.before);
-        let holds = Flushed { position: before, completes: Vec::new(), letters: Vec::new() };
+        let chunks = std::mem::take(&mut change.chunks);
+        let holds = Flushed { position: before, completes: Vec::new(), letters: Vec::new(), chunks };
         self.commit(change.epoch, holds, false).await?;
         if let Session::Committing(_) = self.session {
             commit_end(&mut self.session).await?;

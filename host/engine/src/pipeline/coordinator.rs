@@ -21,6 +21,7 @@ mod epochs;
 mod gather;
 mod snapshots;
 pub(super) mod switches;
+mod targets;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -31,14 +32,13 @@ use sluicebox_maxcompute::TableName;
 use sluicebox_model::{Position, SchemaChange, TableId, TableSchema, TransactionId};
 use sluicebox_mysql::{SchemaEvent, StreamItem};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::applier::{Applier, Shared};
+use super::applier::Shared;
 use super::messages::{Ask, Report, SnapshotMessage, SourceChange, TargetMessage, WorkItem};
 use super::owners::{Destinations, Owners, moved};
 use super::receiver::Items;
-use super::tables::{Landing, Planned, Planner, TableRun};
+use super::tables::{Planned, Planner, TableRun, first_ordered};
 use super::versions::ToCome;
 use super::worker::InForce;
 use crate::error::EngineError;
@@ -49,9 +49,8 @@ use epochs::Epochs;
 use gather::Gatherer;
 use snapshots::Snapshots;
 use switches::Switches;
+use targets::Target;
 
-/// Messages waiting for one target. Their rows are in the memory budget already; this bounds the number of tiny batches.
-const TARGET_QUEUE: usize = 64;
 /// How often it is looked whether a change was approved.
 const ASK: Duration = Duration::from_secs(1);
 /// How often an idle coordinator looks at the clock.
@@ -90,6 +89,8 @@ pub(super) struct Parts {
     pub schemas: Vec<Arc<TableSchema>>,
     /// Targets that are ahead of `position`.
     pub ahead: HashMap<String, Position>,
+    /// Snapshot chunks that targets hold and the checkpoint does not.
+    pub target_chunks: HashMap<String, HashSet<(String, u64)>>,
     /// Tables without a key whose snapshot is not whole.
     pub unread: HashSet<TableId>,
     /// All tables whose snapshot is not whole.
@@ -99,23 +100,6 @@ pub(super) struct Parts {
     pub schema_changes: bool,
     /// Whether the pipeline ends when the snapshot has been read (`scan.startup.mode: snapshot`).
     pub finish_after_snapshot: bool,
-}
-
-/// One sink table.
-pub(super) struct Target {
-    name: TableName,
-    label: String,
-    queue: mpsc::Sender<TargetMessage>,
-    /// What it holds beyond the checkpoint, until the stream has passed it.
-    ahead: Option<Position>,
-    /// Whether it was sent rows since its last barrier.
-    dirty: bool,
-    /// Sources that have been planned for it.
-    sources: HashSet<TableId>,
-    /// Whether its applier knows what its rows look like.
-    introduced: bool,
-    /// Whether a change of it waits for an operator: it gets no rows.
-    held: bool,
 }
 
 /// The thread's state.
@@ -143,6 +127,7 @@ pub(super) struct Coordinator {
     targets: Vec<Target>,
     by_name: HashMap<TableName, usize>,
     ahead: HashMap<String, Position>,
+    target_chunks: HashMap<String, HashSet<(String, u64)>>,
     appliers: JoinSet<Result<(), EngineError>>,
     gatherer: Gatherer,
     epochs: Epochs,
@@ -183,6 +168,7 @@ impl Coordinator {
             targets: Vec::new(),
             by_name: HashMap::new(),
             ahead: parts.ahead,
+            target_chunks: parts.target_chunks,
             appliers: JoinSet::new(),
             gatherer: Gatherer::default(),
             snapshots: Snapshots::new(parts.unread, parts.reading),
@@ -511,38 +497,8 @@ impl Coordinator {
             targets.push(self.target_of(landing, &schema.id)?);
         }
         let Planned { stages, images, follows_columns, .. } = planned;
-        Ok(Arc::new(TableRun { schema, stages, follows_columns, images, targets }))
-    }
-
-    fn target_of(&mut self, landing: &Landing, source: &TableId) -> Result<usize, EngineError> {
-        let number = match self.by_name.get(&landing.name) {
-            Some(&number) => number,
-            None => self.new_target(&landing.name)?,
-        };
-        self.targets[number].sources.insert(source.clone());
-        Ok(number)
-    }
-
-    fn new_target(&mut self, name: &TableName) -> Result<usize, EngineError> {
-        let number = self.targets.len();
-        let (queue, messages) = mpsc::channel(TARGET_QUEUE);
-        let applier =
-            Applier::new(Arc::clone(&self.shared), number, name.clone(), self.epochs.next(), messages);
-        self.appliers.spawn_on(applier.run(), &self.runtime);
-        let label = name.to_string();
-        let ahead = self.ahead.remove(&label);
-        self.targets.push(Target {
-            name: name.clone(),
-            label,
-            queue,
-            ahead,
-            dirty: false,
-            sources: HashSet::new(),
-            introduced: false,
-            held: false,
-        });
-        self.by_name.insert(name.clone(), number);
-        Ok(number)
+        let ordered = first_ordered(&schema, &stages);
+        Ok(Arc::new(TableRun { schema, stages, ordered, follows_columns, images, targets }))
     }
 
     fn tell_schema(
@@ -570,19 +526,11 @@ impl Coordinator {
             added: self.owners.added(name),
             before: Arc::new(self.position.clone()),
             epoch: self.epochs.next(),
+            chunks: std::mem::take(&mut self.targets[target].chunks),
         };
         // A commit at the change makes the target's own position differ from the checkpoint.
         self.targets[target].dirty = true;
         self.tell(target, TargetMessage::Schema(Box::new(change)))
-    }
-
-    fn tell(&mut self, target: usize, message: TargetMessage) -> Result<(), EngineError> {
-        self.targets[target].queue.blocking_send(message).map_err(|_| EngineError::Lost("applier"))
-    }
-
-    /// Whether a target has a transaction already.
-    fn covers(&self, target: usize, transaction: &TransactionId) -> bool {
-        self.targets[target].ahead.as_ref().is_some_and(|ahead| ahead.covers(transaction))
     }
 
     /// Why an applier ended, if one has.

@@ -8,6 +8,8 @@
 //! Each batch comes with the versions of the plugins that were in force when it was sent on, and batches come in that order: when a
 //! newer version is met, instances of the older one are let go.
 
+mod ordered;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
@@ -15,7 +17,9 @@ use std::sync::{Arc, Weak};
 
 use sluicebox_expression::RulePlan;
 use sluicebox_model::{ChangeBatch, RowKind};
-use sluicebox_wasm::{FailedRow, Instance, Processed, Stats, TablePlan, WasmError};
+use sluicebox_wasm::{FailedRow, Instance, Processed, State, Stats, TablePlan, WasmError};
+
+pub(super) use ordered::{Memories, Ordered};
 
 use super::canary::{Beside, Canary};
 use super::tables::{PluginList, Stage};
@@ -59,6 +63,14 @@ pub(super) enum Culprit {
     Plugin(usize),
     /// The expressions of this entry.
     Expressions { entry: Arc<str>, on_error: OnError },
+}
+
+/// How a guest is called.
+enum How<'a> {
+    /// As its `on-error` says: where rows may be left out, those that make it fail are found.
+    Isolating,
+    /// Once, with what it remembers, whatever its `on-error`.
+    Whole(Option<&'a mut State>),
 }
 
 /// An event that a stage failed on.
@@ -125,7 +137,7 @@ impl Guests {
 
     fn process(&mut self, stage: &Stage, batch: &ChangeBatch) -> Result<Processed, EngineError> {
         match stage {
-            Stage::Guest { plugin, plan } => self.call(*plugin, plan, batch),
+            Stage::Guest { plugin, plan } => self.call(*plugin, plan, batch, How::Isolating),
             Stage::Expressions { plan, on_error, entry } => express(plan, *on_error, entry, batch),
         }
     }
@@ -135,15 +147,19 @@ impl Guests {
         plugin: usize,
         plan: &Arc<TablePlan>,
         batch: &ChangeBatch,
+        how: How<'_>,
     ) -> Result<Processed, EngineError> {
         let entry = &self.plugins[plugin];
         let (on_error, name) = (entry.on_error, entry.plugin.name().to_owned());
         let running = self.running(plugin)?;
         running.know(plan);
         let Running { instance, meter, counted, .. } = running;
-        let processed = match on_error {
-            OnError::Fail => instance.process(plan, batch, None),
-            OnError::Skip | OnError::DeadLetter => instance.process_isolating(plan, batch, None),
+        let processed = match (how, on_error) {
+            (How::Whole(state), _) => instance.process(plan, batch, state),
+            (How::Isolating, OnError::Fail) => instance.process(plan, batch, None),
+            (How::Isolating, OnError::Skip | OnError::DeadLetter) => {
+                instance.process_isolating(plan, batch, None)
+            }
         };
         let now = instance.stats();
         meter.add(counted, &now);

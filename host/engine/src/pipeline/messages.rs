@@ -14,7 +14,7 @@ use crate::budget::Share;
 use crate::error::EngineError;
 use crate::sink::encode::From;
 use crate::sink::shape::{Shape, SourceColumn};
-use crate::state::{Flushed, Way};
+use crate::state::{Flushed, Remembered, Way};
 
 /// Rows on their way to a worker.
 pub(super) struct WorkItem {
@@ -45,16 +45,30 @@ pub(super) enum Work {
 /// What a worker hands to an applier.
 pub(super) type Decoded = Result<Rows, EngineError>;
 
-/// Rows behind the guests.
+/// Rows behind the stages that workers run.
 pub(super) struct Rows {
     pub batch: ChangeBatch,
     pub share: Share,
+    /// What is to be done with them in the target's order; none when they are ready.
+    pub behind: Option<Behind>,
+}
+
+/// Stages that a target runs itself, because they must see rows in its order.
+#[derive(Clone)]
+pub(super) struct Behind {
+    pub run: Arc<TableRun>,
+    /// The plugins in the versions that are in force for them.
+    pub plugins: PluginList,
+    /// The batch as the source sent it.
+    pub input: ChangeBatch,
 }
 
 /// What the coordinator says to an applier, in stream order.
 pub(super) enum TargetMessage {
     /// Rows of one source, when a worker has decoded them.
     Rows { source: TableId, from: From, slot: oneshot::Receiver<Decoded> },
+    /// Plugins that ran elsewhere remember this of the rows that the target was sent.
+    Remember(Remembered),
     /// A chunk of a source is about to be read: keep the keys that the stream touches.
     OpenWindow(u64),
     /// The chunk has come, or will not come.
@@ -80,6 +94,8 @@ pub(crate) struct SourceChange {
     /// Everything before the change's transaction.
     pub before: Arc<Position>,
     pub epoch: u64,
+    /// Snapshot chunks that the target was sent since its last commit, where plugins remember something of it.
+    pub chunks: Vec<(String, u64)>,
 }
 
 /// What an applier says to the coordinator; `target` is its place in the coordinator's list.

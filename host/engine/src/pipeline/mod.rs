@@ -13,11 +13,13 @@ mod anew;
 mod applier;
 mod calm;
 mod canary;
+mod condemned;
 mod coordinator;
 mod error_budget;
 mod guests;
 mod messages;
 mod modules;
+mod ordered;
 mod owners;
 mod pace;
 mod prepare;
@@ -261,6 +263,7 @@ fn attempt(
     let (reports_in, reports) = unbounded();
     let shared = Arc::new(Shared {
         client,
+        plugins: Arc::clone(&planner.plugins),
         store: Arc::clone(store),
         budget: Budget::new(config.pipeline.memory),
         telemetry: Arc::clone(telemetry),
@@ -342,6 +345,7 @@ fn attempt(
             epoch: start.epoch,
             schemas,
             ahead,
+            target_chunks: store.target_chunks()?,
             unread,
             reading,
             checkpoint_interval: config.pipeline.checkpoint_interval,

@@ -150,6 +150,7 @@ pub(super) fn entry_of(
         spec,
         plugin,
         file_sha256: file_sha256.into(),
+        memory: config.path.file_stem().unwrap_or_default().to_string_lossy().into(),
         on_error: config.on_error,
         on_schema_error: config.on_schema_error,
         budget: ErrorBudget::new(config.error_budget),

@@ -11,6 +11,9 @@
 //! deleted. Changes between the checkpoint and now come again by the stream and end in the same rows. Rows of a table without a
 //! key have no newer version: they are appended as they were.
 //!
+//! A plugin that remembers sees a letter's event as one more, now, and with what it remembers of each target that lacks it. What it
+//! remembers then is saved with the session that holds the event.
+//!
 //! Letters behind the checkpoint are left alone: their events are read again by the next run of the pipeline.
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,19 +28,19 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::applier::{Applier, Shared};
-use super::guests::{Culprit, Guests};
+use super::guests::{Culprit, Guests, Memories, Ordered, Transformed};
 use super::messages::{Rows, SourceChange, TargetMessage};
 use super::owners::Owners;
 use super::prepare::{Source, planner, project, sink_client, source, table_settings};
 use super::recovery;
-use super::tables::{Landing, Planned, PluginList};
+use super::tables::{Landing, Planned, PluginList, first_ordered};
 use crate::budget::{Budget, Share};
 use crate::config::{OnError, PipelineConfig};
 use crate::error::EngineError;
 use crate::events::{Event, Provenance, Row, batch_of, event_at, key_of, to_key_text};
 use crate::sink::encode::From;
 use crate::sink::policy::FlushPolicy;
-use crate::state::{Checkpoint, DeadLetter, Flushed, StateError, Store};
+use crate::state::{Checkpoint, DeadLetter, Flushed, Remembered, StateError, Store};
 use crate::telemetry::{Telemetry, now_ms};
 
 /// Batches waiting for one target: each is an event, so this is little memory.
@@ -107,6 +110,7 @@ async fn replay_into(
         commits: Semaphore::new(config.sink.commit_threads.get()),
         table: table_settings(config, &project),
         reports,
+        plugins: Arc::clone(&planner.plugins),
         client,
     };
     let mut replay = Replay {
@@ -119,6 +123,7 @@ async fn replay_into(
         checkpoint,
         shared: Arc::new(shared),
         targets: BTreeMap::new(),
+        memories: HashMap::new(),
         appliers: JoinSet::new(),
         replayed: Replayed::default(),
     };
@@ -156,6 +161,8 @@ struct Replay {
     checkpoint: Checkpoint,
     shared: Arc<Shared>,
     targets: BTreeMap<String, Target>,
+    /// What plugins remember of targets.
+    memories: HashMap<String, Memories>,
     appliers: JoinSet<Result<(), EngineError>>,
     replayed: Replayed,
 }
@@ -177,13 +184,13 @@ enum Kept {
 
 impl Replay {
     async fn letter(&mut self, letter: DeadLetter) -> Result<(), EngineError> {
-        match self.events(&letter).await? {
-            Ok((table, batch)) => {
-                let number = letter.number;
-                if batch.rows() > 0 {
-                    self.send(&letter, &table, batch).await?;
-                }
-                self.replayed.delivered.push(number);
+        let sent = match self.events(&letter).await? {
+            Ok((table, batch)) => self.through(&letter, &table, batch).await?,
+            Err(kept) => Err(kept),
+        };
+        match sent {
+            Ok(()) => {
+                self.replayed.delivered.push(letter.number);
                 Ok(())
             }
             Err(Kept::Refused(reason)) => {
@@ -207,7 +214,54 @@ impl Replay {
         }
     }
 
-    /// What a letter's event is behind the guests.
+    /// Sends what a letter stands for through the guests, and what comes of it to the targets.
+    async fn through(
+        &mut self,
+        letter: &DeadLetter,
+        table: &Table,
+        batch: ChangeBatch,
+    ) -> Result<Result<(), Kept>, EngineError> {
+        let planned = &table.planned;
+        let wanted: Vec<Landing> = self.lacking(letter, table).cloned().collect();
+        if first_ordered(&table.schema, &planned.stages) == planned.stages.len() {
+            let done = match taken(self.guests.run(&planned.stages, batch))? {
+                Ok(done) => done,
+                Err(kept) => return Ok(Err(kept)),
+            };
+            for landing in &wanted {
+                self.send(letter, table, landing, done.batch.clone(), None).await?;
+            }
+            return Ok(Ok(()));
+        }
+        let mut kept = Ok(());
+        for landing in &wanted {
+            let label = landing.name.to_string();
+            let memories = self.memories.entry(label.clone()).or_default();
+            memories.recall(&planned.stages, &self.plugins, &self.shared.store, &label)?;
+            let admit = |batch| Ok(batch);
+            let (input, given) = (&batch, batch.clone());
+            let ordered = Ordered { stages: &planned.stages, first: 0, input, given, admit: &admit };
+            match taken(self.guests.run_ordered(&ordered, memories))? {
+                Ok(done) => {
+                    let remembered = memories.take_changes(&self.plugins);
+                    self.send(letter, table, landing, done.batch, Some(remembered)).await?;
+                }
+                // The others have it; this one keeps the letter.
+                Err(failed) => kept = Err(failed),
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Targets that lack a letter's event. Where none of them is left, it goes where rows of its table go now.
+    fn lacking<'t>(&self, letter: &DeadLetter, table: &'t Table) -> impl Iterator<Item = &'t Landing> {
+        let targets = letter.targets.clone();
+        let lacks = move |landing: &Landing| targets.contains(&landing.name.to_string());
+        let known = table.planned.sinks.iter().any(&lacks);
+        table.planned.sinks.iter().filter(move |landing| !known || lacks(landing))
+    }
+
+    /// What a letter stands for, before the guests.
     async fn events(
         &mut self,
         letter: &DeadLetter,
@@ -234,24 +288,14 @@ impl Replay {
             ordinal: 0,
             transaction: letter.transaction.clone().map(Arc::new),
         };
-        let batch = match batch_of(schema, &events, &provenance) {
-            Ok(batch) => batch,
+        Ok(match batch_of(schema, &events, &provenance) {
+            Ok(batch) => Ok((Arc::clone(&table), batch)),
             Err(reason) => {
                 let reason =
                     format!("`{}` has other columns than when it was put aside: {reason}", schema.id);
-                return Ok(Err(Kept::Refused(reason)));
+                Err(Kept::Refused(reason))
             }
-        };
-        match self.guests.run(&planned.stages, batch) {
-            Ok(done) => match done.failed.into_iter().next() {
-                None => Ok(Ok((Arc::clone(&table), done.batch))),
-                Some(failed) => Ok(Err(Kept::Failed { by: Some(failed.culprit), reason: failed.reason })),
-            },
-            Err(EngineError::Guest(WasmError::Broken { fault, .. })) => {
-                Ok(Err(Kept::Failed { by: None, reason: fault.to_string() }))
-            }
-            Err(error) => Err(error),
-        }
+        })
     }
 
     /// What brings the keys of an event to what the source has now.
@@ -293,25 +337,28 @@ impl Replay {
         Ok(Ok(events))
     }
 
+    /// Sends what is behind the guests to a target, with what they remember of it.
     async fn send(
         &mut self,
         letter: &DeadLetter,
         table: &Table,
+        landing: &Landing,
         batch: ChangeBatch,
+        remembered: Option<Remembered>,
     ) -> Result<(), EngineError> {
-        let lacks = |landing: &Landing| letter.targets.contains(&landing.name.to_string());
-        let sinks = &table.planned.sinks;
-        // Where none of its targets is left, it goes where rows of its table go now.
-        let known = sinks.iter().any(lacks);
-        for landing in sinks.iter().filter(|landing| !known || lacks(landing)) {
-            self.introduce(&landing.name, &table.schema.id).await?;
-            let (output, slot) = oneshot::channel();
-            // Its receiver is here.
-            let _ = output.send(Ok(Rows { batch: batch.clone(), share: Share::default() }));
-            let source = table.schema.id.clone();
-            let Some(target) = self.targets.get_mut(&landing.name.to_string()) else { continue };
-            target.letters.push(letter.number);
-            if target.queue.send(TargetMessage::Rows { source, from: From::Stream, slot }).await.is_err() {
+        if batch.rows() == 0 && remembered.is_none() {
+            return Ok(());
+        }
+        self.introduce(&landing.name, &table.schema.id).await?;
+        let (output, slot) = oneshot::channel();
+        // Its receiver is here.
+        let _ = output.send(Ok(Rows { batch, share: Share::default(), behind: None }));
+        let source = table.schema.id.clone();
+        let Some(target) = self.targets.get_mut(&landing.name.to_string()) else { return Ok(()) };
+        target.letters.push(letter.number);
+        let rows = TargetMessage::Rows { source, from: From::Stream, slot };
+        for message in [Some(rows), remembered.map(TargetMessage::Remember)].into_iter().flatten() {
+            if target.queue.send(message).await.is_err() {
                 return self.applier_failure().await;
             }
         }
@@ -343,6 +390,7 @@ impl Replay {
             added: self.owners.added(name),
             before,
             epoch,
+            chunks: Vec::new(),
         };
         match target.queue.send(TargetMessage::Schema(Box::new(change))).await {
             Ok(()) => Ok(()),
@@ -367,7 +415,8 @@ impl Replay {
         let epoch = self.checkpoint.epoch;
         for (label, target) in std::mem::take(&mut self.targets) {
             let position = self.stands_at(&label);
-            let holds = Flushed { position, completes: Vec::new(), letters: target.letters };
+            let holds =
+                Flushed { position, completes: Vec::new(), letters: target.letters, chunks: Vec::new() };
             if target.queue.send(TargetMessage::Barrier { epoch, holds: Box::new(holds) }).await.is_err() {
                 self.applier_failure().await?;
             }
@@ -379,6 +428,23 @@ impl Replay {
         self.shared.store.delete_dead_letters(self.replayed.delivered.clone())?;
         self.source.control.close().await;
         Ok(self.replayed)
+    }
+}
+
+/// What one event is behind the guests, or why it is not.
+fn taken(done: Result<Transformed, EngineError>) -> Result<Result<Transformed, Kept>, EngineError> {
+    match done {
+        Ok(done) => Ok(match done.failed.first() {
+            None => Ok(done),
+            Some(failed) => {
+                let (by, reason) = (Some(failed.culprit.clone()), failed.reason.clone());
+                Err(Kept::Failed { by, reason })
+            }
+        }),
+        Err(EngineError::Guest(WasmError::Broken { fault, .. })) => {
+            Ok(Err(Kept::Failed { by: None, reason: fault.to_string() }))
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct PluginEntry {
     pub plugin: Plugin,
     /// SHA-256 of the file that it was loaded from.
     pub file_sha256: Arc<str>,
+    /// The name of its file in the pipeline file, without its ending: names what it remembers, whatever its version.
+    pub memory: Arc<str>,
     pub on_error: OnError,
     pub on_schema_error: OnSchemaError,
     pub budget: ErrorBudget,
@@ -54,6 +56,8 @@ pub(crate) struct TableRun {
     pub schema: Arc<TableSchema>,
     /// Guests and expressions, in order.
     pub stages: Vec<Stage>,
+    /// The first of them that must see rows in the order of each target; their number when workers may run all of them.
+    pub ordered: usize,
     /// Whether columns that the table gets or loses reach the sink: not behind a projection that lists its columns.
     pub follows_columns: bool,
     /// Which row images are decoded.
@@ -63,6 +67,11 @@ pub(crate) struct TableRun {
 }
 
 impl TableRun {
+    /// Whether targets run stages themselves, because a plugin remembers something of each.
+    pub fn is_ordered(&self) -> bool {
+        self.ordered < self.stages.len()
+    }
+
     /// Changes of the source that concern its sink tables.
     pub fn passed_on(&self, changes: &[SchemaChange]) -> Vec<SchemaChange> {
         let of_columns = |change: &SchemaChange| {
@@ -236,11 +245,6 @@ impl Planner {
                 }
                 plan => plan?,
             };
-            if plan.stateful {
-                let reason = "it wants state (`stateful`), which this version does not keep yet".into();
-                let (plugin, table) = (self.plugins[plugin].plugin.name().to_owned(), schema.id.clone());
-                return Err(EngineError::Guest(WasmError::Plan { plugin, table, reason }));
-            }
             self.passing.remove(&(plugin, schema.id.clone()));
             self.known.entry(schema.id.clone()).or_default().push((plugin, plan.id));
             planned.output = Arc::clone(&plan.output);
@@ -345,6 +349,28 @@ impl Planner {
             Placement::Namespace => Some(name.namespace().unwrap_or(DEFAULT_SCHEMA)),
         };
         TableName { schema: schema.map(str::to_ascii_lowercase), name: name.table().to_ascii_lowercase() }
+    }
+}
+
+/// Names what the plugin at this place remembers: a second plugin of one name in the pipeline file has a memory of its own.
+pub(crate) fn memory_name(plugins: &[Arc<PluginEntry>], place: usize) -> String {
+    let name = &plugins[place].memory;
+    match plugins[..place].iter().filter(|entry| entry.memory == *name).count() {
+        0 => name.to_string(),
+        before => format!("{name}#{}", before + 1),
+    }
+}
+
+/// The first stage that must see rows in order: that of the first plugin with state. Where the stages before it take the key away, the
+/// first of all: rows of a snapshot are told from those of the stream by it, before a plugin remembers them.
+pub(crate) fn first_ordered(schema: &TableSchema, stages: &[Stage]) -> usize {
+    let stateful = |stage: &Stage| matches!(stage, Stage::Guest { plan, .. } if plan.stateful);
+    match stages.iter().position(stateful) {
+        None => stages.len(),
+        Some(first) => match &stages[first] {
+            Stage::Guest { plan, .. } if plan.input.key.is_empty() && !schema.key.is_empty() => 0,
+            Stage::Guest { .. } | Stage::Expressions { .. } => first,
+        },
     }
 }
 

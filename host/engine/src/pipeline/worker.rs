@@ -2,25 +2,25 @@
 //!
 //! Any worker takes any item, so one hot table or one slow guest uses all cores; order is kept by the slots in which appliers
 //! wait for the results. Each worker has instances of its own of every plugin that it meets. An item carries the versions of the plugins
-//! that were in force when it was sent; a worker without items looks which are now, so that it keeps no instance of an older one.
+//! that were in force when it was sent; a worker without items looks which are now, so that it keeps no instance of an older one. Stages
+//! from the first plugin with state on are not a worker's: each target runs them in its own order (`ordered`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use sluicebox_model::ChangeBatch;
 use sluicebox_mysql::{BatchBuilder, RowsEvent};
 
 use super::canary::Canary;
-use super::guests::{Culprit, FailedEvent, Guests, Transformed};
-use super::messages::{Rows, Work, WorkItem};
+use super::condemned::Condemned;
+use super::guests::{Guests, Transformed};
+use super::messages::{Behind, Rows, Work, WorkItem};
 use super::tables::{PluginList, TableRun};
-use crate::config::OnError;
 use crate::error::EngineError;
-use crate::events::{event_at, key_of};
-use crate::state::{DeadLetter, StateError, Store};
-use crate::telemetry::{Telemetry, now_ms};
+use crate::state::Store;
+use crate::telemetry::Telemetry;
 
 /// Items waiting for a worker, for each worker: enough that none is idle while the coordinator gathers the next; their rows are in the
 /// memory budget already.
@@ -107,11 +107,12 @@ impl Worker {
         let batch = self.decode(&run, work).and_then(|batch| self.transform(&run, batch, &targets));
         let count = outputs.len() as u64;
         match batch {
-            Ok(batch) => {
+            Ok((batch, behind)) => {
                 for (n, output) in outputs.into_iter().enumerate() {
                     let part = share.split(1, count - n as u64);
                     // An applier that has gone reports why by itself.
-                    let _ = output.send(Ok(Rows { batch: batch.clone(), share: part }));
+                    let _ =
+                        output.send(Ok(Rows { batch: batch.clone(), share: part, behind: behind.clone() }));
                 }
             }
             Err(error) => {
@@ -132,104 +133,27 @@ impl Worker {
 
     fn transform(
         &mut self,
-        run: &TableRun,
+        run: &Arc<TableRun>,
         input: ChangeBatch,
         targets: &[String],
-    ) -> Result<ChangeBatch, EngineError> {
+    ) -> Result<(ChangeBatch, Option<Behind>), EngineError> {
         if run.stages.is_empty() {
-            return Ok(input);
+            return Ok((input, None));
         }
         if input.lacks_columns() {
             return Err(incomplete(&input));
         }
-        let Transformed { batch, dropped, failed } = self.guests.run(&run.stages, input.clone())?;
+        let before = &run.stages[..run.ordered];
+        let Transformed { batch, dropped, failed } = self.guests.run(before, input.clone())?;
         self.telemetry.filtered(dropped);
-        for failures in failed.chunk_by(|a, b| a.culprit == b.culprit) {
-            self.failed(&input, failures, targets)?;
+        let condemned = Condemned { plugins: self.guests.plugins(), telemetry: &self.telemetry, targets };
+        let letters = condemned.letters(&input, &failed)?;
+        if !letters.is_empty() {
+            self.store.add_dead_letters(letters)?;
         }
-        Ok(batch)
-    }
-
-    /// What happens to events that one stage failed on. They are told by their number alone: a guest's words can quote the row.
-    fn failed(
-        &self,
-        input: &ChangeBatch,
-        failed: &[FailedEvent],
-        targets: &[String],
-    ) -> Result<(), EngineError> {
-        let Some(first) = failed.first() else { return Ok(()) };
-        let table = input.schema.id.to_string();
-        self.telemetry.condemned(failed.iter().map(|event| event.rows.len() as u64).sum());
-        let (by, on_error) = match &first.culprit {
-            Culprit::Plugin(plugin) => {
-                let entry = &self.guests.plugins()[*plugin];
-                let (plugin, limit) = (entry.plugin.name(), entry.budget.limit());
-                if !entry.budget.spend(failed.len() as u64, Instant::now()) {
-                    let (plugin, reason) = (plugin.to_owned(), first.reason.clone());
-                    return Err(EngineError::ErrorBudget { plugin, table, limit, reason });
-                }
-                (plugin, entry.on_error)
-            }
-            Culprit::Expressions { entry, on_error } => (&**entry, *on_error),
-        };
-        let (events, is_plugin) = (failed.len(), matches!(first.culprit, Culprit::Plugin(_)));
-        match (on_error, is_plugin) {
-            (OnError::DeadLetter, _) => {
-                let letters = failed.iter().map(|event| self.letter(input, event, targets));
-                self.store.add_dead_letters(letters.collect::<Result<_, _>>()?)?;
-                let what = if is_plugin { "the plugin" } else { "an expression" };
-                tracing::warn!(table, by, events, "events kept as dead letters: {what} failed on them");
-            }
-            // With `fail` the stage's own error has ended the batch before.
-            (OnError::Skip | OnError::Fail, true) => {
-                let reason = &first.reason;
-                tracing::warn!(table, plugin = by, events, reason, "rows skipped: the plugin failed on them");
-            }
-            (OnError::Skip | OnError::Fail, false) => {
-                let reason = &first.reason;
-                tracing::warn!(
-                    table,
-                    entry = by,
-                    events,
-                    reason,
-                    "rows skipped: an expression failed on them"
-                );
-            }
-        }
-        Ok(())
-    }
-
-    fn letter(
-        &self,
-        input: &ChangeBatch,
-        failed: &FailedEvent,
-        targets: &[String],
-    ) -> Result<DeadLetter, EngineError> {
-        let (event, _) = event_at(input, failed.rows.start);
-        let origin = input.origin_of(failed.rows.start);
-        let transaction = origin.and_then(|o| o.transaction.as_deref().cloned());
-        let key = if transaction.is_none() { key_of(&input.schema, event.row()) } else { None };
-        let (plugin, plugin_hash) = match &failed.culprit {
-            Culprit::Plugin(plugin) => {
-                let plugin = &self.guests.plugins()[*plugin].plugin;
-                (plugin.name().to_owned(), plugin.hash().to_owned())
-            }
-            Culprit::Expressions { entry, .. } => (entry.to_string(), String::new()),
-        };
-        let json = |value| serde_json::to_string(value).map_err(StateError::from);
-        Ok(DeadLetter {
-            number: 0,
-            at_ms: now_ms(),
-            table: input.schema.id.to_string(),
-            commit_micros: origin.map(|o| o.commit_micros).unwrap_or_default(),
-            transaction,
-            snapshot_key: key.as_ref().map(json).transpose()?,
-            plugin,
-            plugin_hash,
-            reason: failed.reason.clone(),
-            event_json: serde_json::to_string(&event).map_err(StateError::from)?,
-            targets: targets.to_vec(),
-        })
+        let plugins = Arc::clone(self.guests.plugins());
+        let behind = run.is_ordered().then(|| Behind { run: Arc::clone(run), plugins, input });
+        Ok((batch, behind))
     }
 }
 

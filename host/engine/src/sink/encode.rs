@@ -13,7 +13,7 @@
 //! A row that lacks columns (see `Absent`) sets those that it has and leaves the others as they are, where the session takes partial
 //! updates; anywhere else it is an error, and so is a new key of a row that is not whole. Everything happens on one queue, so "before" and "after" are the order of calls.
 
-mod windows;
+pub(crate) mod windows;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

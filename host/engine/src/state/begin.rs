@@ -22,7 +22,7 @@ impl Store {
     }
 
     /// The same for a pipeline that was there: what it knew of its targets, of its snapshot and of the tables that are `gone`
-    /// counts no more. Sessions must be settled.
+    /// counts no more, nor what plugins remember. Sessions must be settled.
     pub fn begin_anew(
         &self,
         position: &Position,
@@ -36,7 +36,8 @@ impl Store {
         self.call_blocking(move |tx| {
             super::plugins::begin_anew(tx, &place, now_ms)?;
             tx.execute_batch(
-                "DELETE FROM targets; DELETE FROM snapshot_tables; DELETE FROM snapshot_chunks; DELETE FROM approvals;",
+                "DELETE FROM targets; DELETE FROM snapshot_tables; DELETE FROM snapshot_chunks; DELETE FROM approvals; \
+                 DELETE FROM memory; DELETE FROM memory_pending; DELETE FROM target_chunks;",
             )?;
             for table in gone {
                 let table = table.to_string();

@@ -53,6 +53,11 @@ impl Store {
         self.call_blocking(move |tx| letters.iter().try_for_each(|letter| insert(tx, letter)))
     }
 
+    /// The same, for tasks.
+    pub async fn put_dead_letters(&self, letters: Vec<DeadLetter>) -> Result<(), StateError> {
+        self.call(move |tx| letters.iter().try_for_each(|letter| insert(tx, letter))).await
+    }
+
     /// All dead letters, oldest first.
     pub fn dead_letters(&self) -> Result<Vec<DeadLetter>, StateError> {
         self.call_blocking(|tx| read(tx))
@@ -139,12 +144,25 @@ fn delete(tx: &Transaction<'_>, letter: u64) -> Result<(), StateError> {
     Ok(())
 }
 
+/// Takes the targets of a letter about a row of a snapshot from earlier letters about the same row: it was read again.
+fn replace_snapshot_letters(tx: &Transaction<'_>, letter: &DeadLetter) -> Result<(), StateError> {
+    let mut rows = tx.prepare_cached(
+        "SELECT number, targets_json FROM dead_letters WHERE table_name = ?1 AND snapshot_key = ?2",
+    )?;
+    let rows = rows.query_map((&letter.table, &letter.snapshot_key), |row| {
+        Ok((unsigned(row.get(0)?), row.get::<_, String>(1)?))
+    })?;
+    for (number, targets) in rows.collect::<Result<Vec<_>, _>>()? {
+        let targets: Vec<String> = serde_json::from_str(&targets)?;
+        let rest: Vec<String> = targets.into_iter().filter(|t| !letter.targets.contains(t)).collect();
+        keep_for(tx, number, &rest)?;
+    }
+    Ok(())
+}
+
 fn insert(tx: &Transaction<'_>, letter: &DeadLetter) -> Result<(), StateError> {
     if letter.snapshot_key.is_some() {
-        tx.execute(
-            "DELETE FROM dead_letters WHERE table_name = ?1 AND snapshot_key = ?2",
-            (&letter.table, &letter.snapshot_key),
-        )?;
+        replace_snapshot_letters(tx, letter)?;
     }
     tx.execute(
         "INSERT INTO dead_letters (at_ms, table_name, transaction_json, commit_micros, snapshot_key, plugin, plugin_hash, \

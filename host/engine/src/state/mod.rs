@@ -13,6 +13,8 @@
 //! A partitioned target has a session for each partition. They are flushed together, and the position moves when the last of
 //! them has committed: until then none is forgotten.
 //!
+//! What plugins remember of a target goes with its sessions (`memory`): written with *flushed*, in force with *committed*.
+//!
 //! When every target has committed an epoch, the *checkpoint* moves to the epoch's position and the targets' own positions
 //! up to that epoch are forgotten. A restart reads the source again from the checkpoint; a target that is ahead skips what its
 //! own position covers.
@@ -24,12 +26,14 @@ mod approvals;
 mod begin;
 pub(crate) mod crash;
 mod letters;
+mod memory;
 mod plugins;
 mod records;
 mod tables;
 
 pub use approvals::{Approval, approve};
 pub use letters::DeadLetter;
+pub use memory::{MemorySize, Remembered};
 pub use plugins::{Desk, PluginVersion, Request, Way};
 pub(crate) use plugins::{behind, files};
 pub use records::{

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sluicebox_model::{Position, TableSchema, TransactionId};
 
 use super::letters;
+use super::memory::{self, Remembered};
 use super::tables::{meta, set_meta};
 use super::{Reader, StateError, Store};
 
@@ -44,6 +45,9 @@ pub struct Flushed {
     /// Dead letters whose events the session holds.
     #[serde(default)]
     pub letters: Vec<u64>,
+    /// Snapshot chunks whose rows the session holds, where plugins remember something of its target: table and number.
+    #[serde(default)]
+    pub chunks: Vec<(String, u64)>,
 }
 
 /// A session that a crash may have left behind.
@@ -181,15 +185,18 @@ impl Store {
     }
 
     /// Records that all bytes of a target's sessions were answered, before the commit of any is asked for. They belong to this epoch.
+    /// `remembered` is what plugins remember of their rows.
     pub async fn sessions_flushed(
         &self,
         target: &str,
         ids: Vec<String>,
         epoch: u64,
         flushed: &Flushed,
+        remembered: Remembered,
     ) -> Result<(), StateError> {
         let (target, flushed) = (target.to_owned(), json(flushed)?);
         self.call(move |tx| {
+            memory::put_pending(tx, &target, &remembered)?;
             for id in ids {
                 tx.execute(
                     "UPDATE sessions SET flushed_json = ?3, epoch = ?4 WHERE target = ?1 AND id = ?2",
@@ -216,19 +223,7 @@ impl Store {
                 return Ok(());
             }
             if let Some(flushed) = &session.flushed {
-                tx.execute(
-                    "INSERT OR REPLACE INTO targets (target, epoch, position_json) VALUES (?1, ?2, ?3)",
-                    (target, epoch, json(&flushed.position)?),
-                )?;
-                for table in &flushed.completes {
-                    let record = SnapshotTable {
-                        planned: true,
-                        done: true,
-                        ..read_snapshot_table(tx, table)?.unwrap_or_default()
-                    };
-                    put_snapshot_table(tx, table, &record)?;
-                }
-                letters::delivered(tx, &flushed.letters, &session.target)?;
+                put_holds(tx, target, session.epoch, flushed)?;
             }
             tx.execute(
                 "DELETE FROM sessions WHERE target = ?1 AND epoch = ?2 AND committed = 1",
@@ -242,7 +237,11 @@ impl Store {
     /// Forgets sessions of a target that were aborted or whose rows are read again.
     pub async fn sessions_dropped(&self, target: &str, ids: Vec<String>) -> Result<(), StateError> {
         let target = target.to_owned();
-        self.call(move |tx| ids.iter().try_for_each(|id| delete_session(tx, &target, id))).await
+        self.call(move |tx| {
+            ids.iter().try_for_each(|id| delete_session(tx, &target, id))?;
+            memory::drop_unless_flushed(tx, &target)
+        })
+        .await
     }
 
     /// Moves the checkpoint: every target has committed this epoch. `delivered` are chunks whose rows it holds, `tables_done`
@@ -263,6 +262,7 @@ impl Store {
                 "DELETE FROM targets WHERE epoch <= ?1 AND target NOT IN (SELECT value FROM json_each(?2))",
                 (number(epoch), json(&ahead)?),
             )?;
+            memory::forget_chunks(tx, &delivered, &tables_done)?;
             for (table, chunk) in delivered {
                 tx.execute(
                     "UPDATE snapshot_chunks SET delivered = 1 WHERE table_name = ?1 AND number = ?2",
@@ -463,6 +463,25 @@ impl Reader {
     pub fn meta<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StateError> {
         meta(&self.connection, key)
     }
+}
+
+/// A target holds what its sessions held: its position, tables and letters, and what plugins remember of it.
+pub(super) fn put_holds(
+    tx: &Transaction<'_>,
+    target: &str,
+    epoch: u64,
+    holds: &Flushed,
+) -> Result<(), StateError> {
+    tx.execute(
+        "INSERT OR REPLACE INTO targets (target, epoch, position_json) VALUES (?1, ?2, ?3)",
+        (target, number(epoch), json(&holds.position)?),
+    )?;
+    for table in &holds.completes {
+        let known = read_snapshot_table(tx, table)?.unwrap_or_default();
+        put_snapshot_table(tx, table, &SnapshotTable { planned: true, done: true, ..known })?;
+    }
+    letters::delivered(tx, &holds.letters, target)?;
+    memory::settle(tx, target, &holds.chunks)
 }
 
 pub(super) fn write_checkpoint(

@@ -46,6 +46,15 @@ CREATE TABLE IF NOT EXISTS plugin_versions (
 -- what `sluicebox plugin` asks of a running pipeline; answer_json: none while it waits
 CREATE TABLE IF NOT EXISTS plugin_requests (
     number INTEGER PRIMARY KEY AUTOINCREMENT, request_json TEXT NOT NULL, asked_at_ms INTEGER NOT NULL, answer_json TEXT);
+-- what plugins remember of sink tables
+CREATE TABLE IF NOT EXISTS memory (
+    target TEXT NOT NULL, plugin TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (target, plugin, key)) WITHOUT ROWID;
+-- what changes in it when the flushed sessions of a target have committed; value: none for a key that goes
+CREATE TABLE IF NOT EXISTS memory_pending (
+    target TEXT NOT NULL, plugin TEXT NOT NULL, key TEXT NOT NULL, value BLOB, PRIMARY KEY (target, plugin, key)) WITHOUT ROWID;
+-- snapshot chunks that a sink table holds of which plugins remember something, and that no checkpoint holds
+CREATE TABLE IF NOT EXISTS target_chunks (
+    target TEXT NOT NULL, table_name TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (target, table_name, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS errors (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, message TEXT NOT NULL);
 ";
 

@@ -34,6 +34,7 @@ fn a_table_without_a_usable_plan_is_refused_with_the_reason() {
         ("refuse-table", "I do not like `orders`"),
         ("trap-in-plan", "unreachable"),
         ("impossible-plan", "it names input column 99, the table has 2"),
+        ("expanding-plan", "it makes several rows of one"),
     ] {
         let mut guest = instance("misbehaving", json!({ "does": does }));
         let error = guest.plan(1, &numbered_schema(true)).expect_err("it has no plan");

@@ -103,7 +103,9 @@ impl Coordinator {
             self.targets[target].dirty = false;
             let completes = self.snapshots.completed_by(&self.targets[target], &self.epochs.read);
             waiting.insert(target);
-            let holds = Flushed { position: Position::clone(&position), completes, letters: Vec::new() };
+            let chunks = std::mem::take(&mut self.targets[target].chunks);
+            let position = Position::clone(&position);
+            let holds = Flushed { position, completes, letters: Vec::new(), chunks };
             self.tell(target, TargetMessage::Barrier { epoch, holds: Box::new(holds) })?;
         }
         let delivered = std::mem::take(&mut self.epochs.delivered);

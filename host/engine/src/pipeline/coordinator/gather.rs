@@ -115,6 +115,9 @@ impl Coordinator {
         targets: &[usize],
         from: From,
     ) -> Result<(), EngineError> {
+        if targets.is_empty() {
+            return Ok(());
+        }
         let run = self.run_of(table)?;
         let share = self.take_share(bytes)?;
         let mut outputs = Vec::with_capacity(targets.len());

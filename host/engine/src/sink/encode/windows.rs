@@ -27,7 +27,7 @@ struct Touch {
 
 /// What the stream brought of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Brought {
+pub(crate) enum Brought {
     /// All of it, or its end.
     Whole,
     /// Columns of these ids, ascending.
@@ -36,7 +36,7 @@ pub(super) enum Brought {
 
 /// What is written of a chunk's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fresh {
+pub(crate) enum Fresh {
     /// All of it.
     Whole,
     /// Nothing: the stream's is newer.
@@ -89,17 +89,17 @@ impl Windows {
     }
 
     /// Whether keys are to be kept.
-    pub(super) fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         !self.open.is_empty()
     }
 
     /// A batch begins.
-    pub(super) fn next_batch(&mut self) {
+    pub(crate) fn next_batch(&mut self) {
         self.batches += 1;
     }
 
     /// The stream touches a key.
-    pub(super) fn touch(&mut self, key: &[u8], brought: Brought) {
+    pub(crate) fn touch(&mut self, key: &[u8], brought: Brought) {
         let batch = self.batches;
         match self.touched.get_mut(key) {
             Some(touch) => {
@@ -113,7 +113,7 @@ impl Windows {
     }
 
     /// What counts of the row with this key that was read inside a window.
-    pub(super) fn fresh(&self, window: u64, key: &[u8]) -> Fresh {
+    pub(crate) fn fresh(&self, window: u64, key: &[u8]) -> Fresh {
         let start = self.open.get(&window).copied().unwrap_or(0);
         match self.touched.get(key).filter(|touch| touch.batch > start).map(|touch| &touch.brought) {
             None => Fresh::Whole,

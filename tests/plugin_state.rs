@@ -521,6 +521,12 @@ fn another_version_goes_on_with_what_the_last_one_remembers() {
     let reloaded = crate::support::run(pipeline.folder(), &["plugin", "reload", "pipeline.yaml"]);
     assert_eq!(reloaded.code, Some(0), "{reloaded:?}");
     insert_and_wait(2);
+    let module = plugin("running-count");
+    let module = module.to_str().expect("a plain path");
+    let arguments = ["plugin", "canary", "pipeline.yaml", "--plugin", "count", "--module", module];
+    let compared = crate::support::run(pipeline.folder(), &arguments);
+    let told = format!("{}{}", compared.stdout, compared.stderr);
+    assert!(compared.code != Some(0) && told.contains("keeps state"), "{compared:?}");
     assert_eq!(program.stop(), Some(0), "{}", program.printed());
     put("running-count");
     let mut program = pipeline.start_and_wait();

@@ -28,7 +28,7 @@ use super::canary::{Canary, Tally};
 use super::coordinator::switches::{plan_concerned, replaced};
 use super::messages::{Ask, Scene, Switch, Switched};
 use super::prepare::{entry_of, plugin_entries};
-use super::tables::{Planned, PlannedTables, Planner, PluginEntry, PluginList, Stage};
+use super::tables::{Planned, PlannedTables, Planner, PluginEntry, PluginList, Stage, first_ordered};
 use super::versions::PluginHost;
 use crate::config::{PipelineConfig, PluginConfig, Reload};
 use crate::error::EngineError;
@@ -437,8 +437,9 @@ impl Work {
         let tables = check::differences(&scene, &planned);
         let before = plan_with(&scene, &[(place, Arc::clone(&old))])?.1;
         let plans = pair_plans(place, &before, &planned);
-        if plans.values().any(|(old, new)| old.stateful || new.stateful) {
-            let reason = "what it makes of a row depends on the rows before it (it keeps state), so two versions cannot be compared on some";
+        if sees_order(place, &before) || sees_order(place, &planned) {
+            let reason = "what it makes of a row depends on the rows before it (it, or a plugin before it, keeps state), so two versions \
+                          cannot be compared on some";
             return Err(Stays::Plugin(reason.to_owned()));
         }
         let canary = Arc::new(Canary::new(place, (old, Arc::clone(&new.entry)), plans, rows));
@@ -488,6 +489,15 @@ fn plan_with(
     let places: HashSet<usize> = entries.iter().map(|(place, _)| *place).collect();
     let planned = plan_concerned(&mut planner, &scene.schemas, &places)?;
     Ok((planner, planned))
+}
+
+/// Whether a plugin's rows go through it in the order of each target, where nothing runs beside it.
+fn sees_order(place: usize, planned: &PlannedTables) -> bool {
+    let is_at = |stage: &Stage| matches!(stage, Stage::Guest { plugin, .. } if *plugin == place);
+    planned.iter().any(|(schema, planned)| {
+        let first = first_ordered(schema, &planned.stages);
+        planned.stages[first..].iter().any(is_at)
+    })
 }
 
 /// The plans of two versions of the plugin at a place, by the table as they are given it.

@@ -170,3 +170,78 @@ pub(super) fn forget_chunks(
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use sluicebox_model::{Gtids, Position};
+
+    use super::*;
+    use crate::state::{SessionKind, SessionRecord};
+
+    fn at(offset: u64) -> Flushed {
+        let position = Position { file: "b.000001".into(), offset, gtids: Gtids::None };
+        let chunks = vec![("d.t".to_owned(), offset)];
+        Flushed { position, completes: Vec::new(), letters: Vec::new(), chunks }
+    }
+
+    fn session(id: &str, flushed: Option<Flushed>) -> SessionRecord {
+        SessionRecord {
+            target: "t".into(),
+            id: id.into(),
+            kind: SessionKind::Upsert,
+            epoch: 1,
+            flushed,
+            partition: None,
+            committed: false,
+        }
+    }
+
+    fn remembered(value: Option<&str>) -> Remembered {
+        let changes = BTreeMap::from([("key".to_owned(), value.map(|value| value.as_bytes().to_vec()))]);
+        BTreeMap::from([("plugin".to_owned(), changes)])
+    }
+
+    fn value(store: &Store) -> Option<String> {
+        let found = store.memory("t", "plugin").expect("a memory");
+        found.into_iter().next().map(|(_, value)| String::from_utf8(value).expect("a text"))
+    }
+
+    /// Opens these sessions and flushes them together.
+    async fn flush(store: &Store, ids: &[&str], holds: &Flushed, remembered: Remembered) {
+        for id in ids {
+            store.session_open(&session(id, None)).await.expect("a record");
+        }
+        let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        store.sessions_flushed("t", ids, 1, holds, remembered).await.expect("a record");
+    }
+
+    #[test]
+    fn what_is_remembered_goes_with_the_sessions_that_hold_its_rows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            flush(&store, &["a", "b"], &at(1), remembered(Some("1"))).await;
+            assert_eq!(value(&store), None, "nothing has committed");
+            store.session_committed(&session("a", Some(at(1)))).await.expect("a record");
+            assert_eq!(value(&store), None, "one partition has not committed");
+            store.session_committed(&session("b", Some(at(1)))).await.expect("a record");
+            assert_eq!(value(&store).as_deref(), Some("1"));
+            assert_eq!(store.target_chunks().expect("chunks")["t"].len(), 1);
+
+            flush(&store, &["c", "d"], &at(2), remembered(Some("2"))).await;
+            store.sessions_dropped("t", vec!["c".into(), "d".into()]).await.expect("a record");
+            assert_eq!(value(&store).as_deref(), Some("1"), "its rows are read again");
+            flush(&store, &["e"], &at(2), remembered(None)).await;
+            store.session_committed(&session("e", Some(at(2)))).await.expect("a record");
+            assert_eq!(value(&store), None, "the key has gone");
+
+            store.target_moved("t", 2, &at(3), remembered(Some("3"))).await.expect("a record");
+            assert_eq!(value(&store).as_deref(), Some("3"));
+            assert_eq!(store.targets_ahead().expect("positions")["t"], at(3).position);
+        });
+        let (delivered, done) = (vec![("d.t".to_owned(), 1)], Vec::new());
+        store.epoch_committed(2, &at(3).position, 0, delivered, done, Vec::new()).expect("a checkpoint");
+        assert_eq!(store.target_chunks().expect("chunks")["t"].len(), 2, "the checkpoint holds one of three");
+    }
+}

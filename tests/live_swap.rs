@@ -315,6 +315,85 @@ fn a_file_that_was_changed_while_nothing_ran_is_taken_in_at_the_next_start() {
     assert_eq!(program.stop(), Some(0), "{}", program.printed());
 }
 
+/// What a pipeline recovers from by itself is no start: a file that somebody has put there and not yet asked to reload stays out.
+#[test]
+fn a_changed_file_stays_out_when_the_pipeline_begins_again_by_itself() {
+    let server = Server::shared(Kind::MySql);
+    let (source, mut emulator) = (server.database(), Emulator::start());
+    let pipeline = pipeline(&source, &emulator, "").sink("retry-times", "0");
+    put(&pipeline, &version(1, 0));
+    let mut program = pipeline.start_and_wait();
+    insert(&source, 1);
+    assert_eq!(version_of(&emulator, "events", 1), 1);
+    put(&pipeline, &version(2, 0));
+    emulator.kill();
+    insert(&source, 2);
+    program.wait_for_line("beginning again from its checkpoint");
+    emulator.restart();
+    assert_eq!(version_of(&emulator, "events", 2), 1);
+    let (output, _) = ask(&pipeline, "reload", &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    insert(&source, 3);
+    assert_eq!(version_of(&emulator, "orders", 3), 2);
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+}
+
+#[test]
+fn a_snapshot_goes_on_under_a_new_version_and_its_rows_come_once() {
+    const ROWS: u64 = 1_200;
+    let server = Server::shared(Kind::MySql);
+    server.sql(&format!("GRANT LOCK TABLES ON *.* TO {}@'%'", Server::USER));
+    let (source, emulator) = (server.database(), Emulator::start());
+    let pipeline = pipeline(&source, &emulator, "")
+        .source("scan.incremental.snapshot.chunk.size", "20")
+        .source("scan.snapshot.max-rows-per-second", "300");
+    for table in ["orders", "events"] {
+        let rows: Vec<String> = (1..=ROWS).map(|id| format!("({id}, 0)")).collect();
+        source.sql(&format!("INSERT INTO {table} VALUES {}", rows.join(", ")));
+    }
+    put(&pipeline, &version(1, 0));
+    let mut program = pipeline.start_and_wait();
+    put(&pipeline, &version(2, 1));
+    let (output, answer) = ask(&pipeline, "reload", &[]);
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(answer["reason"].as_str().is_some_and(|reason| reason.contains("being read whole")), "{answer}");
+    eventually("some chunks", || match pipeline.counter("snapshot_chunks_done")? {
+        3.. => Ok(()),
+        chunks => Err(format!("{chunks} chunks")),
+    });
+    put(&pipeline, &version(3, 0));
+    let (output, _) = ask(&pipeline, "reload", &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    insert(&source, ROWS + 1);
+    for table in ["orders", "events"] {
+        assert_eq!(version_of(&emulator, table, ROWS + 1), 3);
+    }
+    program.wait_for_line("snapshot read, streaming");
+    for table in ["orders", "events"] {
+        let rows = eventually("all rows", || match stamped(&emulator, table) {
+            rows if rows.len() as u64 > ROWS => Ok(rows),
+            rows => Err(format!("{} rows of {table}", rows.len())),
+        });
+        let ids: Vec<u64> = rows.iter().map(|(id, _)| *id).collect();
+        assert_eq!(ids, (1..=ROWS + 1).collect::<Vec<_>>(), "{table}");
+        assert!(rows.iter().all(|(_, version)| [1, 3].contains(version)), "{rows:?}");
+        if table == "orders" {
+            let old = rows.iter().filter(|(_, version)| *version == 1).count() as u64;
+            assert!((1..ROWS).contains(&old), "{old} rows went through the old version");
+        }
+    }
+    put(&pipeline, &version(4, 1));
+    eventually("the table without a key is whole", || match ask(&pipeline, "reload", &[]) {
+        (output, _) if output.code == Some(0) => Ok(()),
+        (_, answer) => Err(answer.to_string()),
+    });
+    insert(&source, ROWS + 2);
+    assert_eq!(version_of(&emulator, "events", ROWS + 2), 4);
+    let more = format!("SELECT more FROM events WHERE id > {ROWS} ORDER BY id");
+    emulator.sink().wait_for_rows(&more, &[&["NULL"], &["7"]]);
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+}
+
 #[test]
 fn a_watched_file_is_taken_in_when_it_is_whole_and_fits() {
     let server = Server::shared(Kind::MySql);
@@ -387,7 +466,8 @@ fn compare_versions(pipeline: &Pipeline) {
             ask(pipeline, "canary", &["--plugin", NAME, "--module", module, "--rows", "300"]);
         assert_eq!(answer["outcome"], "compared", "{output:?}");
         let rows = answer["rows"].as_object().expect("counts by table").values().cloned().collect::<Vec<_>>();
-        assert_eq!(rows.len(), 2, "{answer}");
+        // One table's next batch can be enough.
+        assert!((1..=2).contains(&rows.len()), "{answer}");
         let sum = |name: &str| rows.iter().map(|tally| tally[name].as_u64().expect("a number")).sum::<u64>();
         let column = rows.iter().filter_map(|tally| tally["columns"]["version"].as_u64()).sum::<u64>();
         let counts = ["same", "kept_by_old", "kept_by_new", "failed_by_new", "otherwise"].map(sum);

@@ -9,6 +9,7 @@
  *   does=3   makes the column a date
  *   does=4   drops rows whose `id` is odd
  *   does=5   fails on rows whose `id` is a multiple of ten
+ *   does=6   adds a column too that is called like the version, `more000000`
  */
 #include "sluicebox.h"
 
@@ -27,6 +28,13 @@ static int64_t number(void) {
     return value;
 }
 
+/* `more` with the version's digits. */
+static sb_text named(void) {
+    static char name[] = "more000000";
+    for (uint32_t i = 0; i < 6; i++) name[4 + i] = version[sizeof("version=") - 1 + i];
+    return (sb_text){ name, sizeof name - 1 };
+}
+
 typedef struct {
     sb_handle id, stamp, more;
 } table;
@@ -43,6 +51,7 @@ sb_text sb_plan_table(const sb_table *about, sb_plan *plan, void **state) {
     t->id = sb_read(plan, SB_TEXT("id"));
     t->stamp = sb_add(plan, column, what() == 3 ? SB_DATE : SB_INT, 0, 0, false);
     if (what() == 1) t->more = sb_add(plan, SB_TEXT("more"), SB_INT, 0, 0, false);
+    if (what() == 6) t->more = sb_add(plan, named(), SB_INT, 0, 0, false);
     return SB_TEXT("");
 }
 
@@ -52,6 +61,6 @@ sb_verdict sb_row(const void *state, sb_row_view *row) {
     if (what() == 4 && id % 2) return SB_DROP;
     if (what() == 5 && id % 10 == 0) return sb_fail(row, SB_TEXT("a multiple of ten"));
     sb_set_int(row, t->stamp, number());
-    if (what() == 1) sb_set_int(row, t->more, 7);
+    if (what() == 1 || what() == 6) sb_set_int(row, t->more, 7);
     return SB_KEEP;
 }

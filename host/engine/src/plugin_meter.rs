@@ -171,6 +171,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_versions_that_are_gone_only_the_last_ones_stay_on_the_page() {
+        let meter = |number: usize| {
+            Arc::new(PluginMeter { name: "p".into(), sha256: number.to_string(), ..PluginMeter::default() })
+        };
+        let (name, position) = ("p".to_owned(), String::new());
+        let in_force = BTreeMap::from([("e".into(), InForce { name, sha256: "0".into(), position })]);
+        let mut meters = Meters { meters: (0..1_000).map(meter).collect(), in_force };
+        let in_use = Arc::clone(&meters.meters[1]);
+        meters.tidy();
+        let left: Vec<&str> = meters.meters.iter().map(|meter| &*meter.sha256).collect();
+        assert_eq!(left.len(), OLD_METERS + 2);
+        assert_eq!((&left[..3], left[OLD_METERS + 1]), (&["0", "1", "984"][..], "999"));
+        drop(in_use);
+    }
+
+    #[test]
     fn what_has_come_since_the_last_time_is_added() {
         let meter = PluginMeter { name: "a\"b".into(), sha256: "00".into(), ..PluginMeter::default() };
         let first = Stats { rows_in: 10, kept: 7, memory_peak: 100, ..Stats::default() };

@@ -96,10 +96,6 @@ pub fn run(
         .map_err(|source| EngineError::Start { what: "the runtime", source })?;
     let store = Arc::new(Store::open(&config.pipeline.state_dir)?);
     store.answer_all(&PluginAnswer::Refused { reason: ASKED_BEFORE.to_owned(), by_sink: false })?;
-    let mut plugins = Plugins::find(config, &store).inspect_err(|error| {
-        // A store that cannot be written says so by the next error.
-        let _ = store.add_error(now_ms(), &error.to_string());
-    })?;
     let _metrics = config
         .pipeline
         .metrics_address
@@ -113,6 +109,7 @@ pub fn run(
         lost: false,
         taken_up: None,
     };
+    let mut plugins = None;
     loop {
         let checkpoints = telemetry.progress().checkpoints_total;
         let result = attempt(config, &runtime, &store, telemetry, stop, &mut supervisor, &mut plugins);
@@ -223,10 +220,14 @@ fn attempt(
     telemetry: &Arc<Telemetry>,
     stop: &Receiver<()>,
     supervisor: &mut Supervisor,
-    plugins: &mut Plugins,
+    plugins: &mut Option<Plugins>,
 ) -> Result<Option<Outcome>, EngineError> {
     let client = sink_client(config)?;
     let project = runtime.block_on(project(&client))?;
+    let plugins = match plugins {
+        Some(plugins) => plugins,
+        None => plugins.insert(Plugins::find(config, store)?),
+    };
     runtime.block_on(recovery::settle(&client, store, store.sessions()?))?;
     let checkpoint = store.checkpoint()?;
     let place = checkpoint.as_ref().map(|c| c.position.clone());

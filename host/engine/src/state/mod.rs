@@ -45,7 +45,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::oneshot;
 
 /// Written to `meta.format`; raised when old code could not read what new code writes.
@@ -206,7 +206,8 @@ fn in_transaction<T>(
     work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, StateError>,
 ) -> Result<T, StateError> {
     let changes = connection.total_changes();
-    let transaction = connection.transaction()?;
+    // Immediate: one that begins by reading could not write any more once a command of another process has written meanwhile.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let result = work(&transaction)?;
     let writes = transaction.total_changes() > changes;
     if writes {

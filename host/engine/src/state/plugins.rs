@@ -8,13 +8,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction};
 use serde::{Deserialize, Serialize};
 use sluicebox_model::Position;
 
 use super::records::{json, number, unsigned};
-use super::{BUSY, Reader, StateError, Store, tables};
+use super::{Reader, StateError, Store, tables};
 
 /// Records of one plugin that are kept for people to look at, beyond those that a restart may need: a reload a minute for a week.
 const KEPT: u64 = 10_000;
@@ -228,6 +229,16 @@ impl Reader {
     }
 }
 
+/// Waits for the pipeline to let somebody else write; whether to try once more. A busy one writes record after record and leaves gaps
+/// of microseconds, which the usual waiting, longer each time, misses for seconds.
+fn wait_for_a_gap(tried: i32) -> bool {
+    const PAUSE: Duration = Duration::from_millis(2);
+    /// A minute: longer than a disk that still works holds a write up.
+    const TRIES: i32 = 30_000;
+    std::thread::sleep(PAUSE);
+    tried < TRIES
+}
+
 /// The state as a command uses it that asks a running pipeline for something.
 #[derive(Debug)]
 pub struct Desk(Connection);
@@ -239,8 +250,8 @@ impl Desk {
         if !file.exists() {
             return Ok(None);
         }
-        let connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.busy_timeout(BUSY)?;
+        let mut connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.busy_handler(Some(wait_for_a_gap))?;
         if !tables::exist(&connection)? {
             return Ok(None);
         }

@@ -1,9 +1,10 @@
 //! Other versions of plugins, from one place of the stream on.
 //!
-//! A switch happens between two transactions. What was gathered goes on under the old versions, the switch is recorded, and from
-//! there on rows are sent with the new ones: workers take items in the order of their sending, so each row is transformed by the version that
-//! was in force when it was sent, and the place decides which that is. Rows of a snapshot go by the moment at which they are sent
-//! on, and chunks that are being read are read again, since a new version may write them under other keys or elsewhere.
+//! A switch happens between two transactions, and never before a place that some target has reached in an earlier run. What was
+//! gathered goes on under the old versions, the switch is recorded, and from there on rows are sent with the new ones: workers take items in
+//! the order of their sending, so each row is transformed by the version that was in force when it was sent, and the place decides which
+//! that is. Rows of a snapshot go by the moment at which they are sent on, and chunks that are being read are read again, since a new
+//! version may write them under other keys or elsewhere.
 //!
 //! Where a new version makes other columns, the sink tables follow as they do at a schema change: everything before is committed at
 //! this place, then the table is changed.
@@ -111,7 +112,7 @@ impl Coordinator {
 
     /// The switch that is wanted, if there is one and it can be made here, at a transaction's end.
     pub(super) fn switch_if_wanted(&mut self) -> Result<(), EngineError> {
-        if self.ending.is_some() {
+        if self.ending.is_some() || self.is_behind_a_target() {
             return Ok(());
         }
         let Some((switch, reply)) = self.switches.wanted.take() else { return Ok(()) };
@@ -125,6 +126,12 @@ impl Coordinator {
         };
         let _ = reply.send(answer);
         Ok(())
+    }
+
+    /// Whether a target has rows from behind this place already, which an earlier run has sent: here a switch would be none for it.
+    fn is_behind_a_target(&self) -> bool {
+        let of_targets = self.targets.iter().filter_map(|target| target.ahead.as_ref());
+        of_targets.chain(self.ahead.values()).any(|ahead| !self.position.includes(ahead))
     }
 
     /// Why the tables cannot be switched now: one is being read whole, and its target may not commit before that is done.

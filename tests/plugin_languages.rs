@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Random, plugin, run};
+use crate::support::{Random, plugin, root, run, run_with};
 
 /// Endings of the names of an example's files, one for each language: the first is Rust's, whose examples the host's own tests
 /// compare with plain Rust functions.
-const LANGUAGES: [&str; 2] = ["", "-c"];
+const LANGUAGES: [&str; 5] = ["", "-c", "-python", "-go", "-js"];
 
 const STATUS: [&str; 6] = ["NEW", "CANCELLED", "cancelled", "EXPIRED", "", "🌊 \"\n\\"];
 const EMAILS: [&str; 7] = ["ada@example.org", "ünïcode@exämple.org", "🌊@x", "@", "none", "", "a@b@c"];
@@ -83,4 +83,52 @@ fn renaming_and_projecting_is_the_same_in_every_language() {
     let plan = json!({ "table": "orders_v2", "columns": ["order_id", "status", "contact"], "key": ["order_id"], "reads": [] });
     let config = json!({ "table": "orders_v2", "rename": { "id": "order_id", "email": "contact" }, "remove": ["note"] });
     assert_same_in_every_language("rename-project", &config, &plan);
+}
+
+/// The program that builds plugins of a language, and the variable that names it to a project.
+fn compiler(language: &str) -> (&'static str, String) {
+    let variable = match language {
+        "python" => "COMPONENTIZE_PY",
+        "go" => "GO",
+        _ => "COMPONENTIZE_QJS",
+    };
+    let output =
+        std::process::Command::new(root().join("scripts/guest-toolchain")).args(["path", language]).output();
+    let output = output.expect("the script");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (variable, String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn assert_a_new_project_builds(language: &str, source: &str, fault: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (variable, compiler) = compiler(language);
+    let made = run(folder.path(), &["plugin", "new", language, "mask-orders"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let project = folder.path().join("mask-orders");
+    let build = || run_with(&project, &["plugin", "build", "--json"], &[(variable, &compiler)]);
+    let built = build();
+    assert_eq!(built.code, Some(0), "{built:?}");
+    let tested = run(&project, &["plugin", "test", "mask-orders.wasm", "cases.yaml"]);
+    assert_eq!(tested.code, Some(0), "{tested:?}");
+    std::fs::write(project.join(source), fault).expect("a file");
+    let broken = build();
+    assert!(
+        broken.code == Some(1) && broken.stderr.contains(source.split('.').next().unwrap_or_default()),
+        "{broken:?}"
+    );
+}
+
+#[test]
+fn a_new_project_in_python_builds_and_passes_its_cases() {
+    assert_a_new_project_builds("python", "plugin.py", "class Orders(:\n");
+}
+
+#[test]
+fn a_new_project_in_go_builds_and_passes_its_cases() {
+    assert_a_new_project_builds("go", "main.go", "package main\n\nfunc main() { x }\n");
+}
+
+#[test]
+fn a_new_project_in_javascript_builds_and_passes_its_cases() {
+    assert_a_new_project_builds("js", "plugin.js", "class {\n");
 }

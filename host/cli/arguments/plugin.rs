@@ -85,6 +85,12 @@ pub enum Language {
     Rust,
     /// C, with the SDK's two files; built by clang.
     C,
+    /// Python, with the SDK's package; built by componentize-py into 18 MB.
+    Python,
+    /// Go, with the SDK's package; built by Go itself, 1.25 or newer, into 3 MB.
+    Go,
+    /// JavaScript, with the SDK's modules and types; built by componentize-qjs into 2 MB.
+    Js,
 }
 
 /// `plugin new`.

@@ -9,6 +9,8 @@
 //!         cargo build --release --target wasm32-unknown-unknown)
 //!     SLUICEBOX_EXPRESSION_GUEST=host/wasm/benches/expression-guest/target/wasm32-unknown-unknown/release/expression_guest.wasm
 //!
+//! Then by the plugin `orders` in each language that has an SDK.
+//!
 //! Prints nanoseconds per event (row image): the least and the median of the repetitions, and the difference of the
 //! two sides. Outputs are compared before anything is timed.
 
@@ -253,5 +255,57 @@ fn main() {
             print!(" {:8.1} {:6.1}", boxed.0, boxed.1);
         }
         println!();
+    }
+    languages(Path::new(&folder), &schema, &mut rng);
+}
+
+/// The same plugin in each language beside native code, in turn in one run, with the file's size, the time that compiling it takes on
+/// this machine, and an instance's memory behind the work.
+fn languages(folder: &Path, schema: &Arc<TableSchema>, rng: &mut StdRng) {
+    let batches: Vec<_> = (0..BATCHES).map(|_| batch(schema, rng, 256)).collect();
+    // Without a cache, so that compiling is timed.
+    let engine = Engine::new(None).unwrap();
+    let mut guests: Vec<_> = ["", "-c", "-go", "-js", "-python"]
+        .map(|language| {
+            let path = folder.join(format!("orders{language}.wasm"));
+            let size = std::fs::metadata(&path).unwrap().len();
+            let begin = Instant::now();
+            let (config, limits, grants) = (serde_json::Value::Null, Limits::default(), Grants::default());
+            let plugin = PluginSpec { path, config, limits, sha256: None, grants, precompiled: false };
+            let plugin = engine.load(&plugin).unwrap();
+            let compiled = begin.elapsed();
+            let mut guest = plugin.instantiate().unwrap();
+            let plan = guest.plan(1, schema).unwrap();
+            for batch in &batches {
+                let (found, wanted) =
+                    (guest.process(&plan, batch, None).unwrap().batch, native(batch, &plan.output));
+                assert_eq!(
+                    (&found.kinds, &found.columns),
+                    (&wanted.kinds, &wanted.columns),
+                    "orders{language}"
+                );
+            }
+            (language, size, compiled, guest, plan, Vec::new())
+        })
+        .into();
+    let mut natives = Vec::new();
+    for _ in 0..REPETITIONS {
+        for (.., guest, plan, times) in &mut guests {
+            natives.push(measure(&batches, |batch| native(batch, &plan.output)));
+            times.push(measure(&batches, |batch| guest.process(plan, batch, None).unwrap().batch));
+        }
+    }
+    let native = least_and_median(natives);
+    println!("\n256 rows a batch   least    median  times native   size kB   compiled ms   memory MiB");
+    println!("native        {:10.1} {:9.1} {:9.0}", native.0, native.1, 1);
+    for (language, size, compiled, guest, _, times) in guests {
+        let (least, median) = least_and_median(times);
+        println!(
+            "orders{language:7} {least:10.1} {median:9.1} {:9.0} {:13} {:13} {:12.1}",
+            median / native.1,
+            size / 1000,
+            compiled.as_millis(),
+            guest.stats().memory as f64 / f64::from(1 << 20)
+        );
     }
 }

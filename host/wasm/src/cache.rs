@@ -93,6 +93,33 @@ impl Cache {
     }
 }
 
+/// The user's own folder for compiled plugins, where the environment names one.
+pub(crate) fn of_user() -> Option<PathBuf> {
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let caches = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
+    caches.is_absolute().then(|| caches.join("sluicebox").join("compiled-plugins"))
+}
+
+/// Removes the oldest entries beyond so many bytes. What cannot be removed stays: it is in nobody's way.
+pub(crate) fn leave_newest(folder: &Path, most: u64) {
+    let Ok(files) = fs::read_dir(folder) else { return };
+    let dated = |file: fs::DirEntry| {
+        let found = file.metadata().ok()?;
+        Some((found.modified().ok()?, found.len(), file.path()))
+    };
+    let mut entries: Vec<_> = files.flatten().filter_map(dated).collect();
+    entries.sort_unstable();
+    let mut kept = 0_u64;
+    for (_, bytes, path) in entries.iter().rev() {
+        kept = kept.saturating_add(*bytes);
+        if kept > most
+            && let Err(error) = fs::remove_file(path)
+        {
+            tracing::debug!(path = %path.display(), %error, "old compiled plugin not removed");
+        }
+    }
+}
+
 #[cfg(unix)]
 fn make_folder(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{InstancePre, Linker};
 
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
 use crate::guest::Guest;
 use crate::host;
 use crate::limits::{Grants, Limits, PluginSpec};
@@ -67,6 +67,9 @@ fn settings() -> wasmtime::Config {
     config
 }
 
+/// Some versions of all plugins that somebody works on; an interpreter's have 40 MB each.
+const TOOLS_KEEP: u64 = 512 << 20;
+
 impl Engine {
     /// Makes the engine. Compiled code is kept in `cache_dir` (made if it is missing, closed to other users), or not at
     /// all.
@@ -82,6 +85,26 @@ impl Engine {
         let ticker = Ticker::start(engine.clone())
             .map_err(|error| failed(format!("no thread for the clock: {error}")))?;
         Ok(Self(Arc::new(Inner { engine, linker, ticker, cache })))
+    }
+
+    /// An engine for tools that look at the same file again and again: compiled code is kept in the user's own cache folder, the newest
+    /// 512 MiB, because a component that brings an interpreter takes ten seconds to compile. Where there is no such folder nothing
+    /// is kept.
+    ///
+    /// # Errors
+    /// [`WasmError::Engine`].
+    pub fn for_tools() -> Result<Self, WasmError> {
+        let Some(folder) = cache::of_user() else { return Self::new(None) };
+        match Cache::open(folder.clone()) {
+            Ok(_) => {
+                cache::leave_newest(&folder, TOOLS_KEEP);
+                Self::new(Some(folder))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "compiled plugins are not kept");
+                Self::new(None)
+            }
+        }
     }
 
     /// Reads, checks and compiles a plugin, or takes it compiled from the cache.

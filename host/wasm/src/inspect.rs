@@ -29,7 +29,7 @@ pub struct Inspection {
 /// # Errors
 /// When the file cannot be read or there is no engine; what is wrong with its content is in [`Inspection::loads`].
 pub fn inspect(path: &Path) -> Result<Inspection, WasmError> {
-    Engine::new(None)?.inspect(path)
+    Engine::for_tools()?.inspect(path)
 }
 
 impl Inspection {

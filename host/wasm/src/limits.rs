@@ -39,8 +39,8 @@ impl Limits {
     pub const TIME_A_ROW: Duration = Duration::from_micros(50);
     /// Interpreters set themselves up at their start, for some milliseconds on an idle machine.
     pub const START_FACTOR: u32 = 10;
-    /// Python's components are the largest known and use more than eight.
-    pub const DEFAULT_INSTANCES: u32 = 32;
+    /// Python's components are the largest known: an interpreter, its libraries and what binds them make 33 to 40.
+    pub const DEFAULT_INSTANCES: u32 = 64;
     /// Each element is a function that can be called through a pointer; Go's runtime has some thousands.
     pub const DEFAULT_TABLE_ELEMENTS: u32 = 10_000;
     /// A plugin that computes longer texts than it was given (an encryption in base64, say) stays below.

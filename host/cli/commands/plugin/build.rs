@@ -24,7 +24,7 @@ pub fn run(options: &BuildOptions) -> Result<(), Failure> {
     } else {
         return Err(anyhow!("{} has neither a Cargo.toml nor a build.sh", dir.display()).into());
     };
-    let engine = PluginEngine::new(None).map_err(EngineError::from)?;
+    let engine = PluginEngine::for_tools().map_err(EngineError::from)?;
     let component = engine.component_bytes(&module).map_err(EngineError::from)?;
     let out = options.out.clone().unwrap_or_else(|| dir.join(format!("{name}.wasm")));
     std::fs::write(&out, component).with_context(|| format!("writing {}", out.display()))?;

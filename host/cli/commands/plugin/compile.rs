@@ -15,7 +15,7 @@ use crate::output::line;
 
 /// Compiles a plugin ahead of time.
 pub fn run(options: &CompileOptions) -> Result<(), Failure> {
-    let engine = PluginEngine::new(None).map_err(EngineError::from)?;
+    let engine = PluginEngine::for_tools().map_err(EngineError::from)?;
     let bytes = engine.precompile(&options.plugin).map_err(EngineError::from)?;
     let out = options.out.clone().unwrap_or_else(|| options.plugin.with_extension("compiled"));
     write(&out, &bytes).with_context(|| format!("writing {}", out.display()))?;

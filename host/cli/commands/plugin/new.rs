@@ -33,6 +33,9 @@ pub fn run(options: &NewOptions) -> Result<(), Failure> {
     let files = match options.language {
         Language::Rust => rust(),
         Language::C => c(),
+        Language::Python => python(),
+        Language::Go => go(),
+        Language::Js => js(),
     };
     for (path, text) in files {
         write(&folder.join(path), &text.replace(NAME, &options.name))?;
@@ -96,6 +99,62 @@ fn c() -> Vec<File> {
         ("sdk/build.sh", guest_file!("sdk/c/build.sh")),
         ("sdk/sluicebox.c", guest_file!("sdk/c/sluicebox.c")),
         ("sdk/sluicebox.h", guest_file!("sdk/c/sluicebox.h")),
+        ("wit/transform.wit", guest_file!("../wit/transform.wit")),
+    ]
+}
+
+fn python() -> Vec<File> {
+    vec![
+        (".gitignore", "/.venv\n/build\n__pycache__/\n*.wasm\n".to_owned()),
+        ("README.md", guest_file!("templates/python/README.md")),
+        ("build.sh", guest_file!("templates/python/build.sh")),
+        ("cases.yaml", guest_file!("templates/rust/cases.yaml")),
+        ("plugin.py", guest_file!("templates/python/plugin.py")),
+        ("requirements.txt", guest_file!("templates/python/requirements.txt")),
+        ("sdk/build.sh", guest_file!("sdk/python/build.sh")),
+        ("sdk/sluicebox/__init__.py", guest_file!("sdk/python/sluicebox/__init__.py")),
+        ("sdk/sluicebox/errors.py", guest_file!("sdk/python/sluicebox/errors.py")),
+        ("sdk/sluicebox/host.py", guest_file!("sdk/python/sluicebox/host.py")),
+        ("sdk/sluicebox/plan.py", guest_file!("sdk/python/sluicebox/plan.py")),
+        ("sdk/sluicebox/row.py", guest_file!("sdk/python/sluicebox/row.py")),
+        ("wit/transform.wit", guest_file!("../wit/transform.wit")),
+    ]
+}
+
+fn go() -> Vec<File> {
+    vec![
+        (".gitignore", "/build\n*.wasm\n".to_owned()),
+        ("README.md", guest_file!("templates/go/README.md")),
+        ("build.sh", guest_file!("templates/go/build.sh")),
+        ("cases.yaml", guest_file!("templates/rust/cases.yaml")),
+        ("go.mod", guest_file!("templates/go/go.mod.in")),
+        ("main.go", guest_file!("templates/go/main.go")),
+        ("sdk/build.sh", guest_file!("sdk/go/build.sh")),
+        ("sdk/go.mod", guest_file!("sdk/go/go.mod")),
+        ("sdk/host.go", guest_file!("sdk/go/host.go")),
+        ("sdk/memory.go", guest_file!("sdk/go/memory.go")),
+        ("sdk/plan.go", guest_file!("sdk/go/plan.go")),
+        ("sdk/plugin.go", guest_file!("sdk/go/plugin.go")),
+        ("sdk/row.go", guest_file!("sdk/go/row.go")),
+        ("sdk/sluicebox.go", guest_file!("sdk/go/sluicebox.go")),
+        ("wit/transform.wit", guest_file!("../wit/transform.wit")),
+    ]
+}
+
+fn js() -> Vec<File> {
+    vec![
+        (".gitignore", "/build\n/node_modules\n*.wasm\n".to_owned()),
+        ("README.md", guest_file!("templates/js/README.md")),
+        ("build.sh", guest_file!("templates/js/build.sh")),
+        ("cases.yaml", guest_file!("templates/rust/cases.yaml")),
+        ("package.json", guest_file!("templates/js/package.json.in")),
+        ("plugin.js", guest_file!("templates/js/plugin.js")),
+        ("sdk/build.sh", guest_file!("sdk/js/build.sh")),
+        ("sdk/plan.js", guest_file!("sdk/js/plan.js")),
+        ("sdk/rows.js", guest_file!("sdk/js/rows.js")),
+        ("sdk/sluicebox.d.ts", guest_file!("sdk/js/sluicebox.d.ts")),
+        ("sdk/sluicebox.js", guest_file!("sdk/js/sluicebox.js")),
+        ("sdk/utf8.js", guest_file!("sdk/js/utf8.js")),
         ("wit/transform.wit", guest_file!("../wit/transform.wit")),
     ]
 }

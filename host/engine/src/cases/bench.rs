@@ -72,7 +72,7 @@ pub struct Measured {
 /// [`WasmError`] when the plugin does not start, refuses the table or fails on a whole batch; `Err` inside when the rows are not the
 /// table's.
 pub fn bench(subject: &Subject, bench: &Bench) -> Result<Result<Vec<Measured>, String>, WasmError> {
-    let engine = Engine::new(None)?;
+    let engine = Engine::for_tools()?;
     let mut instance = subject.start(&engine, &bench.config, grants(&bench.lookups, true))?;
     let plan = instance.plan(1, &bench.schema)?;
     let pass = TablePlan {

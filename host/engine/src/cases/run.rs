@@ -65,7 +65,7 @@ pub fn run(
     file: &CaseFile,
     filter: &str,
 ) -> Result<Result<Vec<CaseResult>, WasmError>, CaseError> {
-    let engine = match Engine::new(None) {
+    let engine = match Engine::for_tools() {
         Ok(engine) => engine,
         Err(error) => return Ok(Err(error)),
     };

@@ -109,8 +109,8 @@ const DEFAULT_PLUGIN_TIME: &str = "100ms";
 const DEFAULT_PLUGIN_OUTPUT: &str = "1MiB";
 /// Enough to follow a plugin at work, too few to fill a disk.
 const DEFAULT_PLUGIN_LOG_LINES: &str = "100";
-/// Python's components are the largest known and have more than eight.
-const DEFAULT_PLUGIN_INSTANCES: &str = "32";
+/// Python's components are the largest known: 33 to 40.
+const DEFAULT_PLUGIN_INSTANCES: &str = "64";
 /// Go's runtime has some thousands.
 const DEFAULT_PLUGIN_TABLE_ELEMENTS: &str = "10000";
 /// A hundred thousand counts by key; all of it is in memory.

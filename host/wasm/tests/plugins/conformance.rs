@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sluicebox_model::{ChangeBatch, ColumnType, RowKind, TableSchema};
 use sluicebox_wasm::{Instance, PluginSpec};
 
-use crate::support::{batch, column, engine, instance, schema, spec};
+use crate::support::{LANGUAGES, batch, column, engine, instance, schema, spec};
 
 /// A row of the test's table.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,9 +145,6 @@ fn assert_conforms(name: &str, start: impl Fn() -> Instance, native: impl Fn(&[R
         assert!(found == wanted, "{name} differs in batches of {events}");
     }
 }
-
-/// Endings of the names of an example's files, one for each language: none is Rust's.
-const LANGUAGES: [&str; 2] = ["", "-c"];
 
 /// The same example in every language.
 fn assert_all_conform(name: &str, config: &Value, native: impl Fn(&[Row]) -> Vec<Row>) {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sluicebox_model::{ByteSize, ChangeBatch, ColumnType, RowKind, TableSchema};
 use sluicebox_wasm::{Fault, Grants, Instance, Limits, LookupTables, PluginSpec, State, WasmError};
 
-use crate::support::{batch, column, engine, inserts, instance, numbered_schema, schema, spec};
+use crate::support::{LANGUAGES, batch, column, engine, inserts, instance, numbered_schema, schema, spec};
 
 /// One table, `countries`.
 #[derive(Debug)]
@@ -55,10 +55,10 @@ fn rows(schema: &Arc<TableSchema>, kinds: &[RowKind], customers: &[Option<&str>]
 
 #[test]
 fn columns_are_filled_from_a_reference_table() {
-    for name in ["enrich", "enrich-c"] {
+    for name in LANGUAGES.map(|language| format!("enrich{language}")) {
         let config =
             json!({ "table": "countries", "key": "customer", "add": { "name": "name", "where": "region" } });
-        let mut guest = granted(name, config, countries());
+        let mut guest = granted(&name, config, countries());
         let schema = customers();
         let plan = guest.plan(1, &schema).expect("a plan");
         let keys = [Some("DE"), Some("XX"), None, Some("JP"), Some("DE")];
@@ -187,9 +187,9 @@ fn a_count_goes_on_from_batch_to_batch_and_from_instance_to_instance() {
     let wanted = counted(&kinds, &names);
     let schema = customers();
     let whole = rows(&schema, &kinds, &names);
-    for name in ["running-count", "running-count-c"] {
+    for name in LANGUAGES.map(|language| format!("running-count{language}")) {
         let config = json!({ "by": "customer", "column": "changes" });
-        let plugin = engine().load(&spec(name, config)).expect("it loads");
+        let plugin = engine().load(&spec(&name, config)).expect("it loads");
         let mut saved: HashMap<String, Vec<u8>> = HashMap::new();
         let mut found = Vec::new();
         let mut at = 0;

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::json;
 use sluicebox_model::{ChangeBatch, ColumnType, Gtid, Origin, Physical, RowKind, TableSchema, TransactionId};
 
-use crate::support::{batch, column, instance, schema};
+use crate::support::{WITH_EVERY_KIND, batch, column, instance, schema};
 
 const TYPES: [ColumnType; 22] = [
     ColumnType::Boolean,
@@ -41,8 +41,12 @@ const TYPES: [ColumnType; 22] = [
 ];
 
 fn every_kind() -> Arc<TableSchema> {
-    let mut columns = vec![column("id", ColumnType::BigInt, false)];
-    for (place, column_type) in TYPES.into_iter().enumerate() {
+    kinds(ColumnType::BigInt, &TYPES)
+}
+
+fn kinds(key: ColumnType, types: &[ColumnType]) -> Arc<TableSchema> {
+    let mut columns = vec![column("id", key, false)];
+    for (place, &column_type) in types.iter().enumerate() {
         columns.push(column(&format!("c{place}"), column_type, true));
         columns.push(column(&format!("n{place}"), column_type, false));
     }
@@ -144,23 +148,57 @@ fn assert_same_columns(found: &ChangeBatch, wanted: &ChangeBatch, case: &str) {
 
 #[test]
 fn every_kind_of_column_comes_back_as_it_went_in() {
-    let seed = rand::rng().random();
-    println!("seed {seed}");
-    let mut rng = StdRng::seed_from_u64(seed);
-    let schema = every_kind();
-    let mut guest = instance("every-kind", json!({}));
+    for language in WITH_EVERY_KIND {
+        assert_every_kind_comes_back(&format!("every-kind{language}"), &every_kind());
+    }
+}
+
+/// JavaScript's toolchain hands integers over as numbers: of larger ones no row gets a wrong value, but an error.
+#[test]
+fn in_javascript_every_kind_comes_back_but_integers_beyond_2_to_the_53() {
+    let large = |kind: &ColumnType| {
+        use ColumnType as T;
+        matches!(kind, T::BigInt | T::UnsignedBigInt | T::Bit { width: 64 } | T::DateTime { .. })
+            || matches!(kind, T::Decimal { precision: 16..=18, .. })
+    };
+    let types: Vec<ColumnType> = TYPES.into_iter().filter(|kind| !large(kind)).collect();
+    assert_every_kind_comes_back("every-kind-js", &kinds(ColumnType::Int, &types));
+
+    let schema = kinds(ColumnType::BigInt, &[ColumnType::UnsignedBigInt]);
+    let mut guest = instance("every-kind-js", json!({}));
     let plan = guest.plan(1, &schema).expect("a plan");
+    let ids = [-(1 << 53) + 1, (1 << 53) - 1, 1 << 53, i64::MAX, i64::MIN, 0, 1, 2];
+    let unsigned = [0, (1 << 53) - 1, 0, 0, 0, 1 << 53, u64::MAX, (1 << 63) + 1];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from(ids.to_vec())),
+        Arc::new(UInt64Array::from(unsigned.to_vec())),
+        Arc::new(UInt64Array::from(unsigned.to_vec())),
+    ];
+    let batch = batch(&schema, vec![RowKind::Insert; ids.len()], columns);
+    let processed = guest.process(&plan, &batch, None).expect("it is processed");
+    assert_same_columns(&processed.batch, &batch.slice(0..2), "what fits");
+    let failed: Vec<_> = processed.failed.iter().map(|failed| failed.row).collect();
+    assert_eq!(failed, [2, 3, 4, 5, 6, 7]);
+    assert!(processed.failed.iter().all(|failed| failed.message.contains("beyond 2^53")));
+}
+
+fn assert_every_kind_comes_back(plugin: &str, schema: &Arc<TableSchema>) {
+    let seed = rand::rng().random();
+    println!("{plugin}: seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut guest = instance(plugin, json!({}));
+    let plan = guest.plan(1, schema).expect("a plan");
     let types = |schema: &TableSchema| -> Vec<_> {
         schema.columns.iter().map(|c| (c.name.clone(), c.column_type, c.nullable)).collect()
     };
-    assert_eq!(types(&plan.output), types(&schema), "`like` keeps each exact type");
+    assert_eq!(types(&plan.output), types(schema), "`like` keeps each exact type");
     assert_eq!(plan.output.key, [0]);
     assert!(plan.needs_before(), "the key is computed");
     for rows in [0, 1, 2, 7, 8, 9, 1023, 1024, 1025, 2_500] {
-        let batch = random_batch(&schema, &mut rng, rows);
+        let batch = random_batch(schema, &mut rng, rows);
         let processed = guest.process(&plan, &batch, None).expect("it is processed");
         assert_eq!((processed.batch.rows(), processed.dropped, processed.failed.len()), (rows, 0, 0));
-        assert_same_columns(&processed.batch, &batch, &format!("{rows} rows"));
+        assert_same_columns(&processed.batch, &batch, &format!("{plugin}: {rows} rows"));
     }
 }
 
@@ -201,8 +239,14 @@ fn wide_rows_cross_in_several_calls() {
 
 #[test]
 fn origins_are_what_a_guest_reads_of_them_and_snapshot_rows_have_none() {
+    for language in WITH_EVERY_KIND {
+        assert_origins_are_read(&format!("every-kind{language}"));
+    }
+}
+
+fn assert_origins_are_read(plugin: &str) {
     let schema = schema(vec![column("id", ColumnType::BigInt, false)], vec![0]);
-    let mut guest = instance("every-kind", json!({ "meta": true }));
+    let mut guest = instance(plugin, json!({ "meta": true }));
     let plan = guest.plan(1, &schema).expect("a plan");
     let transaction = |number| {
         let gtid = Some(Gtid::MariaDb { domain: 0, server: 1, sequence: number });

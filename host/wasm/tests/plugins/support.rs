@@ -9,11 +9,17 @@ use serde_json::Value;
 use sluicebox_model::{ChangeBatch, Column, ColumnType, Origin, RowKind, TableId, TableSchema};
 use sluicebox_wasm::{Engine, Grants, Instance, Limits, PluginSpec};
 
-/// One for all tests, as in the product.
+/// One for all tests, as in the product. It keeps compiled code from run to run: interpreters take seconds.
 pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(None).expect("an engine"))
+    ENGINE.get_or_init(|| Engine::for_tools().expect("an engine"))
 }
+
+/// Endings of the names of an example's files, one for each language: none is Rust's.
+pub const LANGUAGES: [&str; 5] = ["", "-c", "-python", "-go", "-js"];
+/// Those of the languages that have the plugin `every-kind`, and read integers of 64 bits: C's SDK knows but one kind of handle, so there
+/// is less to show; JavaScript's toolchain hands integers over as numbers.
+pub const WITH_EVERY_KIND: [&str; 3] = ["", "-python", "-go"];
 
 /// The file of a plugin of `guest-examples`.
 pub fn plugin_path(name: &str) -> PathBuf {

@@ -94,14 +94,17 @@ fn a_condemned_row_takes_the_other_half_of_its_update_with_it() {
 #[test]
 fn an_error_of_the_sdks_row_function_condemns_that_row() {
     let schema = numbered_schema(false);
-    let mut guest = instance("every-kind", json!({ "refuse": 5 }));
-    let plan = guest.plan(1, &schema).expect("a plan");
-    let rows = [(Insert, 4), (Insert, 5), (Before, 5), (After, 6), (Insert, 7)];
-    let processed = guest.process(&plan, &numbered(&schema, &rows), None).expect("it is processed");
-    assert_eq!(rows_of(&processed.batch), [(Insert, 4), (Insert, 7)]);
-    let failed: Vec<_> = processed.failed.iter().map(|failed| (failed.row, &*failed.message)).collect();
-    let wanted = [(1, "row refused as other"), (2, "row refused as before"), (3, "row refused as before")];
-    assert_eq!(failed, wanted);
+    for name in ["every-kind", "every-kind-python", "every-kind-go", "every-kind-js"] {
+        let mut guest = instance(name, json!({ "refuse": 5 }));
+        let plan = guest.plan(1, &schema).expect("a plan");
+        let rows = [(Insert, 4), (Insert, 5), (Before, 5), (After, 6), (Insert, 7)];
+        let processed = guest.process(&plan, &numbered(&schema, &rows), None).expect("it is processed");
+        assert_eq!(rows_of(&processed.batch), [(Insert, 4), (Insert, 7)], "{name}");
+        let failed: Vec<_> = processed.failed.iter().map(|failed| (failed.row, &*failed.message)).collect();
+        let wanted =
+            [(1, "row refused as other"), (2, "row refused as before"), (3, "row refused as before")];
+        assert_eq!(failed, wanted, "{name}");
+    }
 }
 
 #[test]

@@ -1,0 +1,24 @@
+// Renames a table and its columns, and leaves columns out. The host does all of it: no row enters the plugin.
+//
+//   config: { table: orders_clean, rename: { order_no: order_number }, remove: [note, internal_flags] }
+
+import { KEEP, definePlugin } from "../sdk/js/sluicebox.js";
+
+class RenameProject {
+  constructor({ table, rename = {}, remove = [] }) {
+    Object.assign(this, { table, rename, remove });
+  }
+
+  plan(table, plan) {
+    if (this.table !== undefined) plan.renameTable(this.table);
+    for (const [column, name] of Object.entries(this.rename)) plan.rename(column, name);
+    for (const column of this.remove) plan.remove(column);
+    plan.pass();
+  }
+
+  row() {
+    return KEEP;
+  }
+}
+
+export const plugin = definePlugin("rename-project-js", "0.1.0", RenameProject);

@@ -1,0 +1,3 @@
+module sluicebox
+
+go 1.25

@@ -1,10 +1,10 @@
 //! The examples of each SDK do the same with the same rows, in the program as authors use it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{Random, plugin, root, run, run_with};
+use crate::support::{Database, Emulator, Kind, Pipeline, Random, Rows, Server, plugin, root, run, run_with};
 
 /// Endings of the names of an example's files, one for each language: the first is Rust's, whose examples the host's own tests
 /// compare with plain Rust functions.
@@ -83,6 +83,104 @@ fn renaming_and_projecting_is_the_same_in_every_language() {
     let plan = json!({ "table": "orders_v2", "columns": ["order_id", "status", "contact"], "key": ["order_id"], "reads": [] });
     let config = json!({ "table": "orders_v2", "rename": { "id": "order_id", "email": "contact" }, "remove": ["note"] });
     assert_same_in_every_language("rename-project", &config, &plan);
+}
+
+/// Examples, each on a table of its own, with what they are told and their table in the sink.
+const IN_A_PIPELINE: [(&str, &str, &str); 5] = [
+    ("drop-cancelled", "config: { column: status, values: [CANCELLED] }", "drop_cancelled"),
+    ("rename-project", "config: { table: renamed, rename: { email: contact }, remove: [note] }", "renamed"),
+    ("mask-email", "config: { columns: [email, note], keep-domain: true }", "mask_email"),
+    (
+        "enrich",
+        "config: { table: states, key: status, add: { meaning: text } }\n      lookups: { states: { file: states.csv, key: status } }",
+        "enrich",
+    ),
+    ("running-count", "config: { by: status, column: changes }", "running_count"),
+];
+
+/// The plugin compiled ahead of time, because interpreters take ten seconds and each pipeline would do it again.
+fn compiled(folder: &Path, name: &str) -> PathBuf {
+    let out = folder.join(name).with_extension("compiled");
+    let (plugin, file) = (plugin(name), out.to_str().expect("a plain path"));
+    let compiled = run(folder, &["plugin", "compile", plugin.to_str().expect("a plain path"), "--out", file]);
+    assert_eq!(compiled.code, Some(0), "{compiled:?}");
+    out
+}
+
+fn in_a_pipeline(source: &Database<'_>, emulator: &Emulator, language: &str) -> Pipeline {
+    let pipeline = Pipeline::new(source, emulator);
+    let entry = |(example, rest, _): &(&str, &str, &str)| {
+        let path = compiled(pipeline.folder(), &format!("{example}{language}"));
+        let (database, table, path) = (source.name(), example.replace('-', "_"), path.display());
+        format!(
+            "  - source-table: {database}.{table}\n    plugin:\n      path: {path}\n      precompiled: true\n      {rest}\n"
+        )
+    };
+    let entries: String = IN_A_PIPELINE.iter().map(entry).collect();
+    let states = "status,text\nNEW,just in\nCANCELLED,no more\n";
+    std::fs::write(pipeline.folder().join("states.csv"), states).expect("a lookup table");
+    pipeline.block(&format!("transform:\n{entries}"))
+}
+
+/// Inserts, updates and deletes in each example's table, and one last row. `big` is beyond what JavaScript reads: unread, it passes whole.
+fn change(source: &Database<'_>) {
+    for (example, ..) in IN_A_PIPELINE {
+        let table = example.replace('-', "_");
+        let rows: Vec<String> = (1..40_u64)
+            .map(|id| {
+                let status = ["NEW", "CANCELLED", "DONE"][(id % 3) as usize];
+                let email = ["ada@example.org", "żółć@x", "none"][(id % 7 % 3) as usize];
+                format!("({id}, 18446744073709551615 - {id}, '{status}', '{email}', NULL)")
+            })
+            .collect();
+        source.sql(&format!(
+            "INSERT INTO {table} VALUES {}; UPDATE {table} SET status = 'CANCELLED' WHERE id % 5 = 0; \
+             UPDATE {table} SET status = 'NEW', note = 'a@b' WHERE id % 5 = 1; DELETE FROM {table} WHERE id % 11 = 0; \
+             INSERT INTO {table} VALUES (1000, 0, 'LAST', NULL, NULL)",
+            rows.join(", ")
+        ));
+    }
+}
+
+/// All rows of a table of the sink, once its last row is there.
+fn reached(emulator: &Emulator, table: &str) -> Rows {
+    let last = format!("SELECT id FROM {table} WHERE id = 1000");
+    emulator.sink().wait_for_rows(&last, &[&["1000"]]);
+    emulator.sink().rows(&format!("SELECT * FROM {table} ORDER BY id"))
+}
+
+#[test]
+fn the_examples_of_every_language_do_the_same_in_a_pipeline() {
+    let server = Server::shared(Kind::MySql);
+    let mut wanted: Vec<Rows> = Vec::new();
+    for language in LANGUAGES {
+        let (source, emulator) = (server.database(), Emulator::start());
+        for (example, ..) in IN_A_PIPELINE {
+            let table = example.replace('-', "_");
+            source.sql(&format!(
+                "CREATE TABLE {table} (id INT PRIMARY KEY, big BIGINT UNSIGNED, status VARCHAR(20), email VARCHAR(64), note TEXT); \
+                 INSERT INTO {table} VALUES (1003, 0, 'FIRST', NULL, NULL)"
+            ));
+        }
+        let pipeline = in_a_pipeline(&source, &emulator, language);
+        let mut program = pipeline.start_and_wait();
+        // Behind the snapshot, so that all changes come one by one, and are counted so.
+        for (.., table) in IN_A_PIPELINE {
+            let first = format!("SELECT id FROM {table} WHERE id = 1003");
+            emulator.sink().wait_for_rows(&first, &[&["1003"]]);
+        }
+        change(&source);
+        let found = IN_A_PIPELINE.map(|(.., table)| reached(&emulator, table)).to_vec();
+        assert_eq!(program.stop(), Some(0), "{language}: {}", program.printed());
+        if wanted.is_empty() {
+            // 39 rows, the first and the last one, of which 3 were deleted.
+            assert_eq!(found[1..].iter().map(Vec::len).collect::<Vec<_>>(), [38; 4], "{found:?}");
+            assert!(found[0].len() < 38, "{found:?}");
+            wanted = found;
+        } else {
+            assert!(found == wanted, "{language}: {found:?}, and not {wanted:?}");
+        }
+    }
 }
 
 /// The program that builds plugins of a language, and the variable that names it to a project.

@@ -1,6 +1,6 @@
 //! How fast a source is taken in: the built program beside simpler readers of the same server, in one run.
 //!
-//!     scripts/bench [--rows N] [--transactions N] [--compress ALGORITHM] [--part bulk|single|snapshot]
+//!     scripts/bench [--rows N] [--transactions N] [--compress ALGORITHM] [--part bulk|plugin|single|snapshot]
 //!
 //! A private MySQL server gets two backlogs of rows with ten columns: *bulk* inserts and updates, and transactions of a *single*
 //! row each. Then, one after another, each over the whole of one:
@@ -15,6 +15,9 @@
 //!   - the decoder of `mysql_async`, with every value of every row made.
 //!   - a Debezium engine; its time counts from its first batch to its last.
 //!   - `mysqlbinlog --read-from-remote-server` with its output thrown away.
+//!
+//! What a *plugin* costs: the program on the bulk backlog with `orders.wasm` and without any, in turns, the medians beside each other. Without it
+//! no row is filtered and no column left out.
 //!
 //! A *snapshot* of the table of the first backlog is compared with as many connections that do nothing but `SELECT` it.
 //!
@@ -68,12 +71,15 @@ fn main() {
     let wanted = |part: &str| arguments.part.as_deref().is_none_or(|only| only == part);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{cores} cores, shared with the server and the emulator");
-    if wanted("bulk") || wanted("snapshot") {
+    if wanted("bulk") || wanted("plugin") || wanted("snapshot") {
         let server = Server::private(Kind::MySql, SERVER_OPTIONS);
         let source = server.database();
         let backlog = Backlog::fill(&source, arguments.rows);
         if wanted("bulk") {
             compare_streams("bulk", &source, &backlog, &arguments.compression);
+        }
+        if wanted("plugin") {
+            compare_plugin(&source, &backlog, &arguments.compression);
         }
         if wanted("snapshot") {
             compare_snapshots(&source, cores as u64, &arguments.compression);
@@ -91,7 +97,7 @@ fn compare_streams(title: &str, source: &Database<'_>, backlog: &Backlog, compre
     let server = source.server();
     raw::drain(server, backlog);
     let raw = raw::drain(server, backlog);
-    let run = program::run(source, backlog, compression);
+    let run = program::run(source, backlog, compression, Some("orders"));
     let lines = [
         ("receive (no table captured)", stream::receive(source, backlog, false)),
         ("receive and decode into columns", stream::receive(source, backlog, true)),
@@ -120,6 +126,30 @@ fn compare_streams(title: &str, source: &Database<'_>, backlog: &Backlog, compre
         run.deleted,
         run.dropped
     );
+}
+
+/// Runs of each kind: enough for a median on a machine with a little other work on it.
+const PLUGIN_RUNS: usize = 5;
+
+fn compare_plugin(source: &Database<'_>, backlog: &Backlog, compression: &str) {
+    // Not counted: it brings the binlog into the page cache.
+    program::run(source, backlog, compression, None);
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..PLUGIN_RUNS {
+        with.push(program::run(source, backlog, compression, Some("orders")).figures);
+        without.push(program::run(source, backlog, compression, None).figures);
+    }
+    let (with, without) = (median(with), median(without));
+    println!("\nplugin: {} changed rows, medians of {PLUGIN_RUNS} runs each", backlog.rows);
+    head("x none");
+    print_line(&format!("no plugin (upsert, {compression})"), &without, backlog.rows, &without);
+    print_line("orders.wasm: filter, mask, renames, projection", &with, backlog.rows, &without);
+}
+
+/// The one in the middle by its time.
+fn median(mut runs: Vec<Figures>) -> Figures {
+    runs.sort_by_key(|figures| figures.took);
+    runs.swap_remove(runs.len() / 2)
 }
 
 fn compare_snapshots(source: &Database<'_>, readers: u64, compression: &str) {

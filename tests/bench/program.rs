@@ -22,9 +22,13 @@ pub struct Run {
     pub dropped: u64,
 }
 
-/// Runs it until everything is committed.
-pub fn run(source: &Database<'_>, backlog: &Backlog, compression: &str) -> Run {
+/// Runs it until everything is committed, with a plugin or without one.
+pub fn run(source: &Database<'_>, backlog: &Backlog, compression: &str, with: Option<&str>) -> Run {
     let emulator = Emulator::start_discarding();
+    let transform = with.map_or_else(String::new, |name| {
+        let path = plugin(name);
+        format!("transform:\n  - source-table: {}.orders\n    plugin: {}\n", source.name(), path.display())
+    });
     let pipeline = Pipeline::new(source, &emulator)
         .source("tables", &format!("{}.orders", source.name()))
         .source("ssl.mode", "disabled")
@@ -34,11 +38,7 @@ pub fn run(source: &Database<'_>, backlog: &Backlog, compression: &str) -> Run {
         .sink("buckets-num", "16")
         .sink("compress.algorithm", compression)
         .option("checkpoint.interval", "10s")
-        .block(&format!(
-            "transform:\n  - source-table: {}.orders\n    plugin: {}\n",
-            source.name(),
-            plugin("orders").display()
-        ));
+        .block(&transform);
     let others = [emulator.program().id(), server_pid(source.server())];
     let before = others.map(Usage::of);
     let begin = Instant::now();

@@ -10,7 +10,11 @@ use serde_json::{Map, Value, json};
 use sluicebox_engine::config::{OptionDoc, Status};
 
 /// Keys that hold lists or mappings of their own, and the block that says what is in them.
-const INNER: [(&str, &str); 2] = [("transform[].plugin", "plugin"), ("transform[].plugin.limits", "limits")];
+const INNER: [(&str, &str); 3] = [
+    ("transform[].plugin", "plugin"),
+    ("transform[].plugin.wasi", "wasi"),
+    ("transform[].plugin.limits", "limits"),
+];
 
 /// The schema.
 pub fn of(reference: &[OptionDoc]) -> Value {

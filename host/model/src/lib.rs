@@ -17,4 +17,4 @@ pub use nearest::nearest;
 pub use position::{Gtids, Position, TransactionId};
 pub use schema::{Column, ColumnPlace, ColumnType, Physical, SchemaChange, TableId, TableSchema, UniqueKey};
 pub use units::{ByteSize, Secret};
-pub use verdict::{Folded, fold, is_pair, select_origins};
+pub use verdict::{Folded, fold, is_pair, kinds_made, origins_made, select_origins};

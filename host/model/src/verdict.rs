@@ -11,6 +11,10 @@
 //!
 //! A row after that comes alone, because nobody needed the one before, can have been in the sink: when it goes, its key is
 //! deleted, which is harmless if it is not there. Without a key there is nothing to delete by, and it is dropped.
+//!
+//! Where several rows are made of one there are no verdicts: what was made of a row before, or of a deleted row, is deleted, and
+//! what was made of a row after is inserted. In that order: a row that is made again under the same key takes the old one's place, and one that is
+//! not made any more is gone.
 
 use std::sync::Arc;
 
@@ -95,6 +99,32 @@ pub fn fold(kinds: &[RowKind], keep: Option<&BooleanBuffer>, failed: &[usize], k
     }
     let selected = (out.len() < kinds.len()).then(|| BooleanBuffer::from(selected));
     Folded { selected, kinds: out, dropped }
+}
+
+/// What rows are that were made of others: `made_of` names for each the row that it was made of.
+pub fn kinds_made(kinds: &[RowKind], made_of: &[usize]) -> Vec<RowKind> {
+    let made = |row: &usize| match kinds.get(*row) {
+        Some(RowKind::Before | RowKind::Delete) => RowKind::Delete,
+        Some(RowKind::Read) => RowKind::Read,
+        Some(RowKind::Insert | RowKind::After) | None => RowKind::Insert,
+    };
+    made_of.iter().map(made).collect()
+}
+
+/// The runs of rows that were made of others; `made_of` never falls.
+pub fn origins_made(origins: &[Origin], made_of: &[usize]) -> Vec<Origin> {
+    let mut out: Vec<Origin> = Vec::with_capacity(origins.len());
+    let mut made = 0;
+    for (place, origin) in origins.iter().enumerate() {
+        let end = origins.get(place + 1).map_or(usize::MAX, |next| next.first_row as usize);
+        let rows = made_of[made..].partition_point(|row| *row < end);
+        if rows > 0 {
+            // A batch counts its rows in 32 bits; more are refused before.
+            out.push(Origin { first_row: u32::try_from(made).unwrap_or(u32::MAX), ..origin.clone() });
+        }
+        made += rows;
+    }
+    out
 }
 
 /// Whether an update's two rows begin at this row.

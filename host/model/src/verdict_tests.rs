@@ -38,3 +38,19 @@ fn a_run_whose_rows_all_went_goes_too() {
     let found = select_origins(&origins, &bits("01011"));
     assert_eq!(found, [origin(0, 1), origin(1, 3)]);
 }
+
+#[test]
+fn of_an_update_that_made_several_rows_the_old_ones_go_and_the_new_ones_come() {
+    use RowKind::{After, Before, Delete, Insert, Read};
+    let kinds = [Insert, Before, After, Delete, Read];
+    assert_eq!(
+        kinds_made(&kinds, &[0, 0, 1, 1, 2, 3, 4]),
+        [Insert, Insert, Delete, Delete, Insert, Delete, Read]
+    );
+    let run =
+        |first_row, ordinal| Origin { first_row, commit_micros: 0, ordinal, transaction: None, absent: None };
+    let origins = [run(0, 7), run(1, 8), run(3, 9)];
+    assert_eq!(origins_made(&origins, &[0, 0, 0, 4]), [run(0, 7), run(3, 9)]);
+    assert_eq!(origins_made(&origins, &[1, 2, 2]), [run(0, 8)]);
+    assert_eq!(origins_made(&origins, &[]), []);
+}

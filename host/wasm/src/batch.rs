@@ -34,8 +34,8 @@ pub(crate) fn misfit(plan: &TablePlan, batch: &ChangeBatch) -> Option<&'static s
         Some("no origin begins at its first row")
     } else if !pairs_are_whole(&batch.kinds) {
         Some("a row before an update is not followed by the row after it")
-    } else if plan.changes_key() && has_lone_after(&batch.kinds) {
-        Some("an update comes without its row before, though the plan makes the key anew")
+    } else if plan.must_delete_by_before() && has_lone_after(&batch.kinds) {
+        Some("an update comes without its row before, though it tells the keys of rows that go")
     } else {
         None
     }

@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, BooleanBufferBuilder};
 use sluicebox_model::{ChangeBatch, fold, is_pair};
 
 use crate::batch::{assemble, join};
+use crate::expand;
 use crate::guest::shorten;
 use crate::instance::{FailedRow, Processed};
 use crate::plan::TablePlan;
@@ -15,15 +16,22 @@ use crate::{abi, output};
 pub(crate) struct Collected {
     /// None: all rows stay.
     keep: Option<BooleanBufferBuilder>,
+    /// Of which row of the batch each row is made, where the plan says `expands`.
+    pub(crate) made_of: Vec<usize>,
     /// For each computed column one array a call.
-    computed: Vec<Vec<ArrayRef>>,
+    pub(crate) computed: Vec<Vec<ArrayRef>>,
     /// Messages by row.
-    errors: BTreeMap<usize, String>,
+    pub(crate) errors: BTreeMap<usize, String>,
 }
 
 impl Collected {
     pub(crate) fn new(plan: &TablePlan) -> Self {
-        Self { keep: None, computed: vec![Vec::new(); plan.computed().count()], errors: BTreeMap::new() }
+        Self {
+            keep: None,
+            made_of: Vec::new(),
+            computed: vec![Vec::new(); plan.computed().count()],
+            errors: BTreeMap::new(),
+        }
     }
 
     /// Adds what one call gave back, or says what is wrong with it.
@@ -35,9 +43,20 @@ impl Collected {
         outcome: abi::Outcome,
     ) -> Result<(), String> {
         let count = rows.len();
-        if outcome.origins.is_some() {
-            return Err("it says of which rows its rows are made, and its plan does not say `expands`".into());
-        }
+        let made = match (plan.expands, outcome.origins) {
+            (false, None) => count,
+            (false, Some(_)) => {
+                return Err(
+                    "it says of which rows its rows are made, and its plan does not say `expands`".into()
+                );
+            }
+            (true, None) => {
+                return Err(
+                    "it does not say of which rows its rows are made, and its plan says `expands`".into()
+                );
+            }
+            (true, Some(origins)) => self.take_origins(&rows, &origins, outcome.keep.is_some())?,
+        };
         match (outcome.keep, &mut self.keep) {
             (None, None) => {}
             (None, Some(keep)) => keep.append_n(count, true),
@@ -56,7 +75,7 @@ impl Collected {
             return Err(format!("it has {given} columns, the plan computes {wanted}"));
         }
         for ((column, vector), parts) in plan.computed().zip(outcome.columns).zip(&mut self.computed) {
-            parts.push(output::array(column, vector, count)?);
+            parts.push(output::array(column, vector, made)?);
         }
         for error in outcome.errors {
             let row = usize::try_from(error.row).ok().filter(|row| *row < count);
@@ -72,6 +91,33 @@ impl Collected {
         }
         Ok(())
     }
+
+    /// Adds of which rows the rows of a call are made, and gives their number.
+    fn take_origins(
+        &mut self,
+        rows: &std::ops::Range<usize>,
+        origins: &[u32],
+        has_verdicts: bool,
+    ) -> Result<usize, String> {
+        if has_verdicts {
+            return Err("it gives verdicts, and its plan says `expands`: a row that goes is one that it does not make".into());
+        }
+        for &origin in origins {
+            let row = usize::try_from(origin).ok().filter(|row| *row < rows.len());
+            let row = row.ok_or_else(|| format!("a row is made of row {origin} of {}", rows.len()))?;
+            let row = rows.start + row;
+            if self.made_of.last().is_some_and(|last| *last > row) {
+                return Err(
+                    "the rows that it makes are not in the order of those that they are made of".into()
+                );
+            }
+            self.made_of.push(row);
+        }
+        if u32::try_from(self.made_of.len()).is_err() {
+            return Err("it makes more rows of a batch than 32 bits count".into());
+        }
+        Ok(origins.len())
+    }
 }
 
 pub(crate) fn finish(
@@ -79,6 +125,9 @@ pub(crate) fn finish(
     batch: &ChangeBatch,
     mut collected: Collected,
 ) -> Result<Processed, String> {
+    if plan.expands {
+        return expand::finish(plan, batch, collected);
+    }
     let keep = collected.keep.as_mut().map(BooleanBufferBuilder::finish);
     let failed_rows: Vec<usize> = collected.errors.keys().copied().collect();
     let keyed = !plan.output.key.is_empty();

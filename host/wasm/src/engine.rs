@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wasmtime::component::{InstancePre, Linker};
 
 use crate::cache::{self, Cache};
+use crate::config_schema;
 use crate::guest::Guest;
 use crate::host;
 use crate::limits::{Grants, Limits, PluginSpec};
@@ -13,6 +14,7 @@ use crate::load::{self, PluginFile};
 use crate::precompiled::{self, Heading};
 use crate::ticker::Ticker;
 use crate::version::Version;
+use crate::wasi::{self, WasiGrants};
 use crate::{Inspection, Instance, WasmError};
 
 /// Stack of a guest, in bytes: wasmtime's own default, a quarter of the smallest thread stack in use here.
@@ -28,6 +30,8 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     engine: wasmtime::Engine,
     linker: Linker<Guest>,
+    /// For plugins that are granted something of WASI; what is not granted they may not import.
+    wasi_linker: Linker<Guest>,
     ticker: Ticker,
     cache: Option<Cache>,
 }
@@ -82,9 +86,10 @@ impl Engine {
         let engine = wasmtime::Engine::new(&settings()).map_err(|error| failed(format!("{error:#}")))?;
         let mut linker = Linker::new(&engine);
         host::link(&mut linker).map_err(|error| failed(format!("{error:#}")))?;
+        let wasi_linker = wasi::link(&linker).map_err(|error| failed(format!("{error:#}")))?;
         let ticker = Ticker::start(engine.clone())
             .map_err(|error| failed(format!("no thread for the clock: {error}")))?;
-        Ok(Self(Arc::new(Inner { engine, linker, ticker, cache })))
+        Ok(Self(Arc::new(Inner { engine, linker, wasi_linker, ticker, cache })))
     }
 
     /// An engine for tools that look at the same file again and again: compiled code is kept in the user's own cache folder, the newest
@@ -139,9 +144,12 @@ impl Engine {
     /// [`WasmError::Load`] says what is wrong with the file.
     pub fn load_file(&self, spec: &PluginSpec, file: &PluginFile) -> Result<Plugin, WasmError> {
         let refuse = |reason| WasmError::Load { path: spec.path.clone(), reason };
-        let (component, hash) = match (spec.precompiled, file.bytes.starts_with(precompiled::MAGIC)) {
+        let (component, hash, schema) = match (spec.precompiled, file.bytes.starts_with(precompiled::MAGIC)) {
             (true, true) => precompiled::load(&self.0.engine, &file.bytes).map_err(refuse)?,
-            (false, false) => (self.component(file).map_err(refuse)?, file.hash.clone()),
+            (false, false) => {
+                let schema = config_schema::of(&file.bytes).map_err(refuse)?;
+                (self.component(file).map_err(refuse)?, file.hash.clone(), schema)
+            }
             (true, false) => {
                 return Err(refuse(
                     "`precompiled` is true, and it was not made by `sluicebox plugin compile`".into(),
@@ -149,8 +157,14 @@ impl Engine {
             }
             (false, true) => return Err(refuse(IS_COMPILED.into())),
         };
-        let version = load::surface(&self.0.engine, &component).check().map_err(refuse)?;
-        let component = self.0.linker.instantiate_pre(&component).map_err(|error| {
+        let wasi = &spec.grants.wasi;
+        let version = load::surface(&self.0.engine, &component).check(wasi).map_err(refuse)?;
+        if let Some(schema) = &schema {
+            let misfit = |reason| WasmError::Config { plugin: plugin_name(&spec.path), reason };
+            config_schema::check(schema, &spec.config).map_err(misfit)?;
+        }
+        let linker = if wasi.any() { &self.0.wasi_linker } else { &self.0.linker };
+        let component = linker.instantiate_pre(&component).map_err(|error| {
             refuse(format!("what it imports is not what this host offers under the same name: {error:#}"))
         })?;
         Ok(Plugin(Arc::new(Loaded {
@@ -195,22 +209,28 @@ impl Engine {
             return Err(refuse("it is compiled already".into()));
         }
         let component = self.component(&file).map_err(refuse)?;
-        load::surface(&self.0.engine, &component).check().map_err(refuse)?;
+        load::surface(&self.0.engine, &component).check(&WasiGrants::all()).map_err(refuse)?;
         let code =
             component.serialize().map_err(|error| refuse(format!("it does not compile: {error:#}")))?;
-        precompiled::write(&Heading::here(&file.hash), &code).map_err(refuse)
+        let schema = config_schema::of(&file.bytes).map_err(refuse)?;
+        precompiled::write(&Heading { config_schema: schema, ..Heading::here(&file.hash) }, &code)
+            .map_err(refuse)
     }
 
-    /// The file as a component: as it is, or made of a core module that carries the interface.
+    /// The file as a component: as it is, or made of a core module that carries the interface; with the schema of its configuration
+    /// in it, where one is given.
     ///
     /// # Errors
-    /// [`WasmError::Load`] says what is wrong with the file, also when it is no plugin.
-    pub fn component_bytes(&self, path: &Path) -> Result<Vec<u8>, WasmError> {
+    /// [`WasmError::Load`] says what is wrong with the file, also when it is no plugin, or with the schema.
+    pub fn component_bytes(&self, path: &Path, schema: Option<&[u8]>) -> Result<Vec<u8>, WasmError> {
         let refuse = |reason| WasmError::Load { path: path.to_owned(), reason };
         let file = load::read(path).map_err(refuse)?;
         let component = self.component(&file).map_err(refuse)?;
-        load::surface(&self.0.engine, &component).check().map_err(refuse)?;
-        Ok(load::component_bytes(&self.0.engine, &file.bytes).map_err(refuse)?.into_owned())
+        load::surface(&self.0.engine, &component).check(&WasiGrants::all()).map_err(refuse)?;
+        let bytes = load::component_bytes(&self.0.engine, &file.bytes).map_err(refuse)?;
+        let Some(schema) = schema else { return Ok(bytes.into_owned()) };
+        config_schema::parse(schema).map_err(refuse)?;
+        Ok(config_schema::embed(&bytes, schema))
     }
 
     fn component(&self, file: &PluginFile) -> Result<wasmtime::component::Component, String> {
@@ -224,7 +244,7 @@ impl Engine {
         let component = load::compile(engine, &load::component_bytes(engine, &file.bytes)?)?;
         // What is going to be refused needs no place on the disk.
         if let Some(cache) = cache
-            && load::surface(engine, &component).check().is_ok()
+            && load::surface(engine, &component).check(&WasiGrants::all()).is_ok()
         {
             cache.store(engine, &file.hash, &component);
         }

@@ -29,6 +29,14 @@ pub enum WasmError {
         /// What is wrong with it, and what to do.
         reason: String,
     },
+    /// The configuration does not fit the schema that the plugin carries; the pipeline file must change.
+    #[error("the configuration of plugin `{plugin}` does not fit: {reason}")]
+    Config {
+        /// The plugin.
+        plugin: String,
+        /// Places and what was expected there; no values.
+        reason: String,
+    },
     /// The plugin refused its configuration, or failed at its start; the pipeline file must change.
     #[error("plugin `{plugin}` did not start: {reason}")]
     Start {

@@ -10,9 +10,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::Array;
-use sluicebox_model::{ByteSize, Column, ColumnType, TableId, TableSchema};
+use arrow::array::{Array, Int64Array};
+use sluicebox_model::{ByteSize, ChangeBatch, Column, ColumnType, Origin, RowKind, TableId, TableSchema};
 
+use crate::collected::{self, Collected};
 use crate::output;
 use crate::plan::{Action, Source, TablePlan};
 use crate::state::State;
@@ -196,6 +197,86 @@ pub fn plan(data: &[u8]) {
         Source::Computed => plan.action == Action::Process,
     }));
     let _ = plan.needs_before();
+}
+
+/// What `process` gives back for a batch: of which rows its rows are made, verdicts, errors. What is accepted has each row in one place:
+/// it failed, or something was made of it, or it was dropped.
+pub fn outcome(data: &[u8]) {
+    let mut pieces = Pieces(data);
+    let how = pieces.byte();
+    let rows = usize::from(pieces.byte() % 32) + 1;
+    let expands = how & 1 != 0;
+    let input = Arc::new(TableSchema {
+        id: TableId::new("d", "t"),
+        version: 1,
+        columns: vec![column("id", ColumnType::Int, false)],
+        key: vec![0],
+        comment: None,
+        charset: None,
+        unique_keys: Vec::new(),
+        ddl: None,
+    });
+    let name = column("name", ColumnType::BigInt, false);
+    let output = TableSchema {
+        columns: [input.columns.clone(), vec![name]].concat(),
+        key: vec![0, 1],
+        ..(*input).clone()
+    };
+    let plan = TablePlan {
+        id: 1,
+        action: Action::Process,
+        before: true,
+        stateful: false,
+        expands,
+        input: Arc::clone(&input),
+        output: Arc::new(output),
+        reads: Vec::new(),
+        sources: vec![Source::Input(0), Source::Computed],
+    };
+    let batch = updates(&input, rows);
+    let origins: Option<Vec<u32>> = (how & 2 != 0).then(|| {
+        (0..pieces.byte() % 64)
+            .scan(0, |row, _| {
+                *row += pieces.place() % 8;
+                Some(*row)
+            })
+            .collect()
+    });
+    let made = if expands { origins.as_ref().map_or(0, Vec::len) } else { rows };
+    let answer = abi::Outcome {
+        keep: (how & 4 != 0).then(|| pieces.take(rows.div_ceil(8)).to_vec()),
+        columns: vec![abi::Vector { validity: None, data: list(0, made, &mut pieces) }],
+        errors: (0..how >> 6)
+            .map(|_| abi::RowError { row: pieces.place(), message: pieces.text() })
+            .collect(),
+        origins,
+    };
+    let mut collected = Collected::new(&plan);
+    if collected.take(&plan, &batch, 0..rows, answer).is_err() {
+        return;
+    }
+    let Ok(done) = collected::finish(&plan, &batch, collected) else { panic!("it was accepted") };
+    assert!(done.batch.columns.iter().all(|column| column.len() == done.batch.kinds.len()));
+    assert_eq!(done.batch.kinds.is_empty(), done.batch.origins.is_empty());
+    assert!(done.failed.iter().all(|failed| failed.row < rows));
+    assert!(
+        expands || done.batch.rows() + done.failed.len() + usize::try_from(done.dropped).unwrap_or(0) == rows
+    );
+}
+
+/// Numbered rows: updates as pairs, and what is left over inserted.
+fn updates(schema: &Arc<TableSchema>, rows: usize) -> ChangeBatch {
+    let kinds = (0..rows).map(|row| match (row % 2, row + 1 < rows) {
+        (0, true) => RowKind::Before,
+        (0, false) => RowKind::Insert,
+        _ => RowKind::After,
+    });
+    ChangeBatch {
+        schema: Arc::clone(schema),
+        kinds: kinds.collect(),
+        columns: vec![Arc::new(Int64Array::from_iter_values((0..).take(rows)))],
+        origins: vec![Origin { first_row: 0, commit_micros: 0, ordinal: 0, transaction: None, absent: None }],
+    }
 }
 
 fn answer(pieces: &mut Pieces<'_>) -> abi::Plan {

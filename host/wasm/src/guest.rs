@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use sluicebox_model::ByteSize;
 use wasmtime::{ResourceLimiter, UpdateDeadline};
+use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use crate::abi;
 use crate::host::Forbidden;
@@ -12,6 +13,7 @@ use crate::limits::{Grants, Limits};
 use crate::lookup::LookupTables;
 use crate::state::State;
 use crate::ticker::TICK;
+use crate::wasi::Wasi;
 
 /// Instances that there are in this process now.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
@@ -37,6 +39,8 @@ pub(crate) struct Guest {
     pub(crate) refused_memory: Option<ByteSize>,
     clock: Clock,
     log: LogLines,
+    /// None where nothing of it is granted.
+    pub(crate) wasi: Option<Wasi>,
 }
 
 impl Guest {
@@ -53,6 +57,7 @@ impl Guest {
             refused_memory: None,
             clock: Clock::default(),
             log: LogLines::new(limits.log_lines),
+            wasi: None,
         }
     }
 
@@ -103,6 +108,15 @@ impl Guest {
     /// Whether a log line may be written now; if so, also how many were left out before it.
     pub(crate) fn admit_log_line(&mut self, now: Instant) -> Option<u64> {
         self.log.admit(now)
+    }
+
+    /// Makes log lines of what the running call has written to its standard output and error.
+    pub(crate) fn log_output(&mut self) {
+        for line in self.wasi.as_ref().map(Wasi::lines).unwrap_or_default() {
+            if let Some(left_out) = self.admit_log_line(Instant::now()) {
+                self.log(abi::Level::Info, &shorten(&line), left_out);
+            }
+        }
     }
 
     /// Writes a log line, and how many were left out before it.
@@ -178,6 +192,12 @@ fn thread_time() -> Option<Duration> {
 #[cfg(not(unix))]
 fn thread_time() -> Option<Duration> {
     None
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi.get_or_insert_with(Wasi::nothing).view()
+    }
 }
 
 impl ResourceLimiter for Guest {

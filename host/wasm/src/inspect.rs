@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use crate::config_schema;
 use crate::load::{PluginFile, Surface};
-use crate::{Engine, WasmError};
+use crate::{Engine, WasiGrants, WasmError};
 
 /// What is known of a plugin's file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -20,6 +21,8 @@ pub struct Inspection {
     pub size: u64,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
+    /// The JSON Schema of its configuration; none where it carries none.
+    pub config_schema: Option<serde_json::Value>,
     /// Whether this host can run it, or why not.
     pub loads: Result<(), String>,
 }
@@ -34,7 +37,12 @@ pub fn inspect(path: &Path) -> Result<Inspection, WasmError> {
 
 impl Inspection {
     pub(crate) fn new(file: &PluginFile, surface: Result<Surface, String>) -> Self {
-        let loads = surface.as_ref().map_err(Clone::clone).and_then(|surface| surface.check().map(drop));
+        let schema = config_schema::of(&file.bytes);
+        let loads = surface
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|surface| surface.check(&WasiGrants::default()).map(drop));
+        let loads = loads.and_then(|()| schema.as_ref().map(drop).map_err(Clone::clone));
         let world = surface.as_ref().ok().and_then(Surface::plugin_interface).map(str::to_owned);
         let (imports, exports) =
             surface.map(|surface| (surface.imports, surface.exports)).unwrap_or_default();
@@ -49,6 +57,7 @@ impl Inspection {
             // A file that was read has a length that fits.
             size: u64::try_from(file.bytes.len()).unwrap_or(u64::MAX),
             sha256: file.hash.clone(),
+            config_schema: schema.unwrap_or_default(),
             loads,
         }
     }

@@ -40,7 +40,8 @@ pub struct FailedRow {
     pub message: String,
 }
 
-/// What became of a batch. Each row image that went in is in exactly one of the three.
+/// What became of a batch. Each row image that went in is in exactly one of the three, or, where the plan makes several rows of
+/// one, what was made of it.
 #[derive(Debug, Clone)]
 pub struct Processed {
     /// Row images that go on, under the plan's output schema; an update whose row before or after was dropped has
@@ -146,7 +147,7 @@ impl Instance {
         state: Option<&mut State>,
     ) -> Result<Processed, WasmError> {
         let processed = self.attempt(plan, batch, state)?;
-        self.count(&processed);
+        self.count(batch.rows(), &processed);
         Ok(processed)
     }
 
@@ -160,13 +161,13 @@ impl Instance {
         }
     }
 
-    pub(crate) fn count(&mut self, processed: &Processed) {
+    pub(crate) fn count(&mut self, rows_in: usize, processed: &Processed) {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let (kept, failed) = (count(processed.batch.rows()), count(processed.failed.len()));
         self.stats.kept += kept;
         self.stats.failed += failed;
         self.stats.dropped += processed.dropped;
-        self.stats.rows_in += kept + failed + processed.dropped;
+        self.stats.rows_in += count(rows_in);
     }
 
     /// Throws the instance away; the next call makes a new one.

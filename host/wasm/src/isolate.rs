@@ -55,7 +55,7 @@ impl Instance {
                 other?
             }
         };
-        self.count(&processed);
+        self.count(batch.rows(), &processed);
         Ok(processed)
     }
 

@@ -16,8 +16,10 @@ mod abi;
 mod batch;
 mod cache;
 mod collected;
+mod config_schema;
 mod engine;
 mod error;
+mod expand;
 mod functions;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -40,6 +42,7 @@ mod seed;
 mod state;
 mod ticker;
 mod version;
+mod wasi;
 
 pub use engine::{Engine, Plugin};
 pub use error::{Fault, WasmError};
@@ -51,3 +54,4 @@ pub use load::PluginFile;
 pub use lookup::LookupTables;
 pub use plan::{Action, Meta, Read, Source, TablePlan};
 pub use state::{State, StateChanges};
+pub use wasi::WasiGrants;

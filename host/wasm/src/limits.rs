@@ -7,6 +7,7 @@ use std::time::Duration;
 use sluicebox_model::ByteSize;
 
 use crate::lookup::LookupTables;
+use crate::wasi::WasiGrants;
 
 /// What one instance of a plugin may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +94,8 @@ impl Default for Limits {
 pub struct Grants {
     /// The time of day.
     pub clock: bool,
+    /// What of WASI.
+    pub wasi: WasiGrants,
     /// Reference tables.
     pub lookups: Option<Arc<dyn LookupTables>>,
 }

@@ -42,6 +42,9 @@ impl Live {
         let start_error = |reason: String| WasmError::Start { plugin: plugin.name.clone(), reason };
         let load_error = |reason: String| WasmError::Load { path: plugin.path.clone(), reason };
         let mut store = Store::new(plugin.engine(), Guest::new(&plugin.name, &plugin.limits, &plugin.grants));
+        if plugin.grants.wasi.any() {
+            store.data_mut().wasi = Some(plugin.grants.wasi.open().map_err(start_error)?);
+        }
         store.limiter(|guest| guest);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().deadline()));
         store.set_hostcall_fuel(PLAN_OUTPUT_BYTES);
@@ -171,7 +174,9 @@ impl Live {
         let _running = plugin.ticker().running();
         let ticks = self.store.data_mut().begin(time);
         self.store.set_epoch_deadline(ticks);
-        function.call(&mut self.store, parameters).map_err(|error| fault(self.store.data(), &error))
+        let answer = function.call(&mut self.store, parameters);
+        self.store.data_mut().log_output();
+        answer.map_err(|error| fault(self.store.data(), &error))
     }
 }
 

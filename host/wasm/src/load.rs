@@ -15,6 +15,7 @@ use wit_parser::Resolve;
 
 use crate::preview1;
 use crate::version::Version;
+use crate::wasi::{self, WasiGrants};
 
 /// Larger than any known toolchain makes them (Python's are 18 MB); a wrong path must not fill the memory.
 const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -131,7 +132,7 @@ impl Surface {
     }
 
     /// The version that it speaks, where this host can run it, or why not.
-    pub(crate) fn check(&self) -> Result<Version, String> {
+    pub(crate) fn check(&self, wasi: &WasiGrants) -> Result<Version, String> {
         let Some(interface) = self.plugin_interface() else {
             let exports = listed(self.exports.iter(), "nothing");
             let wanted = Version::spoken(" or ");
@@ -140,19 +141,29 @@ impl Surface {
         let version = Version::of_plugin(interface).ok_or_else(|| {
             format!("it speaks `{interface}`, this host speaks {}", Version::spoken(" and "))
         })?;
-        let foreign: Vec<_> = self.imports.iter().filter(|name| !version.offers(name)).collect();
+        let foreign: Vec<_> =
+            self.imports.iter().filter(|name| !version.offers(name) && !wasi.offers(name)).collect();
         if foreign.is_empty() {
             return Ok(version);
         }
+        let mut wanted: Vec<&str> = foreign.iter().filter_map(|name| wasi::capability(name)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let grant = match &wanted[..] {
+            [] => String::new(),
+            names => {
+                format!(", or grant it {} under `wasi` in the pipeline file", listed(names.iter(), "nothing"))
+            }
+        };
         let names = listed(foreign.into_iter(), "nothing");
         Err(format!(
             "it imports {names}; plugins are given no files, network, clock, randomness or environment: build it for a \
-             target without WASI, or with its toolchain's stubs for WASI"
+             target without WASI, or with its toolchain's stubs for WASI{grant}"
         ))
     }
 }
 
-fn listed<'a>(names: impl Iterator<Item = &'a String>, nothing: &str) -> String {
+fn listed(names: impl Iterator<Item = impl std::fmt::Display>, nothing: &str) -> String {
     let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     if names.is_empty() { nothing.to_owned() } else { names.join(", ") }
 }

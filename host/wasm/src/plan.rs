@@ -69,6 +69,8 @@ pub struct TablePlan {
     pub before: bool,
     /// Whether the guest uses the state of this table: its batches then come in order, one at a time.
     pub stateful: bool,
+    /// Whether the guest makes several rows of one, or none.
+    pub expands: bool,
     /// The table as the guest is given it.
     pub input: Arc<TableSchema>,
     /// The table as it goes on; the same `Arc` as `input` when nothing changes.
@@ -81,9 +83,14 @@ pub struct TablePlan {
 
 impl TablePlan {
     /// Whether every update must come with its row before: the guest asked for it, or the output's key is not made of the
-    /// input's key columns alone, so that an update can change it while the source's key stays.
+    /// input's key columns alone, so that an update can change it while the source's key stays; or what was made of the row before must go.
     pub fn needs_before(&self) -> bool {
-        self.before || self.changes_key()
+        self.before || self.must_delete_by_before()
+    }
+
+    /// Whether the row before of an update is what tells the keys of rows that go.
+    pub(crate) fn must_delete_by_before(&self) -> bool {
+        self.expands || self.changes_key()
     }
 
     /// Whether a column of the output's key is computed, or was not part of the input's key.
@@ -107,9 +114,9 @@ impl TablePlan {
             abi::Action::Discard => Action::Discard,
             abi::Action::Process => Action::Process,
         };
-        if plan.expands {
+        if plan.expands && action != Action::Process {
             return Err(
-                "it makes several rows of one (`expands`), which this host does not carry out yet".into()
+                "it makes several rows of one, of a table for whose rows it is not to be called".into()
             );
         }
         if plan.stateful && action != Action::Process {
@@ -124,9 +131,17 @@ impl TablePlan {
             return Err("it computes columns of a table for whose rows it is not to be called".into());
         }
         let key = match plan.key {
+            None if plan.expands => {
+                return Err(
+                    "it makes several rows of one and names no key: they would share that of the one".into(),
+                );
+            }
             Some(places) => named_key(&columns, &places)?,
             None => followed_key(input, &sources)?,
         };
+        if plan.expands && !key.is_empty() && !key.iter().any(|&place| sources[place] == Source::Computed) {
+            return Err("it makes several rows of one and computes no column of the key: they would overwrite each other".into());
+        }
         let table: Arc<str> = match plan.rename {
             Some(name) if name.trim().is_empty() => return Err("it gives the table an empty name".into()),
             Some(name) => name.into(),
@@ -143,8 +158,8 @@ impl TablePlan {
             ddl: input.ddl.clone(),
         };
         let output = if output == **input { Arc::clone(input) } else { Arc::new(output) };
-        let (before, stateful) = (plan.before, plan.stateful);
-        Ok(Self { id, action, before, stateful, input: Arc::clone(input), output, reads, sources })
+        let abi::Plan { before, stateful, expands, .. } = plan;
+        Ok(Self { id, action, before, stateful, expands, input: Arc::clone(input), output, reads, sources })
     }
 }
 

@@ -146,7 +146,9 @@ fn a_plan_that_cannot_be_carried_out_is_refused() {
         ("output column 4", abi::Plan { key: Some(vec![4]), ..plan() }),
         ("empty name", abi::Plan { rename: Some(" ".into()), ..plan() }),
         ("wants state", abi::Plan { stateful: true, action: abi::Action::Pass, ..plan() }),
-        ("several rows", abi::Plan { expands: true, ..plan() }),
+        ("names no key", abi::Plan { expands: true, ..plan() }),
+        ("computes no column of the key", abi::Plan { expands: true, key: Some(vec![0]), ..plan() }),
+        ("several rows of one, of a table", abi::Plan { expands: true, action: abi::Action::Pass, ..plan() }),
         (
             "not to be called",
             abi::Plan { action: abi::Action::Pass, ..with_output(&[("id", Input(0)), ("x", like(1))]) },

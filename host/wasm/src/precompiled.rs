@@ -10,6 +10,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
@@ -28,6 +29,9 @@ pub(crate) struct Heading {
     pub(crate) program: String,
     /// `x86_64-linux`
     pub(crate) machine: String,
+    /// The schema of the plugin's configuration; none where it carries none.
+    #[serde(default)]
+    pub(crate) config_schema: Option<Value>,
 }
 
 impl Heading {
@@ -36,6 +40,7 @@ impl Heading {
             plugin_sha256: plugin_sha256.to_owned(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             machine: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+            config_schema: None,
         }
     }
 }
@@ -77,9 +82,12 @@ pub(crate) fn check_owner(path: &Path) -> Result<(), String> {
         .map_err(|reason| format!("{reason}; a compiled plugin is code that is run as it is"))
 }
 
-/// The component, and the digest of the plugin that it was made from. The bytes must come from a file that
+/// The component, the digest of the plugin that it was made from, and the schema of its configuration. The bytes must come from a file that
 /// [`check_owner`] found no fault with.
-pub(crate) fn load(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<(Component, String), String> {
+pub(crate) fn load(
+    engine: &wasmtime::Engine,
+    bytes: &[u8],
+) -> Result<(Component, String, Option<Value>), String> {
     let (heading, code) = read(bytes)?;
     let component = deserialize(engine, code).map_err(|error| {
         format!(
@@ -88,7 +96,7 @@ pub(crate) fn load(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<(Component
             heading.program
         )
     })?;
-    Ok((component, heading.plugin_sha256))
+    Ok((component, heading.plugin_sha256, heading.config_schema))
 }
 
 #[allow(unsafe_code, reason = "loading compiled code has no safe form")]
@@ -132,6 +140,6 @@ mod tests {
         let other = wasmtime::Engine::new(&other).expect("an engine");
         let reason = load(&other, &bytes).map(|_| ()).expect_err("it is for another engine");
         assert!(reason.contains("for another engine or processor than this one"), "{reason}");
-        assert_eq!(load(&plain, &bytes).map(|(_, hash)| hash), Ok("abc".into()));
+        assert_eq!(load(&plain, &bytes).map(|(_, hash, _)| hash), Ok("abc".into()));
     }
 }

@@ -188,6 +188,10 @@ impl Nulls {
             self.any = true;
             self.bits = vec![0xff; rows.div_ceil(8)];
         }
+        // Where rows are made of others there can be more than came in.
+        if self.bits.len() <= row / 8 {
+            self.bits.resize(row / 8 + 1, 0xff);
+        }
         let bit = 1 << (row % 8);
         if null {
             self.bits[row / 8] &= !bit;
@@ -196,7 +200,9 @@ impl Nulls {
         }
     }
 
-    fn finish(self) -> Option<Vec<u8>> {
+    /// As long as the rows want it.
+    fn finish(mut self, rows: usize) -> Option<Vec<u8>> {
+        self.bits.resize(rows.div_ceil(8), 0xff);
         self.any.then_some(self.bits)
     }
 }
@@ -222,20 +228,24 @@ impl<T: Copy + Default> FixedOut<T> {
         self.nulls.set(row, value.is_none(), self.rows);
     }
 
-    /// Makes sure that the row has an entry: the old value when it stays, else as little as possible.
+    /// Makes sure that the row has an entry: the value of the row that it is made of when it stays, else as little as possible.
     #[inline]
-    pub(crate) fn complete(&mut self, row: usize, stays: bool, inputs: &[Fixed<'_, T>]) {
-        if self.data.len() > row {
+    pub(crate) fn complete(&mut self, at: usize, row: usize, stays: bool, inputs: &[Fixed<'_, T>]) {
+        if self.data.len() > at {
             return;
         }
         let old =
             self.old.filter(|_| stays).and_then(|place| inputs.get(place)).map(|column| column.get(row));
         let blank = if self.nullable { None } else { Some(T::default()) };
-        self.set(row, old.unwrap_or(blank));
+        self.set(at, old.unwrap_or(blank));
+    }
+
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.data.truncate(rows);
     }
 
     pub(crate) fn finish(self, wrap: fn(Vec<T>) -> VectorData) -> Vector {
-        Vector { validity: self.nulls.finish(), data: wrap(self.data) }
+        Vector { validity: self.nulls.finish(self.data.len()), data: wrap(self.data) }
     }
 }
 
@@ -323,28 +333,35 @@ impl<B: Buffer> StringsOut<B> {
     #[inline]
     pub(crate) fn complete<'a, T: ?Sized>(
         &mut self,
+        at: usize,
         row: usize,
         stays: bool,
         inputs: &[Strings<'a, T>],
         get: impl Fn(&Strings<'a, T>, usize) -> Option<&'a T>,
         append: impl Fn(&mut B, &T),
     ) {
-        if self.offsets.len() > row + 1 {
+        if self.offsets.len() > at + 1 {
             return;
         }
         let old =
             self.old.filter(|_| stays).and_then(|place| inputs.get(place)).map(|column| get(column, row));
         match old {
-            Some(Some(value)) => self.set(row, |data| append(data, value)),
-            Some(None) => self.set_null(row),
-            None if self.nullable => self.set_null(row),
-            None => self.set(row, |_| {}),
+            Some(Some(value)) => self.set(at, |data| append(data, value)),
+            Some(None) => self.set_null(at),
+            None if self.nullable => self.set_null(at),
+            None => self.set(at, |_| {}),
         }
+    }
+
+    /// Forgets rows from this one on.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.begin(rows);
     }
 
     pub(crate) fn finish(self) -> Vector {
         let strings = ByteStrings { offsets: self.offsets, data: self.data.into_bytes() };
-        Vector { validity: self.nulls.finish(), data: VectorData::Bytes(strings) }
+        let rows = strings.offsets.len().saturating_sub(1);
+        Vector { validity: self.nulls.finish(rows), data: VectorData::Bytes(strings) }
     }
 }
 

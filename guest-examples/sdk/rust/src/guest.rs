@@ -97,9 +97,12 @@ fn rows<T: Transform>(
     let mut keep = vec![0_u8; count.div_ceil(8)];
     let mut kept = 0;
     let mut errors = Vec::new();
+    if planned.layout.expands {
+        return expand(transform, planned, batch, &inputs, outputs);
+    }
     for (row, &kind) in batch.kinds.iter().enumerate() {
         let kind = Kind::of(kind).ok_or("a row is of an unknown kind")?;
-        let mut view = Row { inputs: &inputs, outputs: &mut outputs, kind, row };
+        let mut view = Row { inputs: &inputs, outputs: &mut outputs, kind, row, at: row, made_of: None };
         let stays = match transform.row(&planned.table, &mut view) {
             Ok(verdict) => verdict == Verdict::Keep,
             Err(error) => {
@@ -108,10 +111,40 @@ fn rows<T: Transform>(
                 false
             }
         };
-        outputs.complete(row, stays, &inputs);
+        outputs.complete(row, row, stays, &inputs);
         keep[row / 8] |= u8::from(stays) << (row % 8);
         kept += usize::from(stays);
     }
     let keep = (kept < count).then_some(keep);
     Ok(wit::Outcome { origins: None, keep, columns: outputs.finish(&planned.layout), errors })
+}
+
+/// The rows of a plan that makes several of one.
+fn expand<T: Transform>(
+    transform: &T,
+    planned: &Planned<T>,
+    batch: &wit::Batch,
+    inputs: &Inputs<'_>,
+    mut outputs: Outputs,
+) -> crate::Result<wit::Outcome> {
+    let mut made_of = Vec::with_capacity(batch.kinds.len());
+    let mut errors = Vec::new();
+    for (row, &kind) in batch.kinds.iter().enumerate() {
+        let kind = Kind::of(kind).ok_or("a row is of an unknown kind")?;
+        let first = made_of.len();
+        let at = first;
+        let mut view = Row { inputs, outputs: &mut outputs, kind, row, at, made_of: Some(&mut made_of) };
+        match transform.row(&planned.table, &mut view) {
+            Ok(Verdict::Keep) => view.emit()?,
+            Ok(Verdict::Drop) => {}
+            Err(error) => {
+                // The interface counts rows in 32 bits, so a place always fits.
+                errors.push(wit::RowError { row: row as u32, message: error.into_text() });
+                made_of.truncate(first);
+            }
+        }
+    }
+    outputs.truncate(made_of.len());
+    let columns = outputs.finish(&planned.layout);
+    Ok(wit::Outcome { origins: Some(made_of), keep: None, columns, errors })
 }

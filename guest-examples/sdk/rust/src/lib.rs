@@ -120,6 +120,28 @@ pub trait Transform: Sized + 'static {
     fn row(&self, table: &Self::Table, row: &mut Row) -> Result<Verdict>;
 }
 
+/// Puts a JSON Schema of the plugin's configuration into the plugin, from a text that is known when it is built, such as
+/// `include_str!("../config.schema.json")`. The host holds the pipeline file's `config` against it before anything runs.
+#[macro_export]
+macro_rules! config_schema {
+    ($text:expr) => {
+        const _: () = {
+            const TEXT: &str = $text;
+            #[used]
+            #[unsafe(link_section = "sluicebox-config-schema")]
+            static SCHEMA: [u8; TEXT.len()] = {
+                let mut bytes = [0; TEXT.len()];
+                let mut place = 0;
+                while place < bytes.len() {
+                    bytes[place] = TEXT.as_bytes()[place];
+                    place += 1;
+                }
+                bytes
+            };
+        };
+    };
+}
+
 /// Makes a type with [`Transform`] the plugin of this crate. Once in a crate whose `crate-type` is `cdylib`.
 #[macro_export]
 macro_rules! export_plugin {

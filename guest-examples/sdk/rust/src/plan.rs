@@ -145,6 +145,7 @@ pub struct Plan {
     computed: Vec<Computed>,
     key: Option<Vec<String>>,
     rename: Option<String>,
+    expands: bool,
     stateful: bool,
 }
 
@@ -156,6 +157,8 @@ pub(crate) struct Layout {
     pub(crate) computed: Vec<Computed>,
     /// Places in `computed` in the output's order.
     pub(crate) order: Vec<usize>,
+    /// Whether `row` may make several rows of one.
+    pub(crate) expands: bool,
 }
 
 macro_rules! reads {
@@ -255,6 +258,7 @@ impl Plan {
             computed: Vec::new(),
             key: None,
             rename: None,
+            expands: false,
             stateful: false,
             schema,
         }
@@ -321,6 +325,13 @@ impl Plan {
     /// time, which costs the use of several processors for it.
     pub fn stateful(&mut self) {
         self.stateful = true;
+    }
+
+    /// Asks to make several rows of one, or none: `row` may use [`Row::emit`](crate::Row::emit). Every update then comes as two
+    /// rows: what was made of the row before is deleted, what was made of the row after put in its place. The key must be named
+    /// ([`Plan::key`]) with a computed column in it, or without any column for a table without a key.
+    pub fn expand(&mut self) {
+        self.expands = true;
     }
 
     /// Nothing is decided or computed by row: `row` is never called, and the host does the rest without the plugin.
@@ -467,6 +478,7 @@ impl Plan {
             reads: self.reads.iter().map(|(_, shape)| *shape).collect(),
             computed: self.computed,
             order,
+            expands: self.expands,
         };
         let plan = wit::Plan {
             action: self.action,
@@ -475,7 +487,7 @@ impl Plan {
             output: (!unchanged).then_some(output),
             key,
             rename: self.rename,
-            expands: false,
+            expands: self.expands,
             stateful: self.stateful,
         };
         Ok((plan, layout))

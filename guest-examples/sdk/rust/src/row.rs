@@ -3,7 +3,7 @@
 use crate::bindings::sluicebox::transform::types::{Vector, VectorData};
 use crate::column::{FixedOut, Inputs, Shape, StringsOut};
 use crate::plan::Layout;
-use crate::{Bytes, Float, Int, NewBytes, NewFloat, NewInt, NewText, NewUInt, Text, TextOut, UInt};
+use crate::{Bytes, Float, Int, NewBytes, NewFloat, NewInt, NewText, NewUInt, Result, Text, TextOut, UInt};
 
 /// What a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,18 +65,19 @@ impl Outputs {
     }
 
     #[inline]
-    pub(crate) fn complete(&mut self, row: usize, stays: bool, inputs: &Inputs<'_>) {
+    pub(crate) fn complete(&mut self, at: usize, row: usize, stays: bool, inputs: &Inputs<'_>) {
         for column in &mut self.ints {
-            column.complete(row, stays, &inputs.ints);
+            column.complete(at, row, stays, &inputs.ints);
         }
         for column in &mut self.uints {
-            column.complete(row, stays, &inputs.uints);
+            column.complete(at, row, stays, &inputs.uints);
         }
         for column in &mut self.floats {
-            column.complete(row, stays, &inputs.floats);
+            column.complete(at, row, stays, &inputs.floats);
         }
         for column in &mut self.texts {
             column.complete(
+                at,
                 row,
                 stays,
                 &inputs.texts,
@@ -86,6 +87,7 @@ impl Outputs {
         }
         for column in &mut self.bytes {
             column.complete(
+                at,
                 row,
                 stays,
                 &inputs.bytes,
@@ -93,6 +95,15 @@ impl Outputs {
                 |out, b| out.extend_from_slice(b),
             );
         }
+    }
+
+    /// Forgets rows from this one on.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.ints.iter_mut().for_each(|column| column.truncate(rows));
+        self.uints.iter_mut().for_each(|column| column.truncate(rows));
+        self.floats.iter_mut().for_each(|column| column.truncate(rows));
+        self.texts.iter_mut().for_each(|column| column.truncate(rows));
+        self.bytes.iter_mut().for_each(|column| column.truncate(rows));
     }
 
     /// The columns in the order of the plan's output.
@@ -123,6 +134,10 @@ pub struct Row<'a> {
     pub(crate) outputs: &'a mut Outputs,
     pub(crate) kind: Kind,
     pub(crate) row: usize,
+    /// The row that is being made; the same as `row` where each makes one.
+    pub(crate) at: usize,
+    /// Of which row each is made, where the plan may make several of one.
+    pub(crate) made_of: Option<&'a mut Vec<u32>>,
 }
 
 macro_rules! fixed_columns {
@@ -137,7 +152,7 @@ macro_rules! fixed_columns {
         #[inline]
         pub fn $set(&mut self, column: impl Into<$new>, value: impl Into<Option<$value>>) {
             if let Some(out) = self.outputs.$list.get_mut(column.into().0) {
-                out.set(self.row, value.into());
+                out.set(self.at, value.into());
             }
         }
     )*};
@@ -148,6 +163,22 @@ impl<'a> Row<'a> {
         int, set_int: i64, Int, NewInt, ints;
         uint, set_uint: u64, UInt, NewUInt, uints;
         float, set_float: f64, Float, NewFloat, floats;
+    }
+
+    /// Makes a row of what is set, for plans that said [`Plan::expand`](crate::Plan::expand). Columns that are computed anew are to be set
+    /// again before the next one. `Verdict::Keep` makes a last one, `Verdict::Drop` none.
+    ///
+    /// # Errors
+    /// When the plan did not say so.
+    pub fn emit(&mut self) -> Result<()> {
+        let Some(made_of) = &mut self.made_of else {
+            return Err("`emit` makes several rows of one, and the plan did not say `expand`".into());
+        };
+        self.outputs.complete(self.at, self.row, true, self.inputs);
+        // The interface counts rows in 32 bits, so a place always fits.
+        made_of.push(self.row as u32);
+        self.at += 1;
+        Ok(())
     }
 
     /// What the row is.
@@ -171,7 +202,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn set_text(&mut self, column: impl Into<NewText>, write: impl FnOnce(&mut TextOut<'_>)) {
         if let Some(out) = self.outputs.texts.get_mut(column.into().0) {
-            out.set(self.row, |data| write(&mut TextOut(data)));
+            out.set(self.at, |data| write(&mut TextOut(data)));
         }
     }
 
@@ -179,7 +210,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn set_bytes(&mut self, column: impl Into<NewBytes>, value: &[u8]) {
         if let Some(out) = self.outputs.bytes.get_mut(column.into().0) {
-            out.set(self.row, |data| data.extend_from_slice(value));
+            out.set(self.at, |data| data.extend_from_slice(value));
         }
     }
 
@@ -187,7 +218,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn set_text_null(&mut self, column: impl Into<NewText>) {
         if let Some(out) = self.outputs.texts.get_mut(column.into().0) {
-            out.set_null(self.row);
+            out.set_null(self.at);
         }
     }
 
@@ -195,7 +226,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn set_bytes_null(&mut self, column: impl Into<NewBytes>) {
         if let Some(out) = self.outputs.bytes.get_mut(column.into().0) {
-            out.set_null(self.row);
+            out.set_null(self.at);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `plugin build`: a project becomes one file that the host loads.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +14,8 @@ use crate::failure::Failure;
 use crate::output::line;
 
 const TARGET: &str = "wasm32-unknown-unknown";
+/// A JSON Schema of the plugin's configuration; it goes into the component.
+const CONFIG_SCHEMA: &str = "config.schema.json";
 
 /// Builds a project.
 pub fn run(options: &BuildOptions) -> Result<(), Failure> {
@@ -25,7 +28,8 @@ pub fn run(options: &BuildOptions) -> Result<(), Failure> {
         return Err(anyhow!("{} has neither a Cargo.toml nor a build.sh", dir.display()).into());
     };
     let engine = PluginEngine::for_tools().map_err(EngineError::from)?;
-    let component = engine.component_bytes(&module).map_err(EngineError::from)?;
+    let schema = config_schema(dir)?;
+    let component = engine.component_bytes(&module, schema.as_deref()).map_err(EngineError::from)?;
     let out = options.out.clone().unwrap_or_else(|| dir.join(format!("{name}.wasm")));
     std::fs::write(&out, component).with_context(|| format!("writing {}", out.display()))?;
     let found = inspect_plugin(&out).map_err(EngineError::from)?;
@@ -36,6 +40,16 @@ pub fn run(options: &BuildOptions) -> Result<(), Failure> {
     }
     line!("{}  {} bytes  sha256 {}", out.display(), found.size, found.sha256);
     Ok(())
+}
+
+/// What the project says of its configuration.
+fn config_schema(dir: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    let path = dir.join(CONFIG_SCHEMA);
+    match std::fs::read(&path) {
+        Ok(schema) => Ok(Some(schema)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(anyhow!("reading {}: {error}", path.display()).into()),
+    }
 }
 
 /// What a tool printed is for people, and standard output is for facts.

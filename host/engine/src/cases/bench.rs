@@ -78,6 +78,7 @@ pub fn bench(subject: &Subject, bench: &Bench) -> Result<Result<Vec<Measured>, S
     let pass = TablePlan {
         action: Action::Pass,
         stateful: false,
+        expands: false,
         output: Arc::clone(&bench.schema),
         reads: Vec::new(),
         sources: (0..bench.schema.columns.len()).map(Source::Input).collect(),

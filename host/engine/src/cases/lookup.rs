@@ -27,5 +27,5 @@ impl LookupTables for Inline {
 
 /// What a plugin may ask for in a case.
 pub(super) fn grants(tables: &InlineTables, clock: bool) -> Grants {
-    Grants { clock, lookups: Some(Arc::new(Inline(tables.clone()))) }
+    Grants { clock, lookups: Some(Arc::new(Inline(tables.clone()))), ..Grants::default() }
 }

@@ -8,9 +8,9 @@ use sluicebox_model::{ByteSize, Secret};
 
 use super::block::{Block, Context};
 use super::document::{Node, Place};
-use super::expand::Forms;
 use super::kinds::{self, Kind, Word};
 use super::option::{Opt, Structure, Table};
+use super::wasi::texts;
 
 /// A reference table.
 #[derive(Debug, Clone, PartialEq)]
@@ -177,9 +177,10 @@ fn origin(context: &mut Context<'_>, block: &Block<'_>) -> Option<LookupOrigin> 
         (false, true) => {
             let url = Secret::new(block.get(&URL)?);
             let headers = match block.node(&HEADERS) {
-                Some((node, place)) => headers(context, &block.path(HEADERS.head.key), node, place)?,
+                Some((node, place)) => texts(context, &block.path(HEADERS.head.key), node, place)?,
                 None => Vec::new(),
             };
+            let headers = headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
             Some(LookupOrigin::Url { url, headers })
         }
         (true, true) => {
@@ -192,33 +193,4 @@ fn origin(context: &mut Context<'_>, block: &Block<'_>) -> Option<LookupOrigin> 
             None
         }
     }
-}
-
-fn headers(
-    context: &mut Context<'_>,
-    name: &str,
-    node: &Node,
-    place: &Place,
-) -> Option<Vec<(String, Secret)>> {
-    let Node::Map(entries) = node else {
-        let message = format!("expected a mapping, found {}", node.kind());
-        context.findings.fault(place, name, message);
-        return None;
-    };
-    let mut headers = Vec::new();
-    for (index, (header, value)) in entries.iter().enumerate() {
-        let (place, path) = (place.entry(index), format!("{name}.{header}"));
-        let Node::Scalar(scalar) = value else {
-            context.findings.fault(&place, &path, format!("expected a text, found {}", value.kind()));
-            return None;
-        };
-        match context.surroundings.expand(&scalar.text, Forms::All) {
-            Ok(text) => headers.push((header.clone(), Secret::new(text))),
-            Err(missing) => {
-                missing.into_iter().for_each(|message| context.findings.fault(&place, &path, message));
-                return None;
-            }
-        }
-    }
-    Some(headers)
 }

@@ -36,6 +36,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod transform;
+mod wasi;
 mod zone;
 
 use std::io::Read as _;
@@ -260,7 +261,7 @@ fn find_twice(context: &mut Context<'_>, path: &str, node: &Node, place: &Place)
 
 /// Every option there is, in the order of the documentation.
 pub fn reference() -> Vec<OptionDoc> {
-    let blocks: [(&'static str, Vec<&'static dyn Described>); 9] = [
+    let blocks: [(&'static str, Vec<&'static dyn Described>); 10] = [
         ("", TOP.to_vec()),
         ("source", source::table()),
         ("sink", sink::TABLE.to_vec()),
@@ -268,6 +269,7 @@ pub fn reference() -> Vec<OptionDoc> {
         ("transform[]", transform::TRANSFORM.to_vec()),
         ("transform[].plugin", plugin::PLUGIN_TABLE.to_vec()),
         ("transform[].plugin.lookups.*", lookup::LOOKUP_TABLE.to_vec()),
+        ("transform[].plugin.wasi", wasi::WASI_TABLE.to_vec()),
         ("transform[].plugin.limits", plugin::LIMITS_TABLE.to_vec()),
         ("pipeline", options::TABLE.to_vec()),
     ];

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sluicebox_model::ByteSize;
+use sluicebox_wasm::WasiGrants;
 
 use super::block::{Block, Context};
 use super::document::{Node, Place};
@@ -14,6 +15,7 @@ use super::kinds::{self, Kind, Word};
 use super::lookup::{LookupConfig, lookups};
 use super::option::{Opt, Structure, Table};
 use super::transform::OnError;
+use super::wasi::grants;
 
 /// A plugin and how it may run.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +32,8 @@ pub struct PluginConfig {
     pub clock: bool,
     /// Reference tables that it may ask.
     pub lookups: Vec<LookupConfig>,
+    /// What of WASI it is granted.
+    pub wasi: WasiGrants,
     /// What it may use.
     pub limits: PluginLimits,
     /// What happens to rows that it fails on.
@@ -134,6 +138,8 @@ static CLOCK: Opt<bool> = Opt::new(
 .or("false");
 static LOOKUPS: Structure =
     Structure::new("lookups", "mapping of names to tables", "Reference tables that the plugin may ask.");
+static WASI: Structure =
+    Structure::new("wasi", "mapping", "What of WASI the plugin is granted; not written: nothing.");
 static LIMITS: Structure = Structure::new("limits", "mapping", "What the plugin may use.");
 static ON_ERROR: Opt<OnError> =
     Opt::new("on-error", Kind::word(), "What happens to rows that the plugin fails on.").or("fail");
@@ -165,6 +171,7 @@ pub(super) static PLUGIN_TABLE: Table = &[
     &CONFIG,
     &LOOKUPS,
     &CLOCK,
+    &WASI,
     &LIMITS,
     &ON_ERROR,
     &ON_SCHEMA_ERROR,
@@ -227,6 +234,10 @@ pub(super) fn plugin(
         Some((node, place)) => lookups(context, &block.path(LOOKUPS.head.key), node, place),
         None => Some(Vec::new()),
     };
+    let wasi = match block.node(&WASI) {
+        Some((node, place)) => grants(context, &block.path(WASI.head.key), node, place),
+        None => Some(WasiGrants::default()),
+    };
     if limits.get(&MEMORY).is_some_and(|m| m < LEAST_PLUGIN_MEMORY) {
         limits.fault(context, &MEMORY, format!("must be at least {LEAST_PLUGIN_MEMORY}, one page"));
     }
@@ -237,6 +248,7 @@ pub(super) fn plugin(
         config: GuestConfig(config?),
         clock: block.get(&CLOCK)?,
         lookups: lookups?,
+        wasi: wasi?,
         limits: PluginLimits {
             memory: limits.get(&MEMORY)?,
             time: limits.get(&TIME)?,

@@ -260,6 +260,16 @@ fn a_wrong_rule_is_a_fault() {
             "lookups.rates.headers.A",
         ),
         (
+            transform("source-table: a.b\nplugin: {path: x, wasi: {clock: true}}"),
+            "plugin",
+            "plugin.wasi.clock: unknown option; did you mean `clocks`?",
+        ),
+        (
+            transform("source-table: a.b\nplugin: {path: x, wasi: {filesystem: {data: [a]}}}"),
+            "plugin",
+            "plugin.wasi.filesystem.data: expected a text, found a list",
+        ),
+        (
             transform("source-table: a.b\nplugin: {path: x, lookups: [a.csv]}"),
             "plugin",
             "expected a mapping of names to tables, found a list",
@@ -528,7 +538,14 @@ fn many_notes_are_cut_and_counted() {
 fn every_default_and_every_value_without_effect_is_a_value() {
     let mut checked = 0;
     for option in [source::table(), sink::TABLE.to_vec(), options::TABLE.to_vec()].concat().into_iter().chain(
-        [transform::TRANSFORM, plugin::PLUGIN_TABLE, plugin::LIMITS_TABLE, lookup::LOOKUP_TABLE].concat(),
+        [
+            transform::TRANSFORM,
+            plugin::PLUGIN_TABLE,
+            plugin::LIMITS_TABLE,
+            lookup::LOOKUP_TABLE,
+            wasi::WASI_TABLE,
+        ]
+        .concat(),
     ) {
         let head = option.head();
         for text in head.default.iter().chain(&head.no_op) {

@@ -216,7 +216,7 @@ pub(super) fn spec_of(plugin: &PluginConfig) -> Result<PluginSpec, EngineError> 
             log_lines: limits.log_lines,
             state: limits.state,
         },
-        grants: Grants { clock: plugin.clock, lookups: Some(Arc::new(lookups)) },
+        grants: Grants { clock: plugin.clock, wasi: plugin.wasi.clone(), lookups: Some(Arc::new(lookups)) },
         sha256: plugin.sha256.map(|digest| digest.iter().map(|b| format!("{b:02x}")).collect()),
         precompiled: plugin.precompiled,
     })

@@ -104,6 +104,11 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
+    /// Whether it makes several rows of one.
+    pub fn expands(&self) -> bool {
+        matches!(self, Self::Guest { plan, .. } if plan.expands)
+    }
+
     /// Whether every update must come with its row before.
     pub fn needs_before(&self) -> bool {
         match self {

@@ -11,7 +11,8 @@ use super::*;
 
 type Entry = (&'static str, fn(&[u8]));
 
-const ENTRIES: [Entry; 3] = [("guest_output", output), ("guest_plan", plan), ("guest_state", state)];
+const ENTRIES: [Entry; 4] =
+    [("guest_output", output), ("guest_outcome", outcome), ("guest_plan", plan), ("guest_state", state)];
 
 /// Time for each entry; all of them together stay below two seconds.
 const TIME: Duration = Duration::from_millis(150);

@@ -39,7 +39,7 @@ fn granted(name: &str, config: Value, grants: Grants) -> Instance {
 }
 
 fn countries() -> Grants {
-    Grants { lookups: Some(Arc::new(Countries)), clock: false }
+    Grants { lookups: Some(Arc::new(Countries)), ..Grants::default() }
 }
 
 fn customers() -> Arc<TableSchema> {
@@ -111,7 +111,7 @@ fn what_is_not_granted_is_a_fault_that_says_so() {
 #[test]
 fn the_time_of_day_is_told_where_it_is_granted() {
     let mut guest =
-        granted("misbehaving", json!({ "does": "ask-time" }), Grants { clock: true, lookups: None });
+        granted("misbehaving", json!({ "does": "ask-time" }), Grants { clock: true, ..Grants::default() });
     let schema = numbered_schema(true);
     let plan = guest.plan(1, &schema).expect("a plan");
     let out = guest.process(&plan, &inserts(&schema, 0..1), None).expect("it is processed").batch;

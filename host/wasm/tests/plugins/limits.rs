@@ -1,13 +1,12 @@
 //! What a plugin does wrong while it runs is an error of one batch, and never more.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
 use sluicebox_model::{ByteSize, RowKind};
 use sluicebox_wasm::{Fault, Instance, Limits, WasmError};
 
-use crate::support::{engine, inserts, instance, numbered, numbered_schema, rows_of, spec};
+use crate::support::{engine, inserts, instance, logged, numbered, numbered_schema, rows_of, spec};
 
 /// A plugin that misbehaves, with a time limit that a loop reaches soon.
 fn misbehaving(config: serde_json::Value, limits: Limits) -> Instance {
@@ -194,41 +193,18 @@ fn a_plugin_of_which_nothing_comes_in_three_batches_in_a_row_is_broken() {
     assert!(matches!(error, WasmError::Broken { rows: 1, .. }), "{error}");
 }
 
-/// Where log lines go in a test.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no test panics here").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn log_lines_name_plugin_and_table_and_those_above_the_limit_are_counted() {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .without_time()
-        .finish();
     let mut guest =
         misbehaving(json!({ "does": "flood-log" }), Limits { log_lines: 10, ..Limits::default() });
     let schema = numbered_schema(true);
     let plan = guest.plan(1, &schema).expect("a plan");
-    tracing::subscriber::with_default(subscriber, || {
+    let text = logged(|| {
         guest.process(&plan, &inserts(&schema, 0..1), None).expect("it is processed");
     });
     // Should the call fall into two seconds, ten more get through.
     let dropped = guest.stats().log_lines_dropped;
     assert!([990, 980].contains(&dropped), "{dropped}");
-    let text = String::from_utf8(lines.0.lock().expect("no test panics here").clone()).expect("text");
     assert!(
         text.contains("line 9") && text.contains(r#"plugin="misbehaving" table="shop.orders""#),
         "{text}"

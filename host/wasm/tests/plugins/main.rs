@@ -3,7 +3,9 @@
 #![allow(clippy::print_stdout, reason = "tests print their seeds")]
 
 mod cache;
+mod config_schema;
 mod conformance;
+mod expand;
 mod host;
 mod kinds;
 mod limits;
@@ -12,3 +14,4 @@ mod preview1;
 mod refusals;
 mod support;
 mod verdicts;
+mod wasi;

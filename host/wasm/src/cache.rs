@@ -9,6 +9,7 @@
 //! Order: an entry is written to a temporary file and renamed, so that a crash, or another process that compiles the same,
 //! leaves the old entry, the new one, or none. An entry that cannot be written costs the next start a compilation.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{Read as _, Write as _};
@@ -74,14 +75,18 @@ impl Cache {
         }
     }
 
-    /// Deletes what is kept of a plugin. One that cannot be deleted takes some room, and is told.
-    pub(crate) fn forget(&self, engine: &wasmtime::Engine, plugin_hash: &str) {
-        let path = self.path(engine, plugin_hash);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(path = %path.display(), %error, "compiled plugin not deleted");
+    /// Deletes all but what these plugins were compiled to. What cannot be deleted takes some room, and is told.
+    pub(crate) fn keep_only(&self, plugin_hashes: &HashSet<String>) {
+        let Ok(found) = fs::read_dir(&self.folder) else { return };
+        for entry in found.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let hash = name.split('-').next().unwrap_or_default();
+            if !name.ends_with(".compiled") || plugin_hashes.contains(hash) {
+                continue;
             }
-            Ok(()) | Err(_) => {}
+            if let Err(error) = fs::remove_file(entry.path()) {
+                tracing::warn!(path = %entry.path().display(), %error, "compiled plugin not deleted");
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Loading plugins: one engine for the process, compiled code shared by all instances of a plugin.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -180,10 +181,10 @@ impl Engine {
         })))
     }
 
-    /// Takes compiled code of a plugin from the cache that nobody will want again.
-    pub fn forget_compiled(&self, plugin_hash: &str) {
+    /// Deletes compiled code from the cache but for that of these plugins, by their [`Plugin::hash`].
+    pub fn keep_compiled(&self, plugin_hashes: &HashSet<String>) {
         if let Some(cache) = &self.0.cache {
-            cache.forget(&self.0.engine, plugin_hash);
+            cache.keep_only(plugin_hashes);
         }
     }
 

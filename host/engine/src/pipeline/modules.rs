@@ -52,22 +52,16 @@ impl Modules {
         std::fs::File::open(&self.folder)?.sync_all()
     }
 
-    /// Deletes all but these; gives the names of what went. What cannot be deleted takes some room, and is told.
-    pub fn keep_only(&self, needed: &HashSet<String>) -> Vec<String> {
-        let Ok(found) = std::fs::read_dir(&self.folder) else { return Vec::new() };
-        let mut gone = Vec::new();
+    /// Deletes all but these. What cannot be deleted takes some room, and is told.
+    pub fn keep_only(&self, needed: &HashSet<String>) {
+        let Ok(found) = std::fs::read_dir(&self.folder) else { return };
         for entry in found.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if needed.contains(&name) {
+            if needed.contains(&*entry.file_name().to_string_lossy()) {
                 continue;
             }
-            match std::fs::remove_file(entry.path()) {
-                Ok(()) => gone.push(name),
-                Err(error) => {
-                    tracing::warn!(path = %entry.path().display(), %error, "a plugin's old version was not deleted");
-                }
+            if let Err(error) = std::fs::remove_file(entry.path()) {
+                tracing::warn!(path = %entry.path().display(), %error, "a plugin's old version was not deleted");
             }
         }
-        gone
     }
 }

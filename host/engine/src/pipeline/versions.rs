@@ -208,12 +208,9 @@ impl PluginHost {
     /// Deletes copies and compiled code of versions that no row can need any more.
     pub fn tidy(&self, store: &Store) -> Result<(), EngineError> {
         let versions = store.needed_versions()?;
-        let needed = crate::state::files(&versions);
-        for gone in self.modules.keep_only(&needed) {
-            // Compiled code is kept under the plugin's digest, which for what was compiled here is the file's.
-            if let Some(engine) = &self.engine {
-                engine.forget_compiled(&gone);
-            }
+        self.modules.keep_only(&crate::state::files(&versions));
+        if let Some(engine) = &self.engine {
+            engine.keep_compiled(&versions.into_iter().map(|version| version.sha256).collect());
         }
         Ok(())
     }

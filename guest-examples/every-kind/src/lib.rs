@@ -80,6 +80,19 @@ impl Transform for EveryKind {
         }
         for &column in &columns.texts {
             row.set_text(column, |out| out.push_str("once"));
+        }
+        // What is set by now is no value of its column's type.
+        if self.refuse.is_some() && columns.ints.first().and_then(|&first| row.int(first)) == self.refuse {
+            return Err(format!(
+                "row refused as {}",
+                match row.kind() {
+                    sluicebox_guest::Kind::Before => "before",
+                    _ => "other",
+                }
+            )
+            .into());
+        }
+        for &column in &columns.texts {
             match row.text(column) {
                 Some(text) => row.set_text(column, |out| out.push_str(text)),
                 None => row.set_text_null(column),
@@ -99,16 +112,6 @@ impl Transform for EveryKind {
                 row.set_text(meta.transaction.1, |out| out.push_str(name));
             }
             row.set_uint(meta.seed.1, row.uint(meta.seed.0));
-        }
-        if self.refuse.is_some() && columns.ints.first().and_then(|&first| row.int(first)) == self.refuse {
-            return Err(format!(
-                "row refused as {}",
-                match row.kind() {
-                    sluicebox_guest::Kind::Before => "before",
-                    _ => "other",
-                }
-            )
-            .into());
         }
         Ok(Verdict::Keep)
     }

@@ -231,6 +231,10 @@ impl<T: Copy + Default> FixedOut<T> {
     /// Makes sure that the row has an entry: the value of the row that it is made of when it stays, else as little as possible.
     #[inline]
     pub(crate) fn complete(&mut self, at: usize, row: usize, stays: bool, inputs: &[Fixed<'_, T>]) {
+        // What was set for a row that goes or failed can be anything.
+        if !stays {
+            self.data.truncate(at);
+        }
         if self.data.len() > at {
             return;
         }
@@ -257,12 +261,14 @@ pub(crate) struct StringsOut<B> {
     rows: usize,
     old: Option<usize>,
     nullable: bool,
+    blank: &'static str,
 }
 
 /// Where the values of a column of texts or bytes are put together.
 pub(crate) trait Buffer: Default {
     fn bytes(&self) -> usize;
     fn cut(&mut self, bytes: usize);
+    fn put(&mut self, text: &str);
     fn into_bytes(self) -> Vec<u8>;
 }
 
@@ -273,6 +279,10 @@ impl Buffer for String {
 
     fn cut(&mut self, bytes: usize) {
         self.truncate(bytes);
+    }
+
+    fn put(&mut self, text: &str) {
+        self.push_str(text);
     }
 
     fn into_bytes(self) -> Vec<u8> {
@@ -289,16 +299,20 @@ impl Buffer for Vec<u8> {
         self.truncate(bytes);
     }
 
+    fn put(&mut self, text: &str) {
+        self.extend_from_slice(text.as_bytes());
+    }
+
     fn into_bytes(self) -> Vec<u8> {
         self
     }
 }
 
 impl<B: Buffer> StringsOut<B> {
-    pub(crate) fn new(old: Option<usize>, nullable: bool, rows: usize) -> Self {
+    pub(crate) fn new(old: Option<usize>, nullable: bool, blank: &'static str, rows: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        Self { offsets, data: B::default(), nulls: Nulls::default(), rows, old, nullable }
+        Self { offsets, data: B::default(), nulls: Nulls::default(), rows, old, nullable, blank }
     }
 
     #[inline]
@@ -340,6 +354,9 @@ impl<B: Buffer> StringsOut<B> {
         get: impl Fn(&Strings<'a, T>, usize) -> Option<&'a T>,
         append: impl Fn(&mut B, &T),
     ) {
+        if !stays {
+            self.begin(at);
+        }
         if self.offsets.len() > at + 1 {
             return;
         }
@@ -349,7 +366,10 @@ impl<B: Buffer> StringsOut<B> {
             Some(Some(value)) => self.set(at, |data| append(data, value)),
             Some(None) => self.set_null(at),
             None if self.nullable => self.set_null(at),
-            None => self.set(at, |_| {}),
+            None => {
+                let blank = self.blank;
+                self.set(at, |data| data.put(blank));
+            }
         }
     }
 

@@ -122,6 +122,8 @@ pub(crate) struct Computed {
     /// Place among the columns read of the same shape.
     pub(crate) old: Option<usize>,
     pub(crate) nullable: bool,
+    /// A text that its type allows, for rows that have no value and may not have null.
+    pub(crate) blank: &'static str,
 }
 
 struct Output {
@@ -184,8 +186,9 @@ macro_rules! rewrites {
             let place = self.input(column, Shape::$shape)?;
             let output = self.untouched(place)?;
             let old = self.$read(column)?;
-            let nullable = self.schema.columns[place].nullable;
-            let (index, new) = self.compute(Computed { shape: Shape::$shape, old: Some(old.0), nullable });
+            let Column { nullable, column_type, .. } = self.schema.columns[place];
+            let (old_place, blank) = (Some(old.0), blank(column_type));
+            let (index, new) = self.compute(Computed { shape: Shape::$shape, old: old_place, nullable, blank });
             self.outputs[output].source = Source::Computed(index, wit::ComputedType::Like(place as u32));
             Ok($handle { old, new: $new(new) })
         }
@@ -426,7 +429,8 @@ impl Plan {
         if found != wanted {
             return Err(format!("column `{name}` is added with `add_{}`", found.method()).into());
         }
-        let (index, new) = self.compute(Computed { shape: wanted, old: None, nullable });
+        let blank = blank(meaning(full.type_));
+        let (index, new) = self.compute(Computed { shape: wanted, old: None, nullable, blank });
         let source = Source::Computed(index, wit::ComputedType::Type(full));
         self.outputs.push(Output { name: name.to_owned(), source });
         Ok(new)
@@ -503,6 +507,14 @@ impl Shape {
             Self::Text => "text",
             Self::Bytes => "bytes",
         }
+    }
+}
+
+fn blank(column_type: ColumnType) -> &'static str {
+    match column_type {
+        ColumnType::Json => "null",
+        ColumnType::Decimal => "0",
+        _ => "",
     }
 }
 

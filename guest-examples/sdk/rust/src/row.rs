@@ -52,13 +52,13 @@ impl Outputs {
             bytes: Vec::new(),
         };
         for column in &layout.computed {
-            let (old, nullable) = (column.old, column.nullable);
+            let (old, nullable, blank) = (column.old, column.nullable, column.blank);
             match column.shape {
                 Shape::Ints => outputs.ints.push(FixedOut::new(old, nullable, rows)),
                 Shape::UInts => outputs.uints.push(FixedOut::new(old, nullable, rows)),
                 Shape::Floats => outputs.floats.push(FixedOut::new(old, nullable, rows)),
-                Shape::Text => outputs.texts.push(StringsOut::new(old, nullable, rows)),
-                Shape::Bytes => outputs.bytes.push(StringsOut::new(old, nullable, rows)),
+                Shape::Text => outputs.texts.push(StringsOut::new(old, nullable, blank, rows)),
+                Shape::Bytes => outputs.bytes.push(StringsOut::new(old, nullable, blank, rows)),
             }
         }
         outputs

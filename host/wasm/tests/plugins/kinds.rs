@@ -182,6 +182,22 @@ fn in_javascript_every_kind_comes_back_but_integers_beyond_2_to_the_53() {
     assert!(processed.failed.iter().all(|failed| failed.message.contains("beyond 2^53")));
 }
 
+#[test]
+fn a_row_that_fails_half_done_leaves_the_others_whole() {
+    let schema = every_kind();
+    let mut guest = instance("every-kind", json!({ "refuse": 3 }));
+    let plan = guest.plan(1, &schema).expect("a plan");
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut batch = random_batch(&schema, &mut rng, 5);
+    batch.columns[0] = Arc::new(Int64Array::from_iter_values(1..6));
+    let processed = guest.process(&plan, &batch, None).expect("it is processed");
+    let failed: Vec<_> = processed.failed.iter().map(|failed| failed.row).collect();
+    assert_eq!(failed, [2]);
+    let (before, behind) = (batch.slice(0..2), batch.slice(3..5));
+    let whole = ChangeBatch::concat(&[before, behind]).expect("one schema").expect("rows");
+    assert_same_columns(&processed.batch, &whole, "the others");
+}
+
 fn assert_every_kind_comes_back(plugin: &str, schema: &Arc<TableSchema>) {
     let seed = rand::rng().random();
     println!("{plugin}: seed {seed}");

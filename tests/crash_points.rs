@@ -16,6 +16,7 @@ on_both_servers!(
     no_record_of_the_snapshot_is_a_bad_moment,
     no_record_of_partitioned_tables_is_a_bad_moment,
     no_step_of_a_schema_change_is_a_bad_moment,
+    no_record_of_a_change_of_a_merged_table_is_a_bad_moment,
     no_phase_of_a_snapshot_is_a_bad_moment,
 );
 
@@ -143,6 +144,49 @@ fn no_step_of_a_schema_change_is_a_bad_moment(kind: Kind) {
             crashed
         });
         assert!(crashes >= 12, "{side}: only {crashes} records: each of the changes is one more");
+    }
+}
+
+/// A change of one of two sources commits what the sink table has of both: rows of the other one that came before the change, and were
+/// only gathered so far, must be in that commit.
+fn no_record_of_a_change_of_a_merged_table_is_a_bad_moment(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    source.sql(
+        "CREATE TABLE shop_1 (id INT NOT NULL PRIMARY KEY, n INT NOT NULL);
+         CREATE TABLE shop_2 (id INT NOT NULL PRIMARY KEY, n INT NOT NULL);
+         CREATE VIEW shops AS SELECT id, n FROM shop_1 UNION ALL SELECT id, n FROM shop_2;
+         INSERT INTO shop_1 VALUES (1, 0); INSERT INTO shop_2 VALUES (2, 0)",
+    );
+    let merge = format!(
+        "route:\n  - source-table: {}.shop_\\d\n    sink-table: ods_db.shops\n    on-key-conflict: last-wins\n",
+        source.name()
+    );
+    let pipeline =
+        pipeline(&source, &emulator).source("tables", &format!("{}.shop_\\d", source.name())).block(&merge);
+    let mut program = pipeline.start_and_wait();
+    wait_for_same_rows(&source, "shops", &emulator.sink(), "shops");
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    let mut round = 0;
+    for side in ["before", "after"] {
+        let crashes = crash_until_it_ends(side, |at| {
+            round += 1;
+            let id = 10 * round;
+            source.sql(&format!(
+                "INSERT INTO shop_2 VALUES ({id}, {round});
+                 UPDATE shop_2 SET n = {round} WHERE id = 2;
+                 ALTER TABLE shop_1 ADD COLUMN c{round} INT NULL;
+                 INSERT INTO shop_1 (id, n, c{round}) VALUES ({}, {round}, 1);
+                 INSERT INTO shop_2 VALUES ({}, {round})",
+                id + 1,
+                id + 2
+            ));
+            run_at(&pipeline, &["shops"], &source, &emulator, at)
+        });
+        assert!(
+            crashes >= 6,
+            "{side}: only {crashes} records: a schema, its change and two sessions are more"
+        );
     }
 }
 

@@ -127,7 +127,9 @@ impl EvolvePolicy {
         let mut sink = sink.to_vec();
         // What one source loses is still fed by others.
         if !shape.is_some_and(|s| s.shared) {
-            if self.behaviour != SchemaBehaviour::Lenient {
+            if self.behaviour == SchemaBehaviour::Lenient {
+                self.plan_left_behind(changes, shape, &sink, &mut steps);
+            } else {
                 self.plan_renames_and_drops(changes, shape, &mut sink, &mut steps);
             }
             self.plan_whole_table(changes, shape, &mut steps);
@@ -172,6 +174,26 @@ impl EvolvePolicy {
                     }
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// A column that a rename leaves behind has the type that the same statement gave its successor, where the service can: in
+    /// MySQL's order a `CHANGE` alters the type first.
+    fn plan_left_behind(
+        &self,
+        changes: &[SchemaChange],
+        shape: Option<&Shape>,
+        sink: &[SinkColumn],
+        steps: &mut Vec<Step>,
+    ) {
+        let Some(shape) = shape.filter(|_| self.allows(SchemaChangeTag::AlterColumnType)) else { return };
+        for change in changes {
+            let SchemaChange::RenameColumn { old, new } = change else { continue };
+            let (Some(at), Some(successor)) = (find(sink, old), shape.find(new)) else { continue };
+            let (left, to) = (&sink[at], &successor.data_type);
+            if shape.find(old).is_none() && !holds(to, &left.data_type) && widens(&left.data_type, to) {
+                steps.push(Step::Widen { column: left.name.clone(), to: to.clone(), comment: None });
             }
         }
     }
@@ -391,6 +413,12 @@ mod tests {
         let there = sink(&[("id", "int"), ("a", "int"), ("c", "int")]);
         let lenient = policy(SchemaBehaviour::Lenient).plan(&changes, Some(&new), &there);
         assert_eq!(lenient, Ok(vec![Step::Add(vec![("b".into(), DataType::Int, None)])]));
+        let wider = schema(&[("id", ColumnType::Int), ("b", ColumnType::BigInt)]);
+        let widened = policy(SchemaBehaviour::Lenient).plan(&changes, Some(&wider), &there);
+        let widen = Step::Widen { column: "a".into(), to: DataType::Bigint, comment: None };
+        assert_eq!(widened, Ok(vec![widen, Step::Add(vec![("b".into(), DataType::Bigint, None)])]));
+        let again = sink(&[("id", "int"), ("a", "bigint"), ("b", "bigint"), ("c", "int")]);
+        assert_eq!(policy(SchemaBehaviour::Lenient).plan(&changes, Some(&wider), &again), Ok(vec![]));
         let evolve = policy(SchemaBehaviour::Evolve).plan(&changes, Some(&new), &there);
         let rename = Step::Rename { old: "a".into(), new: "b".into() };
         assert_eq!(evolve, Ok(vec![rename, Step::Drop(vec!["c".into()])]));

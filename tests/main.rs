@@ -36,3 +36,4 @@ mod random_changes;
 mod snapshot;
 mod takeover;
 mod values;
+mod worked_examples;

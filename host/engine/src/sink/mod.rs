@@ -12,3 +12,5 @@ pub mod render;
 pub mod session;
 pub mod shape;
 pub mod table;
+#[cfg(test)]
+mod widening_tests;

@@ -55,7 +55,7 @@ fn open(source: &Database<'_>, backlog: &Backlog, capture: bool) -> BinlogStream
         password: Secret::new(Server::PASSWORD),
         tls: Tls { mode: TlsMode::Disabled, ca: None, identity: None },
         connect_timeout: Duration::from_secs(30),
-        compress: false,
+        compress: None,
     };
     let table = TableId::new(source.name(), "orders");
     let (server, schemas) = wait(async {

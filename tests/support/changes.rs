@@ -50,7 +50,7 @@ impl ChangeReader {
             password: Secret::new(Server::PASSWORD),
             tls: Tls { mode: TlsMode::Preferred, ca: None, identity: None },
             connect_timeout: Duration::from_secs(30),
-            compress: false,
+            compress: None,
         };
         let (server, from, schemas) = wait(async {
             let mut control = Control::connect(&connect).await.expect("the server answers");

@@ -225,7 +225,7 @@ fn builder(options: &ConnectOptions) -> OptsBuilder {
         .tcp_nodelay(true)
         .tcp_keepalive(Some(KEEP_ALIVE))
         .stmt_cache_size(PREPARED_STATEMENTS)
-        .compression(options.compress.then(mysql_async::Compression::fast))
+        .compression(options.compress.map(|_| mysql_async::Compression::fast()))
 }
 
 /// The driver's options; the error is a demand that cannot be met.

@@ -21,7 +21,9 @@ mod wire;
 
 pub use control::Control;
 pub use error::MysqlError;
-pub use options::{ConnectOptions, Flavour, Identity, ServerInfo, Tls, TlsMode, TypeOptions};
+pub use options::{
+    ConnectOptions, Flavour, Identity, LineCompression, ServerInfo, Tls, TlsMode, TypeOptions,
+};
 pub use preflight::{Finding, Needs, Severity};
 pub use row::{BatchBuilder, Images};
 pub use snapshot::{Chunk, ChunkRows, ExactMark, KeyBound, Pieces, SnapshotReader, Watermark};

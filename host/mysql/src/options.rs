@@ -20,8 +20,18 @@ pub struct ConnectOptions {
     pub tls: Tls,
     /// Deadline of connecting and logging in.
     pub connect_timeout: Duration,
-    /// Whether what is sent and received is deflated, where the server can do that.
-    pub compress: bool,
+    /// How what is sent and received is compressed, where the server can do that.
+    pub compress: Option<LineCompression>,
+}
+
+/// How a connection is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineCompression {
+    /// Deflate, which every server can.
+    Zlib,
+    /// Zstandard for the binlog reader where the server can do that (MySQL from 8.0.18 on), else as `Zlib`. Control statements and
+    /// snapshots are deflated: their client knows nothing else.
+    Zstd,
 }
 
 impl ConnectOptions {

@@ -4,7 +4,7 @@
 //! mapped; or it changes nothing that is delivered and is accepted with a note; or it asks for something else than what
 //! is done here, and is a fault. A property that is in no table is a fault too: nobody can say what it was for.
 
-use sluicebox_mysql::TlsMode;
+use sluicebox_mysql::{LineCompression, TlsMode};
 
 use super::block::{Block, Context};
 use super::kinds::{FLAG, Kind, TEXT};
@@ -43,9 +43,15 @@ pub(super) static VERIFY_SERVER: Opt<bool> = Opt::new(
 pub(super) static COMPRESSION: Opt<bool> = Opt::new(
     "jdbc.properties.useCompression",
     FLAG,
-    "Whether all connections are compressed (zlib), where the server can do that: for a slow line, at the cost of speed on a fast one.",
+    "Whether all connections are compressed, where the server can do that: for a slow line, at the cost of speed on a fast one.",
 )
 .or("false");
+pub(super) static COMPRESSION_ALGORITHM: Opt<LineCompression> = Opt::new(
+    "jdbc.properties.compressionAlgorithm",
+    Kind::word(),
+    "With `useCompression`: how. `zstd` is for the connection that reads the binlog, of servers that can do that (MySQL from 8.0.18 on); the others are deflated in any case.",
+)
+.or("zlib");
 pub(super) static DEBEZIUM_SSL_MODE: Opt<TlsMode> = Opt::new(
     "debezium.database.ssl.mode",
     Kind::word(),
@@ -66,7 +72,8 @@ macro_rules! options {
 }
 
 /// `jdbc.properties.*`.
-pub(super) static JDBC: Table = &[&SSL_MODE, &USE_SSL, &REQUIRE_SSL, &VERIFY_SERVER, &COMPRESSION];
+pub(super) static JDBC: Table =
+    &[&SSL_MODE, &USE_SSL, &REQUIRE_SSL, &VERIFY_SERVER, &COMPRESSION, &COMPRESSION_ALGORITHM];
 
 /// `jdbc.properties.*` that are decided without a value of their own.
 pub(super) static JDBC_REST: Table = options![

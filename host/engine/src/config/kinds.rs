@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicebox_model::{ByteSize, Gtids, Secret};
-use sluicebox_mysql::TlsMode;
+use sluicebox_mysql::{LineCompression, TlsMode};
 
 use super::fault::nearest;
 use super::zone::{LocalZone, Zone};
@@ -100,6 +100,10 @@ impl Word for TlsMode {
         ("verify_ca", Self::VerifyCa),
         ("verify_identity", Self::VerifyIdentity),
     ];
+}
+
+impl Word for LineCompression {
+    const WORDS: &'static [(&'static str, Self)] = &[("zlib", Self::Zlib), ("zstd", Self::Zstd)];
 }
 
 impl Word for RouteMode {

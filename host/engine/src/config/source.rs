@@ -427,6 +427,8 @@ impl SourceConfig {
             );
         }
         let port = block.get(&PORT);
+        let algorithm = block.get(&driver::COMPRESSION_ALGORITHM);
+        let compression = block.get(&driver::COMPRESSION).map(|wanted| algorithm.filter(|_| wanted));
         block.get(&TYPE)?;
         Some(Self {
             name: block.get(&NAME)?,
@@ -437,7 +439,7 @@ impl SourceConfig {
                 password: block.get(&PASSWORD)?,
                 tls: Tls { mode: mode?, ca, identity },
                 connect_timeout: block.get(&CONNECT_TIMEOUT)?,
-                compress: block.get(&driver::COMPRESSION)?,
+                compress: compression?,
             },
             servers: servers?,
             connect_retries: block.get(&RETRIES)?.get(),

@@ -215,7 +215,7 @@ pub(super) fn options(flavour: Flavour) -> StreamOptions {
             password: Secret::default(),
             tls: Tls::default(),
             connect_timeout: Duration::from_secs(1),
-            compress: false,
+            compress: None,
         },
         server: ServerInfo {
             flavour,

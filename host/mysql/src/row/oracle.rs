@@ -347,7 +347,7 @@ fn connect_options(flavour: Flavour) -> ConnectOptions {
         password: Secret::default(),
         tls: Tls::default(),
         connect_timeout: Duration::from_secs(60),
-        compress: false,
+        compress: None,
     }
 }
 

@@ -1,6 +1,7 @@
-//! The compressed protocol: what goes over a connection after the login, in deflated frames.
+//! The compressed protocol: what goes over a connection after the login, in packed frames.
 //!
-//! A frame is 3 bytes of length, its number, 3 bytes of the length inflated (0: it is not deflated), and the payload; the protocol's
+//! A frame is 3 bytes of length, its number, 3 bytes of the length unpacked (0: it is not packed), and the payload, deflated or, where both sides
+//! agreed on that, as a whole Zstandard frame; the protocol's
 //! packets are cut into frames anywhere. Frames are counted from the start of a command on, both sides together. The
 //! packets inside carry numbers too, which servers bring into line with the frames' now and then, so those are not checked.
 
@@ -10,7 +11,9 @@ use flate2::Compression;
 use flate2::bufread::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
+use super::auth::ZSTD_LEVEL;
 use super::channel::Channel;
+use crate::options::LineCompression;
 
 const HEADER_BYTES: usize = 7;
 /// A frame's length has three bytes.
@@ -24,6 +27,7 @@ pub(super) struct Compressed {
     inner: Channel,
     /// Number of the next frame.
     sequence: u8,
+    compression: LineCompression,
     frame: Vec<u8>,
     /// What was inflated and not yet read is `ready[start..]`.
     ready: Vec<u8>,
@@ -33,8 +37,16 @@ pub(super) struct Compressed {
 }
 
 impl Compressed {
-    pub(super) fn new(inner: Channel) -> Self {
-        Self { inner, sequence: 0, frame: Vec::new(), ready: Vec::new(), start: 0, waiting: Vec::new() }
+    pub(super) fn new(inner: Channel, compression: LineCompression) -> Self {
+        Self {
+            inner,
+            sequence: 0,
+            compression,
+            frame: Vec::new(),
+            ready: Vec::new(),
+            start: 0,
+            waiting: Vec::new(),
+        }
     }
 
     pub(super) fn inner(&self) -> &Channel {
@@ -71,7 +83,14 @@ impl Compressed {
         if inflated > 0 {
             // Never more than was said, whatever the frame holds.
             let limit = u64::try_from(inflated).unwrap_or(u64::MAX);
-            ZlibDecoder::new(&self.frame[..]).take(limit).read_to_end(&mut self.ready)?;
+            match self.compression {
+                LineCompression::Zlib => {
+                    ZlibDecoder::new(&self.frame[..]).take(limit).read_to_end(&mut self.ready)?
+                }
+                LineCompression::Zstd => {
+                    zstd::Decoder::with_buffer(&self.frame[..])?.take(limit).read_to_end(&mut self.ready)?
+                }
+            };
             if self.ready.len() != inflated {
                 let reason = "a frame is shorter than it says";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
@@ -81,14 +100,19 @@ impl Compressed {
     }
 
     fn send_frame(&mut self, payload: &[u8]) -> io::Result<()> {
-        let mut deflated = Vec::new();
+        let mut packed = Vec::new();
         if payload.len() >= WORTH_BYTES {
-            let mut encoder = ZlibEncoder::new(&mut deflated, Compression::fast());
-            encoder.write_all(payload)?;
-            encoder.finish()?;
+            match self.compression {
+                LineCompression::Zlib => {
+                    let mut encoder = ZlibEncoder::new(&mut packed, Compression::fast());
+                    encoder.write_all(payload)?;
+                    encoder.finish()?;
+                }
+                LineCompression::Zstd => zstd::stream::copy_encode(payload, &mut packed, ZSTD_LEVEL.into())?,
+            }
         }
-        let worth = !deflated.is_empty() && deflated.len() < payload.len();
-        let (body, inflated) = if worth { (&deflated[..], payload.len()) } else { (payload, 0) };
+        let worth = !packed.is_empty() && packed.len() < payload.len();
+        let (body, inflated) = if worth { (&packed[..], payload.len()) } else { (payload, 0) };
         let mut frame = Vec::with_capacity(HEADER_BYTES + body.len());
         let three = |n: usize| [n, n >> 8, n >> 16].map(|n| u8::try_from(n & 0xff).unwrap_or(0));
         frame.extend(three(body.len()));
@@ -135,16 +159,18 @@ mod tests {
     use super::super::channel::Socket;
     use super::*;
 
-    fn ends() -> (Compressed, Compressed) {
+    fn ends(compression: LineCompression) -> (Compressed, Compressed) {
         let (left, right) = UnixStream::pair().expect("a pair of sockets");
-        let end = |socket| Compressed::new(Channel::Plain(Socket::Unix(socket)));
+        let end = |socket| Compressed::new(Channel::Plain(Socket::Unix(socket)), compression);
         (end(left), end(right))
     }
 
     #[test]
     fn what_goes_in_comes_out_whatever_its_length() {
-        for length in [1, WORTH_BYTES - 1, WORTH_BYTES, 5000, FRAME_MAX, FRAME_MAX + 1, 2 * FRAME_MAX + 9] {
-            let (mut sender, mut receiver) = ends();
+        let lengths = [1, WORTH_BYTES - 1, WORTH_BYTES, 5000, FRAME_MAX, FRAME_MAX + 1, 2 * FRAME_MAX + 9];
+        let both = |length| [(length, LineCompression::Zlib), (length, LineCompression::Zstd)];
+        for (length, compression) in lengths.into_iter().flat_map(both) {
+            let (mut sender, mut receiver) = ends(compression);
             let sent: Vec<u8> = (0..length).map(|n| u8::try_from(n % 251).unwrap_or(0)).collect();
             let copy = sent.clone();
             let thread = std::thread::spawn(move || {
@@ -159,26 +185,26 @@ mod tests {
 
     #[test]
     fn a_frame_that_lies_is_an_error() {
-        let deflated = |bytes: &[u8]| {
-            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-            encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("deflates")
-        };
-        let body = deflated(&[7; 100]);
-        let size = u8::try_from(body.len()).expect("short");
-        for (name, sequence, said) in [("number", 1, 100), ("length", 0, 101)] {
-            let (sender, mut receiver) = ends();
-            let frame = [&[size, 0, 0, sequence, said, 0, 0][..], &body].concat();
-            let Channel::Plain(Socket::Unix(mut socket)) = sender.inner else { panic!("a Unix socket") };
-            socket.write_all(&frame).expect("sends");
-            drop(socket);
-            let error = receiver.read(&mut [0; 10]).expect_err(name);
-            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}");
+        let mut deflater = ZlibEncoder::new(Vec::new(), Compression::fast());
+        let deflated = deflater.write_all(&[7; 100]).and_then(|()| deflater.finish()).expect("deflates");
+        let packed = zstd::encode_all(&[7; 100][..], 3).expect("packs");
+        for (compression, body) in [(LineCompression::Zlib, deflated), (LineCompression::Zstd, packed)] {
+            let size = u8::try_from(body.len()).expect("short");
+            let receiving = |frame: Vec<u8>| {
+                let (sender, receiver) = ends(compression);
+                let Channel::Plain(Socket::Unix(mut socket)) = sender.inner else { panic!("a Unix socket") };
+                socket.write_all(&frame).expect("sends");
+                receiver
+            };
+            for (name, sequence, said) in [("number", 1, 100), ("length", 0, 101)] {
+                let frame = [&[size, 0, 0, sequence, said, 0, 0][..], &body].concat();
+                let error = receiving(frame).read(&mut [0; 10]).expect_err(name);
+                assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}");
+            }
+            // One that inflates to more than it says is cut there.
+            let mut got = [0; 200];
+            let frame = [&[size, 0, 0, 0, 60, 0, 0][..], &body].concat();
+            assert_eq!(receiving(frame).read(&mut got).expect("reads"), 60);
         }
-        // One that inflates to more than it says is cut there.
-        let (sender, mut receiver) = ends();
-        let Channel::Plain(Socket::Unix(mut socket)) = sender.inner else { panic!("a Unix socket") };
-        socket.write_all(&[&[size, 0, 0, 0, 60, 0, 0][..], &body].concat()).expect("sends");
-        let mut got = [0; 200];
-        assert_eq!(receiver.read(&mut got).expect("reads"), 60);
     }
 }

@@ -11,7 +11,7 @@ use super::compressed::Compressed;
 use super::packet::Packets;
 use super::refusal::{Peer, Refusal};
 use super::tls;
-use crate::{ConnectOptions, MysqlError};
+use crate::{ConnectOptions, LineCompression, MysqlError};
 
 /// Rounds of a login: a plugin switch, a key, an answer; a server that wants more than this plays.
 const LOGIN_ROUNDS: usize = 8;
@@ -74,11 +74,9 @@ impl Connection {
         let packets = Packets::new(Channel::Plain(socket));
         let (packets, greeting) = greet(packets, options, &context)?;
         let mut connection = Self { packets, context, thread_id: greeting.thread_id };
-        if !connection.log_in(options, greeting)? {
-            return Ok(connection);
-        }
+        let Some(compression) = connection.log_in(options, greeting)? else { return Ok(connection) };
         let Self { packets, context, thread_id } = connection;
-        let wrap = |channel| Ok(Channel::Compressed(Box::new(Compressed::new(channel))));
+        let wrap = |channel| Ok(Channel::Compressed(Box::new(Compressed::new(channel, compression))));
         let packets = packets.replace_channel(wrap).map_err(|e| context.broke(&e))?;
         Ok(Self { packets, context, thread_id })
     }
@@ -88,8 +86,12 @@ impl Connection {
         self.thread_id
     }
 
-    /// Logs in; tells whether everything behind the answer is compressed.
-    fn log_in(&mut self, options: &ConnectOptions, greeting: Greeting) -> Result<bool, MysqlError> {
+    /// Logs in; tells how everything behind the answer is compressed.
+    fn log_in(
+        &mut self,
+        options: &ConnectOptions,
+        greeting: Greeting,
+    ) -> Result<Option<LineCompression>, MysqlError> {
         let private = self.packets.channel().is_private();
         let password = options.password.reveal().as_bytes();
         let Greeting { mut plugin, mut nonce, capabilities, .. } = greeting;
@@ -99,7 +101,7 @@ impl Connection {
             auth::answer(&plugin, &nonce, password, private)
         });
         let first = first.map_err(|reason| self.context.refused(reason))?;
-        let compress = options.compress && capabilities & auth::COMPRESS != 0;
+        let compress = auth::agreed(options.compress, capabilities);
         let encrypted = self.packets.channel().is_encrypted();
         let login = auth::login(&options.user, &first, &plugin, auth::Wishes { encrypted, compress });
         self.send(&login.ok_or_else(|| self.context.refused("the answer to its challenge is too long"))?)?;
@@ -166,7 +168,7 @@ fn greet(
     if !encrypt {
         return Ok((packets, greeting));
     }
-    let compress = options.compress && greeting.capabilities & auth::COMPRESS != 0;
+    let compress = auth::agreed(options.compress, greeting.capabilities);
     packets.send(&auth::ssl_request(compress)).map_err(|e| context.broke(&e))?;
     let wrap = |channel| match channel {
         Channel::Plain(socket) => tls::encrypt(socket, &options.host, &options.tls),

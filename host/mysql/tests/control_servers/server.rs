@@ -27,7 +27,7 @@ pub fn options_as(flavour: Flavour, user: &str, password: &str) -> ConnectOption
         password: Secret::new(password),
         tls: Tls { mode: TlsMode::Preferred, ca: None, identity: None },
         connect_timeout: Duration::from_secs(30),
-        compress: false,
+        compress: None,
     }
 }
 

@@ -34,7 +34,7 @@ pub fn options_as(flavour: Flavour, user: &str, password: &str, mode: TlsMode) -
         password: Secret::new(password),
         tls: Tls { mode, ca: None, identity: None },
         connect_timeout: Duration::from_secs(60),
-        compress: false,
+        compress: None,
     }
 }
 

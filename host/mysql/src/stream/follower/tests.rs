@@ -37,7 +37,7 @@ fn options(flavour: Flavour, from: Position) -> StreamOptions {
             password: Secret::default(),
             tls: Tls::default(),
             connect_timeout: Duration::from_secs(1),
-            compress: false,
+            compress: None,
         },
         server: ServerInfo {
             flavour,

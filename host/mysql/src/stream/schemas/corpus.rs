@@ -103,7 +103,7 @@ pub(super) fn schemas(
         password: Secret::new(""),
         tls: Tls { mode: TlsMode::Preferred, ca: None, identity: None },
         connect_timeout: Duration::ZERO,
-        compress: false,
+        compress: None,
     };
     let server = ServerInfo {
         flavour,

@@ -209,6 +209,76 @@ fn settle(cell: Cell, pipeline: &Pipeline) {
     assert_eq!(output.code, Some(0), "{cell:?}: {output:?}");
 }
 
+/// One of several partitions' sessions is lost: what the others of the same commit hold is read again with it, once, since they share
+/// one position.
+#[test]
+fn a_lost_session_of_one_partition_loses_no_rows_and_doubles_none() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql(
+        "CREATE TABLE hits (n INT NOT NULL, region VARCHAR(9) NOT NULL);
+         INSERT INTO hits VALUES (0, 'north'), (0, 'south'), (0, 'west')",
+    );
+    let pipeline = Pipeline::new(&source, &emulator).sink("retry-times", "0").block(&format!(
+        "route:\n  - source-table: {}.hits\n    sink-table: ods_db.hits\n    partition-keys: region\n",
+        source.name()
+    ));
+    let mut program = pipeline.start();
+    wait_for_same_rows(&source, "hits", &sink, "hits");
+    // The first of three commits finds its session forgotten, and the two others do not arrive.
+    emulator.fault(&json!([
+        { "kind": "upload-commit", "session": "forget" },
+        { "kind": "upload-commit", "nth": 2, "times": 2, "drop-before": true },
+    ]));
+    source.sql("INSERT INTO hits VALUES (1, 'north'), (1, 'south'), (1, 'south'), (1, 'west')");
+    assert_eq!(program.wait(), Some(3), "{}", program.printed());
+    emulator.clear_faults();
+    let printed = program.printed();
+    let told = printed.lines().find(|line| line.contains("nobody can tell")).expect("a question");
+    let status = pipeline.status();
+    let flushed = status["sessions"].as_array().expect("a list").clone();
+    let ids: Vec<&str> = flushed.iter().filter_map(|session| session["id"].as_str()).collect();
+    assert_eq!(ids.len(), 3, "{status}");
+    let lost = ids.iter().find(|id| told.contains(*id)).unwrap_or_else(|| panic!("{told} in {status}"));
+    let output = pipeline.command("settle", &[lost, "lost"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(output.stdout.lines().count(), 3, "{output:?}");
+    let mut program = pipeline.start();
+    assert_eq!(wait_for_same_rows(&source, "hits", &sink, "hits"), 7);
+    source.sql("INSERT INTO hits VALUES (2, 'west')");
+    assert_eq!(wait_for_same_rows(&source, "hits", &sink, "hits"), 8);
+    program.assert_running();
+}
+
+/// The same when another partition's rows are in the table already: reading again would double them, and the command says so.
+#[test]
+fn a_lost_session_is_not_read_again_beside_one_that_has_committed() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql("CREATE TABLE hits (n INT NOT NULL, region VARCHAR(9) NOT NULL); INSERT INTO hits VALUES (0, 'north')");
+    let pipeline = Pipeline::new(&source, &emulator).sink("retry-times", "0").block(&format!(
+        "route:\n  - source-table: {}.hits\n    sink-table: ods_db.hits\n    partition-keys: region\n",
+        source.name()
+    ));
+    let mut program = pipeline.start();
+    wait_for_same_rows(&source, "hits", &sink, "hits");
+    emulator.fault(&json!({ "kind": "upload-commit", "nth": 2, "session": "forget" }));
+    source.sql("INSERT INTO hits VALUES (1, 'north'), (1, 'south')");
+    assert_eq!(program.wait(), Some(3), "{}", program.printed());
+    let status = pipeline.status();
+    let sessions = status["sessions"].as_array().expect("a list").clone();
+    let lost = sessions.iter().find(|session| {
+        program.printed().contains(&format!("session `{}`", session["id"].as_str().unwrap_or("?")))
+    });
+    let lost = lost.and_then(|session| session["id"].as_str()).unwrap_or_else(|| panic!("{status}"));
+    let output = pipeline.command("settle", &[lost, "lost"]);
+    assert_ne!(output.code, Some(0), "{output:?}");
+    assert!(output.stderr.contains("they would come twice"), "{output:?}");
+    assert_eq!(sink.rows("SELECT n FROM hits").len(), 2);
+}
+
 /// A table whose commit takes long holds back the checkpoint, and nothing else: the others' rows become visible, and newer ones go
 /// on to the service.
 #[test]

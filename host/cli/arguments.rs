@@ -128,9 +128,11 @@ pub struct RunOptions {
 pub struct SettleOptions {
     /// The pipeline file.
     pub file: PathBuf,
-    /// The session's id, as the message and `status` say it.
-    pub session: String,
-    /// `committed`: its rows are in the table; `lost`: they are not, and are read again.
+    /// The session's id, as the message and `status` say it; several of one commit where they share their fate.
+    #[arg(required = true, num_args = 1..)]
+    pub sessions: Vec<String>,
+    /// `committed`: its rows are in the table; `lost`: they are not, and are read again, with those of the other partitions of
+    /// the same commit.
     pub fate: SessionFate,
 }
 

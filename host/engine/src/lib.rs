@@ -24,8 +24,8 @@ mod telemetry;
 
 pub use error::{Disposition, EngineError};
 pub use pipeline::{
-    Comparison, Outcome, PluginAnswer, Replayed, SwitchedPlugin, TableDifference, Tally, describe, query,
-    replay, run, sink_client,
+    Comparison, Outcome, PluginAnswer, Replayed, SwitchedPlugin, TableDifference, Tally, describe, give_up,
+    query, replay, run, sink_client,
 };
 pub use sluicebox_wasm::{
     Engine as PluginEngine, Inspection, Limits as PluginLimits, WasmError, inspect as inspect_plugin,

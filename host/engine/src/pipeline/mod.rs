@@ -41,6 +41,7 @@ pub(crate) use owners::Owners;
 use prepare::rules;
 pub(crate) use prepare::{Source, judge, planner, project, source, table_settings};
 pub use prepare::{query, sink_client};
+pub use recovery::give_up;
 pub use reload::{Comparison, PluginAnswer, SwitchedPlugin, TableDifference};
 pub use replay::{Replayed, replay};
 pub(crate) use scan::chunk_column;

@@ -92,6 +92,50 @@ async fn settle_target(client: &Client, store: &Store, records: &[SessionRecord]
     Ok(())
 }
 
+/// Gives up sessions that an operator has found lost, and with them all others of the same commit: a target has one position, so what
+/// they hold is read again together. Gives the ids that were given up.
+///
+/// Refused where rows would come twice: another partition's session has appended its rows already, or may have. Sessions that lie
+/// flushed at the service are never asked to commit any more. A crash in between is answered by giving them up once more.
+pub async fn give_up(client: &Client, store: &Store, lost: &[String]) -> Result<Vec<String>, EngineError> {
+    let sessions = store.sessions()?;
+    let of = |id: &String| sessions.iter().find(|session| session.id == *id);
+    let mut targets: Vec<&str> = lost.iter().filter_map(of).map(|session| session.target.as_str()).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    let mut given_up = Vec::new();
+    for target in targets {
+        let known = |id: &str| lost.iter().any(|lost| lost == id);
+        let of_target = sessions.iter().filter(|session| session.target == target);
+        // One that is only open is no part of the commit: the next start drops it, unless it is named.
+        let records: Vec<_> = of_target.filter(|s| s.flushed.is_some() || known(&s.id)).collect();
+        let mut found = Vec::with_capacity(records.len());
+        for record in records {
+            if !known(&record.id) {
+                found.push(look(client, record).await?);
+                continue;
+            }
+            found.push(Found { record, session: None, state: SessionState::Gone, fate: Fate::Drop });
+        }
+        if let Some(found) = found.iter().find(|found| !found.may_be_given_up()) {
+            return Err(EngineError::Plan(format!(
+                "session `{}` of `{target}` belongs to the same commit, and {}",
+                found.record.id,
+                found.why_it_stays()
+            )));
+        }
+        for found in &found {
+            if let Some(session) = found.session.as_ref().filter(|_| found.state == SessionState::Normal) {
+                session.abort().await.map_err(EngineError::sink(doing(found.record)))?;
+            }
+        }
+        let ids: Vec<String> = found.iter().map(|found| found.record.id.clone()).collect();
+        store.sessions_dropped(target, ids.clone()).await?;
+        given_up.extend(ids);
+    }
+    Ok(given_up)
+}
+
 /// A session that was left behind, and what the service knows of it.
 struct Found<'a> {
     record: &'a SessionRecord,
@@ -104,6 +148,25 @@ impl Found<'_> {
     fn unknown(&self, reason: String) -> EngineError {
         let SessionRecord { target, id, .. } = self.record;
         EngineError::UnknownFate { target: target.clone(), session: id.clone(), reason }
+    }
+
+    /// Whether its rows can be read again without coming twice.
+    fn may_be_given_up(&self) -> bool {
+        match (self.record.kind, self.fate) {
+            (SessionKind::Upsert, _) | (SessionKind::Upload, Fate::Drop) => true,
+            (SessionKind::Upload, Fate::Commit) => self.state == SessionState::Normal,
+            (SessionKind::Upload, Fate::Delivered | Fate::Unknown) => false,
+        }
+    }
+
+    fn why_it_stays(&self) -> &'static str {
+        match self.fate {
+            Fate::Delivered => {
+                "its rows are in the table: they would come twice; write the lost rows by hand, then settle theirs as committed"
+            }
+            Fate::Commit | Fate::Drop => "it is being committed: try again in some minutes",
+            Fate::Unknown => "nobody can tell what became of it either: name both, if both are lost",
+        }
     }
 }
 

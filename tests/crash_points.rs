@@ -283,7 +283,7 @@ fn no_phase_of_a_snapshot_is_a_bad_moment(kind: Kind) {
 }
 
 /// Crashes at each record until a run has none left; gives the number of crashes.
-fn crash_until_it_ends(side: &str, mut run: impl FnMut(&str) -> bool) -> usize {
+pub fn crash_until_it_ends(side: &str, mut run: impl FnMut(&str) -> bool) -> usize {
     let crashes = (1..=MOST_RECORDS).take_while(|number| run(&format!("{side}:{number}"))).count();
     assert!(crashes < MOST_RECORDS, "a run writes more than {MOST_RECORDS} records");
     crashes
@@ -291,7 +291,7 @@ fn crash_until_it_ends(side: &str, mut run: impl FnMut(&str) -> bool) -> usize {
 
 /// Runs the program to its crash, and again without one until the sink holds the source's rows. False when the first run got to
 /// the end without a crash.
-fn run_at(
+pub fn run_at(
     pipeline: &Pipeline,
     tables: &[&str],
     source: &Database<'_>,

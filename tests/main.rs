@@ -33,6 +33,7 @@ mod plugin_languages;
 mod plugin_state;
 mod plugin_tools;
 mod random_changes;
+mod resnapshot;
 mod snapshot;
 mod takeover;
 mod values;

@@ -1,13 +1,15 @@
 //! Snapshots as the pipeline file wants them: cut by another column than the key, and no faster than the source can bear.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Database, Emulator, Kind, Pipeline, Server, eventually, on_both_servers, wait_for_same_rows,
+    Database, Emulator, Kind, Pipeline, Server, Sluicebox, eventually, on_both_servers, wait_for_same_rows,
 };
 
 on_both_servers!(
     a_table_is_cut_by_the_column_that_the_file_names,
+    a_table_without_a_key_is_read_in_parallel_and_each_row_once,
     a_column_that_cannot_cut_a_table_is_refused,
     a_snapshot_keeps_to_its_rows_per_second,
     a_snapshot_waits_while_the_server_is_busy,
@@ -84,6 +86,56 @@ fn a_table_is_cut_by_the_column_that_the_file_names(kind: Kind) {
     let counted = cuts("keyless", "a");
     assert!(counted > 10, "keyless: {counted}");
     program.assert_running();
+}
+
+/// Several connections read ranges of one snapshot, while eight others write; the program is killed in the middle of it.
+fn a_table_without_a_key_is_read_in_parallel_and_each_row_once(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    server.sql(&format!("GRANT LOCK TABLES ON *.* TO {}@'%'", Server::USER));
+    let rows: Vec<String> = (1..=6000).map(|n| format!("({n}, 0)")).collect();
+    source.sql(&format!(
+        "CREATE TABLE keyless (a INT NOT NULL, v INT, KEY (a)); INSERT INTO keyless VALUES {}",
+        rows.join(", ")
+    ));
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source(CHUNK_COLUMN, &format!("{}.keyless:a", source.name()))
+        .source("scan.incremental.snapshot.chunk.size", "100")
+        .source("scan.snapshot.max-rows-per-second", "2500")
+        .option("parallelism", "3");
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for writer in 1..=8 {
+            let (source, ended) = (&source, &ended);
+            scope.spawn(move || {
+                let mut session = source.session();
+                for n in (0..6000).cycle() {
+                    session.sql(&format!("INSERT INTO keyless VALUES ({n}, {writer}), ({n}, {writer})"));
+                    if ended.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            });
+        }
+        let snapshots = "SELECT COUNT(*) FROM information_schema.innodb_trx t
+                         JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE p.user = 'cdc'";
+        let read_in_parallel = |program: &mut Sluicebox| {
+            eventually("one snapshot for who cuts and three for who read", || {
+                program.assert_running();
+                let open = server.rows(snapshots);
+                if open == [[Some("4".to_owned())]] { Ok(()) } else { Err(format!("{open:?}")) }
+            });
+        };
+        let mut program = pipeline.start();
+        read_in_parallel(&mut program);
+        program.kill();
+        let mut program = pipeline.start();
+        read_in_parallel(&mut program);
+        program.wait_for_line("snapshot of table read");
+        ended.store(true, Ordering::Relaxed);
+        wait_for_same_rows(&source, "keyless", &emulator.sink(), "keyless");
+        assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    });
 }
 
 fn a_column_that_cannot_cut_a_table_is_refused(kind: Kind) {
@@ -178,7 +230,7 @@ fn a_snapshot_that_outlasts_the_binlog_is_foretold(kind: Kind) {
 }
 
 /// Ends the newest binlog file and deletes all before it.
-fn lose_binlog(server: &Server) {
+pub fn lose_binlog(server: &Server) {
     server.sql("FLUSH BINARY LOGS");
     // MariaDB keeps a file until every engine has told that it does not need it.
     eventually("one binlog file", || {

@@ -74,6 +74,8 @@ enum Does {
     UnknownLookup,
     OriginsUnasked,
     ExpandingPlan,
+    /// Its rows have no key any more, and nothing is wrong.
+    TakeKeyAway,
 }
 
 thread_local! {
@@ -130,7 +132,7 @@ impl Guest for Misbehaving {
             before: config.before,
             reads: vec![Read::Column(0), Read::Column(1)],
             output: Some(output),
-            key: None,
+            key: (config.does == Does::TakeKeyAway).then(Vec::new),
             rename: None,
             expands: config.does == Does::ExpandingPlan,
             stateful: matches!(

@@ -99,7 +99,7 @@ pub(super) static REPLICAS: Opt<Vec<ServerAddress>> = Opt::new(
 pub(super) static ON_PURGED: Opt<OnPurged> = Opt::new(
     "scan.on-purged",
     Kind::word(),
-    "What happens when the server has deleted the binlog that is needed next: `fail` stops, `resnapshot` empties the targets and reads all tables anew.",
+    "What happens when the server has deleted the binlog that is needed next: `fail` stops, `resnapshot` reads the affected tables anew and removes rows that vanished meanwhile.",
 )
 .or("fail");
 

@@ -15,12 +15,18 @@
 //! A change that waits for an operator holds the target: it has committed everything before the change and takes nothing more. Its
 //! rows are read again from there when the change was approved (see the coordinator).
 //!
+//! After binlog was lost the table is made whole (`anew`): one with a key keeps on disk which keys it was sent, and when all its sources
+//! were read, deletes what else it holds; the first commit of one without replaces it. Keys are kept until the commit that says it is whole.
+//!
 //! A crash at any point leaves either an open session, which the next start aborts, or a flushed one, which it commits.
+
+mod remake;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use remake::next_page;
 use sluicebox_maxcompute::{Client, Compression, Stored, TableName};
 use sluicebox_model::{ChangeBatch, Position, TableId, TableSchema};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -28,6 +34,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::messages::{Behind, Report, Rows, SourceChange, TargetMessage};
 use super::ordered::OwnStages;
+use super::sweep::Sweep;
 use super::tables::PluginList;
 use crate::budget::{Budget, Share};
 use crate::error::EngineError;
@@ -37,12 +44,14 @@ use crate::sink::policy::{Fill, Flush, FlushPolicy};
 use crate::sink::session::SinkSession;
 use crate::sink::shape::SourceColumn;
 use crate::sink::table::{Applied, SinkTable, TableSettings};
-use crate::state::{Flushed, SessionRecord, Store};
+use crate::state::{Flushed, Remake, Seen, SessionRecord, Store};
 use crate::telemetry::Telemetry;
 
 /// Partitions of one table that get rows between two commits. Each has a session, and the service commits 32 of them at once: with
 /// more a commit takes minutes.
 const MOST_PARTITIONS: usize = 4_096;
+/// Keys of a table that is being made whole which wait to be written down: some MiB.
+const KEYS_IN_MEMORY: usize = 64 * 1024;
 
 /// What all appliers share.
 pub(super) struct Shared {
@@ -59,6 +68,10 @@ pub(super) struct Shared {
     pub commits: Semaphore,
     pub table: TableSettings,
     pub reports: crossbeam::channel::Sender<Report>,
+    /// Targets that are not whole since binlog was lost.
+    pub remakes: HashMap<String, Remake>,
+    /// What those of them were sent that have a key; none where there are none.
+    pub seen: Option<Seen>,
 }
 
 /// One target's applier.
@@ -89,6 +102,10 @@ pub(super) struct Applier {
     epoch: u64,
     /// Whether a change of the table waits for an operator: what comes is read again when he has said yes.
     held: bool,
+    /// Whether the table is still to be made whole.
+    remake: Option<Remake>,
+    /// Keys that it holds, while they are looked through.
+    sweep: Option<Sweep>,
     /// Whether somebody waits for memory.
     pressure: watch::Receiver<bool>,
 }
@@ -116,8 +133,13 @@ impl Applier {
         queue: mpsc::Receiver<TargetMessage>,
     ) -> Self {
         let pressure = shared.budget.pressure();
+        let remake = shared.remakes.get(&name.to_string()).copied();
+        let mut encoder = Encoder::default();
+        encoder.seen = (remake == Some(Remake::Sweep)).then(HashSet::new);
         Self {
             pressure,
+            remake,
+            sweep: None,
             own: OwnStages::new(&name.to_string(), &shared.plugins, &shared.store, &shared.telemetry),
             table: SinkTable::new(name),
             shared,
@@ -126,7 +148,7 @@ impl Applier {
             fits: HashMap::new(),
             added: HashMap::new(),
             spread: None,
-            encoder: Encoder::default(),
+            encoder,
             buffers: Buffers::default(),
             share: Share::default(),
             session: Session::None,
@@ -147,6 +169,7 @@ impl Applier {
                 biased;
                 Some(sent) = self.flushes.join_next() => self.answered(sent)?,
                 committed = commit_end(&mut self.session) => committed?,
+                page = next_page(&mut self.sweep) => self.swept(page).await?,
                 message = self.queue.recv() => match message {
                     Some(message) => self.handle(message).await?,
                     None => return self.finish().await,
@@ -188,6 +211,10 @@ impl Applier {
                 self.encoder.windows.close(window);
                 Ok(())
             }
+            TargetMessage::Sweep => {
+                self.start_sweep();
+                Ok(())
+            }
             TargetMessage::Schema(change) => self.schema(*change).await,
             TargetMessage::Barrier { epoch, holds } => self.barrier(epoch, *holds).await,
         }
@@ -217,6 +244,7 @@ impl Applier {
         if self.buffers.total() == 0 {
             self.share = Share::default();
         }
+        self.keep_seen(KEYS_IN_MEMORY).await?;
         self.flush(Fill::default()).await
     }
 
@@ -355,7 +383,8 @@ impl Applier {
     async fn create_session(&mut self, partition: Option<String>) -> Result<SinkSession, EngineError> {
         let doing = format!("opening a session on `{}`", self.table.label());
         let (name, keyed) = (self.table.name(), self.table.is_keyed());
-        let session = SinkSession::create(&self.shared.client, name, partition.as_deref(), keyed)
+        let replaces = self.remake == Some(Remake::Replace);
+        let session = SinkSession::create(&self.shared.client, name, partition.as_deref(), keyed, replaces)
             .await
             .map_err(EngineError::sink(doing))?;
         let record = SessionRecord {
@@ -382,6 +411,10 @@ impl Applier {
     }
 
     async fn barrier(&mut self, epoch: u64, holds: Flushed) -> Result<(), EngineError> {
+        if self.remake == Some(Remake::Replace) && matches!(self.session, Session::None) {
+            // Its sources have no rows: nothing replaces what is there.
+            self.open_session(0).await?;
+        }
         self.drain().await?;
         self.commit(epoch, holds, true).await?;
         self.epoch = epoch + 1;
@@ -390,14 +423,22 @@ impl Applier {
 
     /// Commits the open session in the background; acknowledges the epoch when it is done, or at once where there is nothing to
     /// commit.
-    async fn commit(&mut self, epoch: u64, flushed: Flushed, ack: bool) -> Result<(), EngineError> {
+    async fn commit(&mut self, epoch: u64, mut flushed: Flushed, ack: bool) -> Result<(), EngineError> {
         if let Session::Committing(_) = self.session {
             commit_end(&mut self.session).await?;
+        }
+        self.keep_seen(0).await?;
+        if self.remake == Some(Remake::Replace) && matches!(self.session, Session::Open(_)) {
+            flushed.remade = true;
+        }
+        if flushed.remade {
+            self.remake = None;
+            self.encoder.seen = None;
         }
         let remembered = self.own.take_changes();
         let Session::Open(sessions) = std::mem::replace(&mut self.session, Session::None) else {
             // No row is to be written, and yet rows have come: what is remembered of them must not be so twice.
-            if !remembered.is_empty() || !flushed.chunks.is_empty() {
+            if !remembered.is_empty() || !flushed.chunks.is_empty() || flushed.remade {
                 let label = self.table.label();
                 self.shared.store.target_moved(label, epoch, &flushed, remembered).await?;
             }
@@ -438,13 +479,15 @@ impl Applier {
         self.epoch = change.epoch;
         let before = Position::clone(&change.before);
         let chunks = std::mem::take(&mut change.chunks);
-        let holds = Flushed { position: before, completes: Vec::new(), letters: Vec::new(), chunks };
+        let holds =
+            Flushed { position: before, completes: Vec::new(), letters: Vec::new(), chunks, remade: false };
         self.commit(change.epoch, holds, false).await?;
         if let Session::Committing(_) = self.session {
             commit_end(&mut self.session).await?;
         }
         let shared = Arc::clone(&self.shared);
         let applied = self.table.apply(&shared.client, &shared.store, &shared.table, &change).await?;
+        let sweeping = self.sweep.take().is_some();
         if applied == Applied::Waits {
             self.held = true;
             let at = Position::clone(&change.before);
@@ -458,6 +501,10 @@ impl Applier {
         self.partitions.clear();
         // The next session tells the buckets anew: a table that was made again may have another number of them.
         self.spread = None;
+        if sweeping {
+            // Keys that are on their way are those of the columns before.
+            self.start_sweep();
+        }
         Ok(())
     }
 

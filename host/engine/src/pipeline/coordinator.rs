@@ -19,6 +19,7 @@
 
 mod epochs;
 mod gather;
+mod remakes;
 mod snapshots;
 pub(super) mod switches;
 mod targets;
@@ -200,6 +201,7 @@ impl Coordinator {
     fn serve(&mut self, first: bool) -> Result<Option<Outcome>, EngineError> {
         self.enter_all()?;
         self.switch_again()?;
+        self.enter_remakes()?;
         // Tables are made before the first row: one that a table without a key is read into takes no change in between.
         if first || self.snapshots.any_unread() {
             let mut tables: Vec<_> = self.schemas.keys().cloned().collect();
@@ -229,6 +231,10 @@ impl Coordinator {
     /// A target takes no more rows. What it is sent from here on is read again when its change was approved.
     fn hold(&mut self, target: usize, at: Position) -> Result<(), EngineError> {
         self.put_off_snapshots(target)?;
+        // From here on each has a position of its own.
+        for table in self.schemas.keys().cloned().collect::<Vec<_>>() {
+            self.run_of(&table)?;
+        }
         self.targets[target].held = true;
         if self.pinned.as_ref().is_none_or(|pinned| pinned.includes(&at)) {
             self.pinned = Some(at);
@@ -283,6 +289,10 @@ impl Coordinator {
     fn is_settled(&self) -> bool {
         let held = |t: &Target| self.snapshots.holds_back(t);
         if self.in_transaction || !self.epochs.is_free() {
+            return false;
+        }
+        // Who is told to stop does not wait for a table to be whole: the next run goes on with it.
+        if self.ending == Some(Outcome::Finished) && self.any_remade() {
             return false;
         }
         let mark = self.pinned.as_ref().unwrap_or(&self.position);
@@ -349,6 +359,7 @@ impl Coordinator {
         }
         self.switch_if_wanted()?;
         self.place_chunks()?;
+        self.sweep_what_was_read()?;
         if self.epochs.is_due(now) || (self.ending.is_some() && self.epochs.is_free()) {
             self.begin_epoch(now)?;
         }

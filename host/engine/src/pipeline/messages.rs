@@ -73,6 +73,8 @@ pub(super) enum TargetMessage {
     OpenWindow(u64),
     /// The chunk has come, or will not come.
     CloseWindow(u64),
+    /// All rows of its sources were sent and committed: what else it holds is to go.
+    Sweep,
     /// A source has other columns from here on.
     Schema(Box<SourceChange>),
     /// The epoch ends here.
@@ -105,6 +107,8 @@ pub(super) enum Report {
     Committed { target: usize, epoch: u64 },
     /// It takes no more rows: a change of its table waits for an operator. It holds everything up to here.
     Held { target: usize, at: Position },
+    /// It has looked through the keys that it holds: with its next commit it is whole again.
+    Swept { target: usize },
 }
 
 /// What the snapshot says to the coordinator.

@@ -30,6 +30,7 @@ mod replay;
 mod scan;
 mod snapshot;
 mod startup;
+mod sweep;
 mod tables;
 mod versions;
 mod worker;
@@ -62,13 +63,13 @@ use crate::budget::Budget;
 use crate::config::{Compression, NewTables, OnPurged, PipelineConfig, Startup};
 use crate::error::{Disposition, EngineError};
 use crate::sink::policy::FlushPolicy;
-use crate::state::{SnapshotTable, Store};
+use crate::state::{Checkpoint, Remake, Seen, SnapshotTable, Store};
 use crate::telemetry::{Telemetry, now_ms};
 use anew::Sinks;
 use applier::Shared;
 use coordinator::{Coordinator, Parts};
 use prepare::heartbeat;
-use snapshot::SnapshotPlan;
+use snapshot::{SnapshotPlan, Unfinished};
 use versions::Plugins;
 use worker::InForce;
 
@@ -262,6 +263,14 @@ fn attempt(
     let known_behind = known_behind(&start);
     let schemas: Vec<Arc<TableSchema>> = start.schemas.into_iter().map(Arc::new).collect();
 
+    let remakes = store.remakes()?;
+    let seen = match remakes.values().any(|how| *how == Remake::Sweep) {
+        true => Some(Seen::open(store.directory())?),
+        false => {
+            Seen::remove(store.directory())?;
+            None
+        }
+    };
     let (reports_in, reports) = unbounded();
     let shared = Arc::new(Shared {
         client,
@@ -279,6 +288,8 @@ fn attempt(
         commits: Semaphore::new(config.sink.commit_threads.get()),
         table: table_settings(config, &project),
         reports: reports_in,
+        remakes,
+        seen,
     });
     let stream = BinlogStream::open(StreamOptions {
         connect: connect.clone(),
@@ -307,8 +318,8 @@ fn attempt(
     let (workers, work) = worker::spawn(count, &in_force, store, telemetry)?;
     let (keeper, asks) = reload::spawn(config, &plugins.host, lineup.last, &shared, runtime.handle())?;
 
-    let (unread, tables) = unfinished(&schemas, &start.snapshot);
-    let reading = tables.iter().map(|(schema, _)| schema.id.clone()).collect();
+    let (unread, tables) = unfinished(&mut planner, &schemas, &start.snapshot)?;
+    let reading = tables.iter().map(|table| table.schema.id.clone()).collect();
     telemetry.snapshot_begins(start.snapshot.len() as u64, (start.snapshot.len() - tables.len()) as u64);
     let (snapshot_thread, snapshot) = snapshot::spawn(
         SnapshotPlan {
@@ -399,10 +410,9 @@ async fn resume(
     store: &Store,
     source: &mut Source,
     mut sinks: Sinks<'_>,
-    checkpoint: crate::state::Checkpoint,
+    checkpoint: Checkpoint,
     lost: bool,
 ) -> Result<Start, EngineError> {
-    let position = checkpoint.position;
     let before: Option<String> = store.meta("server")?;
     if before.is_some_and(|b| b != identity(source)) {
         if !source.server.has_gtids {
@@ -415,18 +425,22 @@ async fn resume(
         tracing::warn!("another server answers than the one that was read before; going on by GTID");
         store.set_meta("server", &identity(source))?;
     }
-    let gone = source.control.gone_behind(&position).await?;
-    let known = store.schemas_at(&position)?;
+    let gone = source.control.gone_behind(&checkpoint.position).await?;
     match (gone, config.source.on_purged) {
         (Some(reason), OnPurged::Fail) => {
-            return Err(MysqlError::PositionPurged { position: Box::new(position), reason }.into());
+            let position = Box::new(checkpoint.position);
+            return Err(MysqlError::PositionPurged { position, reason }.into());
         }
         (Some(_), OnPurged::Resnapshot) => {
-            return anew::begin_anew(config, store, source, &mut sinks, known).await;
+            return anew::begin_anew(config, store, source, &mut sinks, &checkpoint, true).await;
         }
-        (None, _) if lost => return anew::begin_anew(config, store, source, &mut sinks, known).await,
+        (None, _) if lost => {
+            return anew::begin_anew(config, store, source, &mut sinks, &checkpoint, false).await;
+        }
         (None, _) => {}
     }
+    let position = checkpoint.position;
+    let known = store.schemas_at(&position)?;
     let (mut schemas, foreign): (Vec<_>, _) = known.into_iter().partition(|s| config.source.captures(&s.id));
     if config.source.new_tables != NewTables::Unasked {
         add_new_tables(config, store, source, &mut schemas).await?;
@@ -509,18 +523,26 @@ fn matches(config: &PipelineConfig) -> Arc<dyn Fn(&TableId) -> bool + Send + Syn
     Arc::new(move |table| source.captures(table))
 }
 
-/// Tables without a key whose snapshot is not whole, and every table whose is not.
+/// Tables whose snapshot is not whole, and those of them that are read whole: their rows are appended, because they have no key or a
+/// plugin takes it away. Such rows come once from the snapshot or once from the stream, which a chunk of keys cannot promise: the stream
+/// has had changes of keys that a later chunk reads.
 fn unfinished(
+    planner: &mut Planner,
     schemas: &[Arc<TableSchema>],
     snapshot: &[(String, SnapshotTable)],
-) -> (HashSet<TableId>, Vec<(Arc<TableSchema>, SnapshotTable)>) {
+) -> Result<(HashSet<TableId>, Vec<Unfinished>), EngineError> {
     let by_name: HashMap<String, &Arc<TableSchema>> = schemas.iter().map(|s| (s.id.to_string(), s)).collect();
-    let open = snapshot.iter().filter(|(_, record)| !record.done);
-    let tables: Vec<_> = open
-        .filter_map(|(name, record)| by_name.get(name).map(|s| (Arc::clone(s), record.clone())))
-        .collect();
-    let keyless = tables.iter().filter(|(s, _)| s.key.is_empty()).map(|(s, _)| s.id.clone()).collect();
-    (keyless, tables)
+    let mut whole = HashSet::new();
+    let mut tables = Vec::new();
+    for (name, record) in snapshot.iter().filter(|(_, record)| !record.done) {
+        let Some(&schema) = by_name.get(name) else { continue };
+        let is_appended = schema.key.is_empty() || planner.plan(schema)?.output.key.is_empty();
+        if is_appended {
+            whole.insert(schema.id.clone());
+        }
+        tables.push(Unfinished { schema: Arc::clone(schema), record: record.clone(), whole: is_appended });
+    }
+    Ok((whole, tables))
 }
 
 fn compression(configured: Compression) -> sluicebox_maxcompute::Compression {

@@ -200,7 +200,7 @@ async fn look<'a>(client: &Client, record: &'a SessionRecord) -> Result<Found<'a
 
 /// Deletes the letters of events that are read again from the checkpoint: a guest that fails on them again makes them anew.
 pub(super) fn forget_letters(store: &Store, checkpoint: &Position) -> Result<(), EngineError> {
-    let schemas = store.schemas_at(checkpoint)?;
+    let schemas = store.known_at(checkpoint)?;
     let keyless = |table: &String| schemas.iter().any(|s| s.key.is_empty() && s.id.to_string() == *table);
     let snapshots = store.snapshot_tables()?.into_iter().filter(|(_, snapshot)| !snapshot.done);
     let unread = snapshots.map(|(table, _)| table).filter(keyless).collect();

@@ -95,6 +95,11 @@ async fn replay_into(
         owners.put(&schema.id, &planned.output, &planned.sinks).map_err(EngineError::Plan)?;
         tables.insert(schema.id.to_string(), Arc::new(Table { schema, planned }));
     }
+    if !store.remakes()?.is_empty() {
+        return Err(EngineError::Plan(
+            "the pipeline reads tables anew after binlog was lost: run it until they are whole, then send the events again".into(),
+        ));
+    }
     let (reports, _reports) = unbounded();
     let shared = Shared {
         store: Arc::clone(store),
@@ -110,6 +115,8 @@ async fn replay_into(
         commits: Semaphore::new(config.sink.commit_threads.get()),
         table: table_settings(config, &project),
         reports,
+        remakes: HashMap::new(),
+        seen: None,
         plugins: Arc::clone(&planner.plugins),
         client,
     };
@@ -415,8 +422,13 @@ impl Replay {
         let epoch = self.checkpoint.epoch;
         for (label, target) in std::mem::take(&mut self.targets) {
             let position = self.stands_at(&label);
-            let holds =
-                Flushed { position, completes: Vec::new(), letters: target.letters, chunks: Vec::new() };
+            let holds = Flushed {
+                position,
+                completes: Vec::new(),
+                letters: target.letters,
+                chunks: Vec::new(),
+                remade: false,
+            };
             if target.queue.send(TargetMessage::Barrier { epoch, holds: Box::new(holds) }).await.is_err() {
                 self.applier_failure().await?;
             }

@@ -5,8 +5,13 @@
 //! checkpoint that holds their rows; so after a crash cutting goes on where it stopped, and at most the chunks that no
 //! checkpoint holds are read again.
 //!
+//! A table whose rows are appended is read whole, inside one snapshot that all readers of it share: their connections open theirs while the table
+//! is locked for a moment. Cut by a column or by its key, ranges are read in parallel; a crash begins it anew.
+//!
 //! A table that changes while a chunk is read makes the chunk void: it is read again under the new columns. A lost
 //! connection is opened again; the chunk starts over.
+
+mod whole;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,9 +22,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use sluicebox_model::{Position, TableId, TableSchema};
-use sluicebox_mysql::{
-    Chunk, ConnectOptions, Flavour, MysqlError, Pieces, ServerInfo, SnapshotReader, Watermark,
-};
+use sluicebox_mysql::{Chunk, ConnectOptions, Flavour, MysqlError, ServerInfo, SnapshotReader, Watermark};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -51,8 +54,8 @@ pub(super) struct SnapshotPlan {
     pub connect: ConnectOptions,
     pub server: ServerInfo,
     pub watermark: Option<Watermark>,
-    /// Tables that are not whole, and how far they are.
-    pub tables: Vec<(Arc<TableSchema>, SnapshotTable)>,
+    /// Tables that are not whole.
+    pub tables: Vec<Unfinished>,
     pub chunk_rows: u64,
     pub readers: usize,
     pub limits: ScanLimits,
@@ -62,6 +65,15 @@ pub(super) struct SnapshotPlan {
     pub retention: Option<Duration>,
     pub store: Arc<Store>,
     pub telemetry: Arc<Telemetry>,
+}
+
+/// A table that is not whole.
+pub(super) struct Unfinished {
+    pub schema: Arc<TableSchema>,
+    /// How far it is.
+    pub record: SnapshotTable,
+    /// Whether it is read whole, since its rows are appended.
+    pub whole: bool,
 }
 
 /// Starts the snapshot's thread. It ends by itself when everything has been read or nobody listens any more.
@@ -147,7 +159,7 @@ struct Forecast {
 
 impl Forecast {
     fn new(plan: &SnapshotPlan) -> Self {
-        let all = plan.tables.iter().map(|(_, record)| record.estimated_rows).sum();
+        let all = plan.tables.iter().map(|table| table.record.estimated_rows).sum();
         Self { began: Instant::now(), read: 0, all, told: false }
     }
 
@@ -190,12 +202,12 @@ impl Snapshot {
         SnapshotReader::connect(&self.plan.connect, &self.plan.server, watermark).await
     }
 
-    /// Cuts every table with a key into chunks, and reads those without one.
+    /// Cuts tables into chunks, and reads those whose rows are appended.
     async fn cut(self: Rc<Self>, jobs: mpsc::Sender<Job>) -> Result<(), Stop> {
         let mut reader = self.connect().await?;
-        for (schema, record) in &self.plan.tables {
-            if schema.key.is_empty() {
-                self.read_whole(&mut reader, schema, record.cut_by.as_deref()).await?;
+        for Unfinished { schema, record, whole } in &self.plan.tables {
+            if *whole {
+                reader = self.read_whole(reader, schema, record.cut_by.as_deref()).await?;
             } else {
                 self.cut_table(&mut reader, schema, record, &jobs).await?;
             }
@@ -441,54 +453,5 @@ impl Snapshot {
         tracing::warn!(attempts, %error, "snapshot interrupted, trying again");
         tokio::time::sleep(PAUSE).await;
         Ok(())
-    }
-
-    /// Reads a table without a key from one snapshot, in one statement or cut by a column.
-    async fn read_whole(
-        &self,
-        reader: &mut SnapshotReader,
-        schema: &Arc<TableSchema>,
-        by: Option<&str>,
-    ) -> Result<(), Stop> {
-        let table = &schema.id;
-        let (reply, opened) = oneshot::channel();
-        let (mark, marked) = crossbeam::channel::bounded(1);
-        self.send(SnapshotMessage::Pause { table: table.clone(), reply, mark: marked })?;
-        let Some(Opened { seen, schema, .. }) = opened.await.map_err(|_| Stop::Gone)? else { return Ok(()) };
-        crash::in_phase("stream-paused");
-        let exact = reader.open_exact(&schema, &seen).await?;
-        if !exact.exact {
-            tracing::warn!(%table, "table without a key: changes of the moment at which its snapshot opened may come twice; grant LOCK TABLES to avoid it");
-        }
-        mark.send(exact.position).map_err(|_| Stop::Gone)?;
-        crash::in_phase("whole-opened");
-        // The column may have gone since it was chosen.
-        let by = by.filter(|by| schema.index_of(by).is_some());
-        let pieces = by.map(|by| Pieces { by, rows: self.plan.chunk_rows });
-        let messages = self.messages.clone();
-        let mut gone = false;
-        let read = reader
-            .read_exact(&schema, pieces, async |batch| {
-                let (rows, bytes) = (batch.rows() as u64, batch.byte_size() as u64);
-                let (placed, done) = oneshot::channel();
-                let sent = messages.send(SnapshotMessage::Whole { table: table.clone(), batch, placed });
-                gone = sent.is_err() || done.await.is_err();
-                crash::in_phase("whole-sent");
-                gone = gone || self.slow_down(rows, bytes).await.is_err();
-                if gone { Err(MysqlError::Stopped) } else { Ok(()) }
-            })
-            .await;
-        match read {
-            Ok(replaced) => {
-                crash::in_phase("whole-read");
-                self.plan.telemetry.replaced(replaced);
-                let (reply, passed) = oneshot::channel();
-                self.send(SnapshotMessage::WholeRead { table: table.clone(), passed: reply })?;
-                passed.await.map_err(|_| Stop::Gone)
-            }
-            Err(_) if gone => Err(Stop::Gone),
-            // Half of the table is in an open session: the pipeline begins again from its checkpoint without it.
-            Err(error) => Err(error.into()),
-        }
     }
 }

@@ -442,8 +442,9 @@ impl Cell<'_> {
         match self {
             Cell::Integer(value) => out.extend_from_slice(&value.to_le_bytes()),
             Cell::Boolean(value) => out.push(u8::from(value)),
-            Cell::Float(value) => out.extend_from_slice(&value.to_le_bytes()),
-            Cell::Double(value) => out.extend_from_slice(&value.to_le_bytes()),
+            // Both zeros are one value.
+            Cell::Float(value) => out.extend_from_slice(&(value + 0.0).to_le_bytes()),
+            Cell::Double(value) => out.extend_from_slice(&(value + 0.0).to_le_bytes()),
             Cell::Date(days) => out.extend_from_slice(&days.to_le_bytes()),
             Cell::Timestamp { seconds, nanos } => {
                 out.extend_from_slice(&seconds.to_le_bytes());

@@ -13,8 +13,10 @@
 //! A row that lacks columns (see `Absent`) sets those that it has and leaves the others as they are, where the session takes partial
 //! updates; anywhere else it is an error, and so is a new key of a row that is not whole. Everything happens on one queue, so "before" and "after" are the order of calls.
 
+pub(crate) mod swept;
 pub(crate) mod windows;
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,6 +34,8 @@ use super::mapping::{Cast, cast};
 use super::render;
 use super::shape::SourceColumn;
 use crate::error::EngineError;
+use crate::state::Digest;
+use swept::digest;
 use windows::{Brought, Fresh, Windows};
 
 /// How rows are spread over buckets.
@@ -244,6 +248,8 @@ pub struct Encoder {
     spec: String,
     /// Touched keys of open windows.
     pub windows: Windows,
+    /// Keys that were encoded, where the table's other rows are deleted in the end; its owner takes them away.
+    pub seen: Option<HashSet<Digest>>,
     /// Ids of the sink's columns by place, where rows may set some of them only.
     pub partial: Option<Arc<[i64]>>,
 }
@@ -331,6 +337,9 @@ impl Encoder {
             return Ok(());
         }
         let part = self.part_of(views, row, fit, buffers)?;
+        if let Some(seen) = &mut self.seen {
+            seen.insert(digest(&self.spec, &self.key));
+        }
         let mut record = self.writer.record();
         for field in &fit.fields {
             let is_written = match (operation, &listed) {
@@ -393,9 +402,9 @@ impl Encoder {
         Ok(buffers.part(&self.spec))
     }
 
-    /// Sums the key's hashes; with a window open, also leaves the key's bytes in `self.key`.
+    /// Sums the key's hashes; with a window open, or where keys are kept, also leaves the key's bytes in `self.key`.
     fn key_of(&mut self, views: &[ColumnView<'_>], row: usize, fit: &Fit, hasher: Hasher) -> Result<i32, At> {
-        let keep = self.windows.any();
+        let keep = self.windows.any() || self.seen.is_some();
         self.key.clear();
         let mut sum = 0_i32;
         for &place in &fit.key {

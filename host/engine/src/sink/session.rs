@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sluicebox_maxcompute::record::Body;
 use sluicebox_maxcompute::{
-    Client, Error, SessionColumn, SessionState, Stored, TableName, UploadSession, UpsertSession,
+    Client, Error, SessionColumn, SessionState, Stored, TableName, UploadOptions, UploadSession,
+    UpsertSession,
 };
 
 use super::encode::Spread;
@@ -29,17 +30,20 @@ pub enum SinkSession {
 }
 
 impl SinkSession {
-    /// Opens a session, on one partition of a partitioned table; the partition must exist.
+    /// Opens a session, on one partition of a partitioned table; the partition must exist. `overwrite`: what is appended replaces what
+    /// is there.
     pub async fn create(
         client: &Client,
         table: &TableName,
         partition: Option<&str>,
         keyed: bool,
+        overwrite: bool,
     ) -> Result<Self, Error> {
         if keyed {
             return Ok(Self::Upsert(UpsertSession::create(client, table, partition).await?));
         }
-        let session = UploadSession::create(client, table, partition).await?;
+        let options = UploadOptions { overwrite, ..UploadOptions::default() };
+        let session = UploadSession::create_with(client, table, partition, options).await?;
         Ok(Self::Upload { session, next_block: Arc::new(AtomicU32::new(0)) })
     }
 

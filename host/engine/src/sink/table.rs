@@ -201,6 +201,11 @@ impl SinkTable {
         &self.label
     }
 
+    /// Its columns as they are known.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// Whether rows have a key: a Delta table.
     pub fn is_keyed(&self) -> bool {
         !self.layout.key.is_empty()

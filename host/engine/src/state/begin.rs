@@ -5,8 +5,28 @@ use std::collections::HashSet;
 use rusqlite::Transaction;
 use sluicebox_model::{Position, TableId, TableSchema};
 
-use super::records::{insert_schema, json, put_snapshot_table, read_schemas, write_checkpoint};
-use super::{SchemaRecord, SnapshotTable, StateError, Store};
+use super::records::{json, put_snapshot_table, write_checkpoint};
+use super::schemas::{insert_schema, read_schemas};
+use super::{Remake, SchemaRecord, SnapshotTable, StateError, Store, remakes};
+
+/// Where a pipeline begins anew, and with what.
+#[derive(Default)]
+pub(crate) struct Anew {
+    /// Where the stream is read from.
+    pub position: Position,
+    /// The checkpoint's number; 0 where nothing of the old state counts any more.
+    pub epoch: u64,
+    pub now_ms: i64,
+    /// Tables that are read anew.
+    pub schemas: Vec<TableSchema>,
+    /// Tables that were known and are not there any more.
+    pub gone: Vec<TableId>,
+    pub snapshot: Vec<(String, SnapshotTable)>,
+    /// Targets that rows of these tables go to.
+    pub targets: Vec<String>,
+    /// How those of them are made whole that hold something.
+    pub remakes: Vec<(String, Remake)>,
+}
 
 impl Store {
     /// Writes where a new pipeline begins: position, first schemas and the tables to snapshot, all or nothing.
@@ -18,32 +38,40 @@ impl Store {
         snapshot: Vec<(String, SnapshotTable)>,
     ) -> Result<(), StateError> {
         let position = json(position)?;
-        self.call_blocking(move |tx| write(tx, &position, now_ms, schemas, &snapshot))
+        self.call_blocking(move |tx| write(tx, 0, &position, now_ms, schemas, &snapshot))
     }
 
-    /// The same for a pipeline that was there: what it knew of its targets, of its snapshot and of the tables that are `gone`
-    /// counts no more, nor what plugins remember. Sessions must be settled.
-    pub fn begin_anew(
-        &self,
-        position: &Position,
-        now_ms: i64,
-        schemas: Vec<TableSchema>,
-        gone: Vec<TableId>,
-        snapshot: Vec<(String, SnapshotTable)>,
-    ) -> Result<(), StateError> {
-        let place = position.clone();
-        let position = json(position)?;
+    /// The same for a pipeline that was there: what it knew of the targets and tables that begin anew counts no more, nor what plugins
+    /// remember of them. Sessions must be settled.
+    pub(crate) fn begin_anew(&self, anew: Anew) -> Result<(), StateError> {
         self.call_blocking(move |tx| {
-            super::plugins::begin_anew(tx, &place, now_ms)?;
-            tx.execute_batch(
-                "DELETE FROM targets; DELETE FROM snapshot_tables; DELETE FROM snapshot_chunks; DELETE FROM approvals; \
-                 DELETE FROM memory; DELETE FROM memory_pending; DELETE FROM target_chunks;",
-            )?;
+            let Anew { position, epoch, now_ms, schemas, gone, snapshot, targets, remakes } = anew;
+            if epoch == 0 {
+                super::plugins::begin_anew(tx, &position, now_ms)?;
+                tx.execute_batch(
+                    "DELETE FROM targets; DELETE FROM snapshot_tables; DELETE FROM snapshot_chunks; DELETE FROM approvals; \
+                     DELETE FROM memory; DELETE FROM memory_pending; DELETE FROM target_chunks; DELETE FROM remakes;",
+                )?;
+            }
+            for of_targets in ["targets", "approvals", "memory", "memory_pending", "target_chunks", "remakes"] {
+                let mut delete = tx.prepare(&format!("DELETE FROM {of_targets} WHERE target = ?1"))?;
+                for target in &targets {
+                    delete.execute([target])?;
+                }
+            }
+            for (target, how) in &remakes {
+                remakes::put(tx, target, *how)?;
+            }
+            let begun = schemas.iter().map(|schema| schema.id.to_string());
+            for table in begun.chain(gone.iter().map(ToString::to_string)) {
+                tx.execute("DELETE FROM snapshot_tables WHERE table_name = ?1", [&table])?;
+                tx.execute("DELETE FROM snapshot_chunks WHERE table_name = ?1", [&table])?;
+            }
             for table in gone {
                 let table = table.to_string();
                 insert_schema(tx, &SchemaRecord { table, transaction: None, schema: None, ddl: None })?;
             }
-            write(tx, &position, now_ms, schemas, &snapshot)
+            write(tx, epoch, &json(&position)?, now_ms, schemas, &snapshot)
         })
     }
 
@@ -58,12 +86,13 @@ impl Store {
 
 fn write(
     tx: &Transaction<'_>,
+    epoch: u64,
     position: &str,
     now_ms: i64,
     schemas: Vec<TableSchema>,
     snapshot: &[(String, SnapshotTable)],
 ) -> Result<(), StateError> {
-    write_checkpoint(tx, 0, position, now_ms)?;
+    write_checkpoint(tx, epoch, position, now_ms)?;
     for schema in schemas {
         let table = schema.id.to_string();
         insert_schema(tx, &SchemaRecord { table, transaction: None, schema: Some(schema), ddl: None })?;

@@ -29,16 +29,21 @@ mod letters;
 mod memory;
 mod plugins;
 mod records;
+mod remakes;
+mod schemas;
+mod seen;
 mod tables;
 
 pub use approvals::{Approval, approve};
+pub(crate) use begin::Anew;
 pub use letters::DeadLetter;
 pub use memory::{MemorySize, Remembered};
 pub use plugins::{Desk, PluginVersion, Request, Way};
 pub(crate) use plugins::{behind, files};
-pub use records::{
-    Checkpoint, Flushed, SchemaRecord, SessionKind, SessionRecord, SnapshotChunk, SnapshotTable, Statement,
-};
+pub use records::{Checkpoint, Flushed, SessionKind, SessionRecord, SnapshotChunk, SnapshotTable, Statement};
+pub use remakes::Remake;
+pub use schemas::SchemaRecord;
+pub use seen::{Digest, Seen};
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;

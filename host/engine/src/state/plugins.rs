@@ -334,6 +334,7 @@ fn read_versions(connection: &Connection) -> Result<Vec<PluginVersion>, StateErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::Anew;
 
     fn at(offset: u64) -> Position {
         Position { file: "b.000001".into(), offset, ..Position::default() }
@@ -381,7 +382,7 @@ mod tests {
         assert_eq!(numbers(&store.needed_versions().expect("read")), [1, 2]);
         store.epoch_committed(1, &at(600), 0, Vec::new(), Vec::new(), Vec::new()).expect("a checkpoint");
         assert_eq!(numbers(&store.needed_versions().expect("read")), [2]);
-        store.begin_anew(&at(4), 0, Vec::new(), Vec::new(), Vec::new()).expect("anew");
+        store.begin_anew(Anew { position: at(4), ..Anew::default() }).expect("anew");
         let needed = store.needed_versions().expect("read");
         assert_eq!((numbers(&needed), &*needed[0].sha256, needed[0].way), (vec![3], "2", Way::Anew));
         store.forget_plugins_but(Vec::new()).expect("forgotten");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use serde::{Deserialize, Serialize};
-use sluicebox_model::{Position, TableSchema, TransactionId};
+use sluicebox_model::Position;
 
 use super::letters;
 use super::memory::{self, Remembered};
@@ -48,6 +48,9 @@ pub struct Flushed {
     /// Snapshot chunks whose rows the session holds, where plugins remember something of its target: table and number.
     #[serde(default)]
     pub chunks: Vec<(String, u64)>,
+    /// Whether the target is whole again, after binlog was lost, once the session has committed.
+    #[serde(default)]
+    pub remade: bool,
 }
 
 /// A session that a crash may have left behind.
@@ -67,19 +70,6 @@ pub struct SessionRecord {
     pub partition: Option<String>,
     /// Whether it has committed, while others of its target and epoch have not.
     pub committed: bool,
-}
-
-/// A table's columns from one place of the stream on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SchemaRecord {
-    /// The table, as `database.table`.
-    pub table: String,
-    /// The transaction that changed it; none for the columns it was first seen with.
-    pub transaction: Option<TransactionId>,
-    /// The columns; none when the table went.
-    pub schema: Option<TableSchema>,
-    /// The statement, where there was one.
-    pub ddl: Option<String>,
 }
 
 /// How far the snapshot of a table is.
@@ -244,6 +234,25 @@ impl Store {
         .await
     }
 
+    /// Records that targets hold everything up to a position, which the checkpoint cannot reach for now.
+    pub fn targets_hold(
+        &self,
+        epoch: u64,
+        position: &Position,
+        targets: Vec<String>,
+    ) -> Result<(), StateError> {
+        let position = json(position)?;
+        self.call_blocking(move |tx| {
+            let mut put = tx.prepare(
+                "INSERT OR REPLACE INTO targets (target, epoch, position_json) VALUES (?1, ?2, ?3)",
+            )?;
+            for target in targets {
+                put.execute((target, number(epoch), &position))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Moves the checkpoint: every target has committed this epoch. `delivered` are chunks whose rows it holds, `tables_done`
     /// tables whose snapshot is whole, `ahead` targets that hold more than this position and keep their own.
     pub fn epoch_committed(
@@ -281,31 +290,6 @@ impl Store {
             }
             Ok(())
         })
-    }
-
-    /// The columns of every table at a position: for each its last record that the position covers. Later records are
-    /// deleted, since the stream will bring them again.
-    pub fn schemas_at(&self, position: &Position) -> Result<Vec<TableSchema>, StateError> {
-        let position = position.clone();
-        self.call_blocking(move |tx| {
-            let records = read_schemas(tx)?;
-            let mut latest: HashMap<String, Option<TableSchema>> = HashMap::new();
-            for (number, record) in records {
-                if record.transaction.as_ref().is_none_or(|t| position.covers(t)) {
-                    latest.insert(record.table, record.schema);
-                } else {
-                    tx.execute("DELETE FROM schema_history WHERE number = ?1", [number])?;
-                }
-            }
-            let mut schemas: Vec<_> = latest.into_values().flatten().collect();
-            schemas.sort_by(|a, b| a.id.cmp(&b.id));
-            Ok(schemas)
-        })
-    }
-
-    /// Writes a table's new columns; before anything that follows them moves on.
-    pub fn schema_changed(&self, record: SchemaRecord) -> Result<(), StateError> {
-        self.call_blocking(move |tx| insert_schema(tx, &record))
     }
 
     /// Snapshot progress by table.
@@ -447,11 +431,6 @@ impl Reader {
         Ok(counts)
     }
 
-    /// Every schema that a table has had, oldest first.
-    pub fn schema_history(&self) -> Result<Vec<SchemaRecord>, StateError> {
-        Ok(read_schemas(&self.connection)?.into_iter().map(|(_, record)| record).collect())
-    }
-
     /// The last errors, newest first: milliseconds since 1970-01-01T00:00:00Z and text.
     pub fn errors(&self) -> Result<Vec<(i64, String)>, StateError> {
         let mut rows = self.connection.prepare("SELECT at_ms, message FROM errors ORDER BY number DESC")?;
@@ -479,6 +458,9 @@ pub(super) fn put_holds(
     for table in &holds.completes {
         let known = read_snapshot_table(tx, table)?.unwrap_or_default();
         put_snapshot_table(tx, table, &SnapshotTable { planned: true, done: true, ..known })?;
+    }
+    if holds.remade {
+        super::remakes::end(tx, target)?;
     }
     letters::delivered(tx, &holds.letters, target)?;
     memory::settle(tx, target, &holds.chunks)
@@ -529,37 +511,6 @@ fn read_sessions(connection: &Connection) -> Result<Vec<SessionRecord>, StateErr
 fn delete_session(tx: &Transaction<'_>, target: &str, id: &str) -> Result<(), StateError> {
     tx.execute("DELETE FROM sessions WHERE target = ?1 AND id = ?2", (target, id))?;
     Ok(())
-}
-
-pub(super) fn insert_schema(tx: &Transaction<'_>, record: &SchemaRecord) -> Result<(), StateError> {
-    tx.execute(
-        "INSERT INTO schema_history (table_name, transaction_json, schema_json, ddl) VALUES (?1, ?2, ?3, ?4)",
-        (
-            &record.table,
-            record.transaction.as_ref().map(json).transpose()?,
-            record.schema.as_ref().map(json).transpose()?,
-            &record.ddl,
-        ),
-    )?;
-    Ok(())
-}
-
-pub(super) fn read_schemas(connection: &Connection) -> Result<Vec<(i64, SchemaRecord)>, StateError> {
-    let mut rows = connection.prepare(
-        "SELECT number, table_name, transaction_json, schema_json, ddl FROM schema_history ORDER BY number",
-    )?;
-    let rows = rows.query_map([], |r| {
-        let transaction: Option<String> = r.get(2)?;
-        let schema: Option<String> = r.get(3)?;
-        Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, transaction, schema, r.get::<_, Option<String>>(4)?))
-    })?;
-    rows.map(|row| {
-        let (number, table, transaction, schema, ddl) = row?;
-        let transaction = transaction.map(|t| serde_json::from_str(&t)).transpose()?;
-        let schema = schema.map(|s| serde_json::from_str(&s)).transpose()?;
-        Ok((number, SchemaRecord { table, transaction, schema, ddl }))
-    })
-    .collect()
 }
 
 pub(super) fn put_snapshot_table(

@@ -55,6 +55,8 @@ CREATE TABLE IF NOT EXISTS memory_pending (
 -- snapshot chunks that a sink table holds of which plugins remember something, and that no checkpoint holds
 CREATE TABLE IF NOT EXISTS target_chunks (
     target TEXT NOT NULL, table_name TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (target, table_name, number)) WITHOUT ROWID;
+-- sink tables that are made whole again after binlog was lost
+CREATE TABLE IF NOT EXISTS remakes (target TEXT PRIMARY KEY, how_json TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS errors (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, message TEXT NOT NULL);
 ";
 

@@ -13,7 +13,7 @@ use sluicebox_model::{ChangeBatch, Position, TableSchema};
 
 use super::bound::Condition;
 use super::rows::BatchAssembler;
-use super::{CHUNK_DEADLINE_S, ExactMark, SnapshotReader, column_list, full_name, where_of};
+use super::{CHUNK_DEADLINE_S, Chunk, ExactMark, SnapshotReader, column_list, full_name, where_of};
 use crate::client::Client;
 use crate::error::MysqlError;
 
@@ -38,14 +38,34 @@ impl SnapshotReader {
         schema: &TableSchema,
         seen: &Position,
     ) -> Result<ExactMark, MysqlError> {
-        self.close_exact().await?;
-        let mark = self.open_locked(schema, seen).await?;
-        self.exact_open = true;
+        Self::open_exact_together(std::slice::from_mut(self), schema, seen).await
+    }
+
+    /// The same for several readers: what they see of the table is the same, and that of one mark. There must be one.
+    ///
+    /// # Errors
+    ///
+    /// As [`SnapshotReader::open_exact`].
+    pub async fn open_exact_together(
+        readers: &mut [Self],
+        schema: &TableSchema,
+        seen: &Position,
+    ) -> Result<ExactMark, MysqlError> {
+        for reader in &mut *readers {
+            reader.close_exact().await?;
+        }
+        let mark = Self::open_locked(readers, schema, seen).await?;
+        readers.iter_mut().for_each(|reader| reader.exact_open = true);
         Ok(mark)
     }
 
-    async fn open_locked(&mut self, schema: &TableSchema, seen: &Position) -> Result<ExactMark, MysqlError> {
-        let mut locker = Client::connect(&self.options).await?;
+    async fn open_locked(
+        readers: &mut [Self],
+        schema: &TableSchema,
+        seen: &Position,
+    ) -> Result<ExactMark, MysqlError> {
+        let Some((first, others)) = readers.split_first_mut() else { return Err(MysqlError::Stopped) };
+        let mut locker = Client::connect(&first.options).await?;
         let locked =
             locker.run(&format!("LOCK TABLES {} READ", full_name(&schema.id)), "locking a table").await;
         let exact = match locked {
@@ -56,7 +76,7 @@ impl SnapshotReader {
                 return Err(error);
             }
         };
-        let opened = self.open_after_mark(seen).await;
+        let opened = first.open_after_mark(others, seen).await;
         // The goodbye unlocks too; this one says whether the lock was held until now.
         let unlocked = locker.run("UNLOCK TABLES", "unlocking a table").await;
         locker.close().await;
@@ -67,10 +87,51 @@ impl SnapshotReader {
 
     /// The mark comes first: without the lock, what is committed between the two is in the snapshot and behind the mark, so it
     /// comes twice; the other way round it would be lost.
-    async fn open_after_mark(&mut self, seen: &Position) -> Result<Position, MysqlError> {
+    async fn open_after_mark(
+        &mut self,
+        others: &mut [Self],
+        seen: &Position,
+    ) -> Result<Position, MysqlError> {
+        const OPEN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
         let position = self.mark.take_low(&mut self.client, seen).await?;
-        self.client.run("START TRANSACTION WITH CONSISTENT SNAPSHOT", "opening a snapshot").await?;
+        self.client.run(OPEN, "opening a snapshot").await?;
+        for other in others {
+            other.client.run(OPEN, "opening a snapshot").await?;
+        }
         Ok(position)
+    }
+
+    /// Reads a range of the table as the open snapshot shows it, which stays open; also gives the number of values that became null because
+    /// the pipeline cannot hold them.
+    ///
+    /// # Errors
+    ///
+    /// As [`SnapshotReader::read_exact`].
+    pub async fn read_exact_range(
+        &mut self,
+        schema: &Arc<TableSchema>,
+        range: &Chunk,
+    ) -> Result<(Vec<ChangeBatch>, u64), MysqlError> {
+        let doing = format!("reading `{}`", schema.id);
+        if !self.exact_open {
+            return Err(self.client.peer().statement(&doing, 0, "no snapshot is open"));
+        }
+        let keys = self.keys(schema, range.by.as_deref(), &doing)?;
+        let condition = keys
+            .range(range.after.as_ref(), range.up_to.as_ref())
+            .map_err(|reason| self.client.peer().statement(&doing, 0, reason))?;
+        let (columns, name) = (column_list(schema), full_name(&schema.id));
+        let statement = format!("SELECT {columns} FROM {name}{}", where_of(&condition));
+        self.select(schema, &statement, condition, &doing).await
+    }
+
+    /// Closes the snapshot.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost.
+    pub async fn end_exact(&mut self) -> Result<(), MysqlError> {
+        self.close_exact().await
     }
 
     /// Reads the whole table as the open snapshot shows it, in one statement or piece by piece, and hands over batches of at most 16 MiB (or one row) as they

@@ -105,7 +105,8 @@ impl Coordinator {
             waiting.insert(target);
             let chunks = std::mem::take(&mut self.targets[target].chunks);
             let position = Position::clone(&position);
-            let holds = Flushed { position, completes, letters: Vec::new(), chunks };
+            let remade = self.targets[target].take_remade();
+            let holds = Flushed { position, completes, letters: Vec::new(), chunks, remade };
             self.tell(target, TargetMessage::Barrier { epoch, holds: Box::new(holds) })?;
         }
         let delivered = std::mem::take(&mut self.epochs.delivered);
@@ -121,6 +122,7 @@ impl Coordinator {
                     outstanding.waiting.remove(&target);
                 }
             }
+            Report::Swept { target } => self.was_swept(target),
             Report::Held { target, at } => {
                 self.hold(target, at)?;
                 if let Some(outstanding) = &mut self.epochs.outstanding {
@@ -131,12 +133,25 @@ impl Coordinator {
         self.finish_epoch_if_whole()
     }
 
+    /// Targets that hold everything up to a position at which an epoch has ended, and have no later one of their own.
+    fn targets_at(&self, position: &Position) -> Vec<String> {
+        let holds = |t: &&super::Target| {
+            let is_further = t.ahead.as_ref().is_some_and(|ahead| !position.includes(ahead));
+            !t.held && !is_further && !self.snapshots.holds_back(t)
+        };
+        self.targets.iter().filter(holds).map(|t| t.label.clone()).collect()
+    }
+
     fn finish_epoch_if_whole(&mut self) -> Result<(), EngineError> {
         let Some(outstanding) = self.epochs.outstanding.take_if(|o| o.waiting.is_empty()) else {
             return Ok(());
         };
         let Outstanding { epoch, position, delivered, read, begun, .. } = outstanding;
-        // A restart reads again from where the target stands that is held; the others keep their own positions.
+        // A restart reads again from where the target stands that is held; the others keep their own positions, also those that had
+        // nothing to commit: should binlog go meanwhile, they have lost nothing.
+        if self.pinned.is_some() {
+            self.store.targets_hold(epoch, &position, self.targets_at(&position))?;
+        }
         let position = self.pinned.as_ref().map_or(position, |pinned| Arc::new(pinned.clone()));
         for target in &mut self.targets {
             target.ahead.take_if(|ahead| position.includes(ahead));

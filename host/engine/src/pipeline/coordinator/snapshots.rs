@@ -78,6 +78,11 @@ impl Snapshots {
         target.sources.iter().filter(|source| self.reading.contains(*source)).cloned().collect()
     }
 
+    /// Whether a table that is not whole at the sink feeds this target.
+    pub fn feeds(&self, target: &Target) -> bool {
+        target.sources.iter().any(|source| self.reading.contains(source))
+    }
+
     /// Whether a table without a key is not whole at the sink.
     pub fn any_unread(&self) -> bool {
         !self.unread.is_empty()
@@ -223,6 +228,7 @@ impl Coordinator {
     fn table_read(&mut self, table: TableId) {
         tracing::info!(%table, "snapshot of table read");
         self.telemetry.table_read();
+        self.commit_replaced(&table);
         self.epochs.read.push(table);
         crash::in_phase("table-read");
     }

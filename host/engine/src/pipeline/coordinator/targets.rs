@@ -12,6 +12,7 @@ use crate::error::EngineError;
 use crate::pipeline::applier::Applier;
 use crate::pipeline::messages::TargetMessage;
 use crate::pipeline::tables::Landing;
+use crate::state::Remake;
 
 /// Messages waiting for one target. Their rows are in the memory budget already; this bounds the number of tiny batches.
 const TARGET_QUEUE: usize = 64;
@@ -33,8 +34,23 @@ pub(super) struct Target {
     pub held: bool,
     /// Snapshot chunks that it was sent since its last commit, of tables with a plugin that remembers.
     pub chunks: Vec<(String, u64)>,
+    /// How far it is where it is made whole again, after binlog was lost.
+    pub remade: Remade,
     /// Such chunks that it holds from an earlier run, and no checkpoint does.
     pub held_chunks: HashSet<(String, u64)>,
+}
+
+/// How far a target is that is made whole again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remade {
+    /// Nothing is to be done, or its applier does it by itself with its next commit.
+    No,
+    /// Its sources are being read.
+    Reading(Remake),
+    /// Its applier looks for rows that vanished.
+    Sweeping,
+    /// It is whole once it has committed.
+    Swept,
 }
 
 impl Coordinator {
@@ -55,6 +71,7 @@ impl Coordinator {
         self.appliers.spawn_on(applier.run(), &self.runtime);
         let label = name.to_string();
         let ahead = self.ahead.remove(&label);
+        let remade = self.shared.remakes.get(&label).map_or(Remade::No, |how| Remade::Reading(*how));
         let held_chunks = self.target_chunks.remove(&label).unwrap_or_default();
         self.targets.push(Target {
             name: name.clone(),
@@ -66,6 +83,7 @@ impl Coordinator {
             introduced: false,
             held: false,
             chunks: Vec::new(),
+            remade,
             held_chunks,
         });
         self.by_name.insert(name.clone(), number);

@@ -132,6 +132,9 @@ fn unscaled(text: &[u8], scale: u32) -> Option<i128> {
         None => (1, text),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
     let scale = usize::try_from(scale).ok()?;
     let cut = fraction.get(..scale.min(fraction.len()))?;
     if !fraction[cut.len()..].bytes().all(|digit| digit == b'0') {

@@ -1,13 +1,14 @@
 // For tests: reads every column and computes it again as it was.
 //
 // Each column is set twice, and the second time counts. `meta` adds columns with what else is known of a row; `refuse` condemns rows
-// whose first integer has this value.
+// whose first integer has this value, or drops them with `drop`. `twice` makes two rows of each, told apart by a column `copy`, of which only
+// the second is set; a row is condemned or dropped between the two, and by then has columns that are set wrong.
 
-import { KEEP, Kind, Type, definePlugin } from "../sdk/js/sluicebox.js";
+import { DROP, KEEP, Kind, Type, definePlugin } from "../sdk/js/sluicebox.js";
 
 class EveryKind {
-  constructor({ meta = false, refuse = null }) {
-    Object.assign(this, { meta, refuse });
+  constructor({ meta = false, refuse = null, drop = false, twice = false }) {
+    Object.assign(this, { meta, refuse, drop, twice });
   }
 
   plan(table, plan) {
@@ -31,16 +32,32 @@ class EveryKind {
           [plan.transaction(), plan.addText("transaction")],
           [plan.seed(), plan.addUint("seed", Type.UINT, false)],
         ];
-    return { columns, meta, first };
+    let copy = null;
+    if (this.twice) {
+      copy = plan.addInt("copy", Type.INT, false);
+      const key = table.columns.filter((column) => column.key !== null).sort((a, b) => a.key - b.key);
+      plan.key([...key.map((column) => column.name), "copy"]);
+      plan.expand();
+    }
+    const texts = columns.filter(([, once]) => once === "once");
+    return { columns, texts, meta, first, copy };
   }
 
-  row({ columns, meta, first }, row) {
+  row({ columns, texts, meta, first, copy }, row) {
+    if (copy !== null) {
+      row.setInt(copy, 1);
+      row.emit();
+      row.setInt(copy, 2);
+    }
     for (const [column, once] of columns) {
       row.set(column, once);
       row.set(column, row.get(column));
     }
     for (const [read, added] of meta) row.set(added, row.get(read));
-    if (this.refuse !== null && row.int(first) === this.refuse) {
+    if (this.refuse !== null && row.get(first) === this.refuse) {
+      // No value of its column's type, where that is JSON or a wide decimal.
+      for (const [column, once] of texts) row.set(column, once);
+      if (this.drop) return DROP;
       throw new Error(`row refused as ${row.kind === Kind.BEFORE ? "before" : "other"}`);
     }
     return KEEP;

@@ -1,7 +1,8 @@
 //! For tests: reads every column and computes it again as it was.
 //!
 //! Each column is set twice, and the second time counts. `meta` adds columns with what else is known of a row; `refuse`
-//! condemns rows whose first integer has this value.
+//! condemns rows whose first integer has this value, or drops them with `drop`. `twice` makes two rows of each, told apart by a column `copy`,
+//! of which only the second is set; a row is condemned or dropped between the two, and by then has columns that are set wrong.
 
 use serde::Deserialize;
 use sluicebox_guest::{
@@ -15,6 +16,10 @@ struct EveryKind {
     #[serde(default)]
     meta: bool,
     refuse: Option<i64>,
+    #[serde(default)]
+    drop: bool,
+    #[serde(default)]
+    twice: bool,
 }
 
 #[derive(Default)]
@@ -25,6 +30,7 @@ struct Columns {
     texts: Vec<RewriteText>,
     bytes: Vec<RewriteBytes>,
     meta: Option<Meta>,
+    copy: Option<NewInt>,
 }
 
 struct Meta {
@@ -62,58 +68,74 @@ impl Transform for EveryKind {
                 seed: (plan.seed(), plan.add_uint("seed", Type::UInt, false)?),
             });
         }
+        if self.twice {
+            columns.copy = Some(plan.add_int("copy", Type::Int, false)?);
+            let mut key: Vec<_> =
+                table.columns.iter().filter_map(|c| Some((c.key?, c.name.as_str()))).collect();
+            key.sort_unstable();
+            let key: Vec<_> = key.into_iter().map(|(_, name)| name).chain(["copy"]).collect();
+            plan.key(&key);
+            plan.expand();
+        }
         Ok(columns)
     }
 
     fn row(&self, columns: &Columns, row: &mut Row) -> Result<Verdict> {
-        for &column in &columns.ints {
-            row.set_int(column, None);
-            row.set_int(column, row.int(column));
+        if let Some(copy) = columns.copy {
+            row.set_int(copy, 1);
+            row.emit()?;
+            row.set_int(copy, 2);
         }
-        for &column in &columns.uints {
-            row.set_uint(column, 1);
-            row.set_uint(column, row.uint(column));
-        }
-        for &column in &columns.floats {
-            row.set_float(column, 1.0);
-            row.set_float(column, row.float(column));
-        }
-        for &column in &columns.texts {
-            row.set_text(column, |out| out.push_str("once"));
-        }
-        // What is set by now is no value of its column's type.
+        set_all(columns, row);
         if self.refuse.is_some() && columns.ints.first().and_then(|&first| row.int(first)) == self.refuse {
-            return Err(format!(
-                "row refused as {}",
-                match row.kind() {
-                    sluicebox_guest::Kind::Before => "before",
-                    _ => "other",
-                }
-            )
-            .into());
-        }
-        for &column in &columns.texts {
-            match row.text(column) {
-                Some(text) => row.set_text(column, |out| out.push_str(text)),
-                None => row.set_text_null(column),
+            // No value of its column's type, where that is JSON or a wide decimal.
+            for &column in &columns.texts {
+                row.set_text(column, |out| out.push_str("once"));
             }
-        }
-        for &column in &columns.bytes {
-            row.set_bytes_null(column);
-            match row.bytes(column) {
-                Some(bytes) => row.set_bytes(column, bytes),
-                None => row.set_bytes_null(column),
-            }
-        }
-        if let Some(meta) = &columns.meta {
-            row.set_int(meta.commit_time.1, row.int(meta.commit_time.0));
-            row.set_uint(meta.position.1, row.uint(meta.position.0));
-            if let Some(name) = row.text(meta.transaction.0) {
-                row.set_text(meta.transaction.1, |out| out.push_str(name));
-            }
-            row.set_uint(meta.seed.1, row.uint(meta.seed.0));
+            let before = row.kind() == sluicebox_guest::Kind::Before;
+            return match self.drop {
+                true => Ok(Verdict::Drop),
+                false => Err(format!("row refused as {}", if before { "before" } else { "other" }).into()),
+            };
         }
         Ok(Verdict::Keep)
+    }
+}
+
+fn set_all(columns: &Columns, row: &mut Row) {
+    for &column in &columns.ints {
+        row.set_int(column, None);
+        row.set_int(column, row.int(column));
+    }
+    for &column in &columns.uints {
+        row.set_uint(column, 1);
+        row.set_uint(column, row.uint(column));
+    }
+    for &column in &columns.floats {
+        row.set_float(column, 1.0);
+        row.set_float(column, row.float(column));
+    }
+    for &column in &columns.texts {
+        row.set_text(column, |out| out.push_str("once"));
+        match row.text(column) {
+            Some(text) => row.set_text(column, |out| out.push_str(text)),
+            None => row.set_text_null(column),
+        }
+    }
+    for &column in &columns.bytes {
+        row.set_bytes_null(column);
+        match row.bytes(column) {
+            Some(bytes) => row.set_bytes(column, bytes),
+            None => row.set_bytes_null(column),
+        }
+    }
+    if let Some(meta) = &columns.meta {
+        row.set_int(meta.commit_time.1, row.int(meta.commit_time.0));
+        row.set_uint(meta.position.1, row.uint(meta.position.0));
+        if let Some(name) = row.text(meta.transaction.0) {
+            row.set_text(meta.transaction.1, |out| out.push_str(name));
+        }
+        row.set_uint(meta.seed.1, row.uint(meta.seed.0));
     }
 }
 

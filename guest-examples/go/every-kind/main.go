@@ -1,7 +1,8 @@
 // For tests: reads every column and computes it again as it was.
 //
 // Each column is set twice, and the second time counts. meta adds columns with what else is known of a row; refuse condemns rows whose
-// first integer has this value.
+// first integer has this value, or drops them with drop. twice makes two rows of each, told apart by a column copy, of which only the second
+// is set; a row is condemned or dropped between the two, and by then has columns that are set wrong.
 package main
 
 import (
@@ -14,6 +15,8 @@ import (
 type everyKind struct {
 	Meta   bool
 	Refuse *int64
+	Drop   bool
+	Twice  bool
 }
 
 type columns struct {
@@ -22,7 +25,8 @@ type columns struct {
 	floats      []sluicebox.Float
 	texts       []sluicebox.Text
 	bytes       []sluicebox.Bytes
-	meta        bool
+	meta, twice bool
+	copy        sluicebox.Int
 	commitTime  [2]sluicebox.Int
 	position    [2]sluicebox.Uint
 	transaction [2]sluicebox.Text
@@ -35,7 +39,7 @@ func start(config []byte) (sluicebox.Transform[*columns], error) {
 }
 
 func (e *everyKind) Plan(table *sluicebox.Table, plan *sluicebox.Plan) (*columns, error) {
-	c := &columns{meta: e.Meta}
+	c := &columns{meta: e.Meta, twice: e.Twice}
 	for _, column := range table.Columns {
 		name, wide := column.Name, column.Precision > 18
 		switch column.Type.Type {
@@ -62,10 +66,20 @@ func (e *everyKind) Plan(table *sluicebox.Table, plan *sluicebox.Plan) (*columns
 		c.transaction = [2]sluicebox.Text{plan.Transaction(), plan.AddText("transaction", sluicebox.Type{Type: sluicebox.TypeText}, true)}
 		c.seed = [2]sluicebox.Uint{plan.Seed(), plan.AddUint("seed", sluicebox.Type{Type: sluicebox.TypeUint}, false)}
 	}
+	if e.Twice {
+		c.copy = plan.AddInt("copy", sluicebox.Type{Type: sluicebox.TypeInt}, false)
+		plan.Key(append(table.Key(), "copy")...)
+		plan.Expand()
+	}
 	return c, nil
 }
 
 func (e *everyKind) Row(c *columns, row *sluicebox.Row) (sluicebox.Verdict, error) {
+	if c.twice {
+		row.SetInt(c.copy, 1)
+		row.Emit()
+		row.SetInt(c.copy, 2)
+	}
 	for _, column := range c.ints {
 		row.SetNull(column)
 		if value, ok := row.Int(column); ok {
@@ -117,6 +131,12 @@ func (e *everyKind) Row(c *columns, row *sluicebox.Row) (sluicebox.Verdict, erro
 		}
 	}
 	if first, ok := row.Int(c.ints[0]); ok && e.Refuse != nil && first == *e.Refuse {
+		for _, column := range c.texts {
+			row.SetText(column, "once") // No value of its column's type, where that is JSON or a wide decimal.
+		}
+		if e.Drop {
+			return sluicebox.Drop, nil
+		}
 		if row.Kind() == sluicebox.Before {
 			return sluicebox.Drop, errors.New("row refused as before")
 		}

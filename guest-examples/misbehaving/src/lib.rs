@@ -143,6 +143,7 @@ impl Guest for Misbehaving {
                     | Does::CountAndCondemn
                     | Does::CountAndForgive
             ),
+            packed: false,
         })
     }
 

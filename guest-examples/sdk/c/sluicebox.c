@@ -298,7 +298,7 @@ struct sb_plan {
     uint32_t read_count, computed_count;
     column *columns;
     uint32_t column_count;
-    bool before, discard, has_key, stateful;
+    bool before, discard, has_key, expands, stateful;
     uint32_t *key;
     uint32_t key_count;
     sb_text rename, error;
@@ -395,6 +395,7 @@ void sb_remove(sb_plan *plan, sb_text name) {
 void sb_rename_table(sb_plan *plan, sb_text name) { plan->rename = name; }
 void sb_want_before(sb_plan *plan) { plan->before = true; }
 void sb_want_state(sb_plan *plan) { plan->stateful = true; }
+void sb_expand(sb_plan *plan) { plan->expands = true; }
 void sb_discard(sb_plan *plan) { plan->discard = true; }
 
 void sb_key(sb_plan *plan, const sb_text *names, uint32_t count) {
@@ -446,7 +447,10 @@ typedef struct {
 } growing;
 
 struct sb_row_view {
-    uint32_t number;
+    uint32_t number; /* of the row that came in */
+    uint32_t at;     /* of the row that is being made; the same where each makes one */
+    uint32_t room;   /* for rows that are made */
+    uint32_t *origins;
     const uint8_t *kinds;
     const sb_plan *plan;
     const vector *read;
@@ -506,24 +510,24 @@ void sb_set_null(sb_row_view *row, sb_handle handle) {
     int32_t place = row->plan->columns[handle].computed;
     if (place < 0) return;
     growing *made = &row->made[place];
-    if (made->tag == 3) made->size = made->offsets[row->number];
-    else made->numbers[row->number] = 0;
-    mark(made, row->number, false);
+    if (made->tag == 3) made->size = made->offsets[row->at];
+    else made->numbers[row->at] = 0;
+    mark(made, row->at, false);
 }
 
 void sb_set_int(sb_row_view *row, sb_handle handle, int64_t value) {
     growing *made = sets(row, handle, 0);
-    if (made) made->numbers[row->number] = value, mark(made, row->number, true);
+    if (made) made->numbers[row->at] = value, mark(made, row->at, true);
 }
 
 void sb_set_uint(sb_row_view *row, sb_handle handle, uint64_t value) {
     growing *made = sets(row, handle, 1);
-    if (made) made->numbers[row->number] = (int64_t)value, mark(made, row->number, true);
+    if (made) made->numbers[row->at] = (int64_t)value, mark(made, row->at, true);
 }
 
 void sb_set_float(sb_row_view *row, sb_handle handle, double value) {
     growing *made = sets(row, handle, 2);
-    if (made) ((double *)made->numbers)[row->number] = value, mark(made, row->number, true);
+    if (made) ((double *)made->numbers)[row->at] = value, mark(made, row->at, true);
 }
 
 static void append(growing *made, sb_text more) {
@@ -541,9 +545,9 @@ static void append(growing *made, sb_text more) {
 void sb_set_bytes(sb_row_view *row, sb_handle handle, sb_text value) {
     growing *made = sets(row, handle, 3);
     if (!made) return;
-    made->size = made->offsets[row->number];
+    made->size = made->offsets[row->at];
     append(made, value);
-    mark(made, row->number, true);
+    mark(made, row->at, true);
 }
 
 void sb_append(sb_row_view *row, sb_handle handle, sb_text more) {
@@ -577,7 +581,7 @@ typedef struct {
     uint8_t has_output; const wire_output *output; uint32_t output_count;
     uint8_t has_key; const uint32_t *key; uint32_t key_count;
     uint8_t has_rename; sb_text rename;
-    uint8_t expands, stateful;
+    uint8_t expands, stateful, packed;
 } wire_plan;
 typedef struct { uint8_t is_error; union { sb_text error; wire_plan plan; } is; } plan_result;
 typedef struct {
@@ -652,9 +656,9 @@ static wire_plan answer(sb_plan *plan) {
     }
     for (uint32_t i = 0; i < plan->read_count; i++) reads[i] = (wire_read){ (plan->reads[i] & META) != 0, plan->reads[i] & ~META };
     /* Without anything to read or compute the host does the rest alone. */
-    uint8_t action = plan->discard ? 1 : plan->read_count || plan->computed_count || plan->before || plan->stateful ? 2 : 0;
+    uint8_t action = plan->discard ? 1 : plan->read_count || plan->computed_count || plan->before || plan->expands || plan->stateful ? 2 : 0;
     return (wire_plan){ action, plan->before, reads, plan->read_count, changed, outputs, count,
-                        plan->has_key, plan->key, plan->key_count, plan->rename.size != 0, plan->rename, 0, plan->stateful };
+                        plan->has_key, plan->key, plan->key_count, plan->rename.size != 0, plan->rename, plan->expands, plan->stateful, 0 };
 }
 
 static void forget(uint32_t id) {
@@ -731,15 +735,71 @@ static void complete(sb_row_view *row, bool stays) {
             bool null = stays && c->read >= 0 ? sb_is_null(row, (sb_handle)h) : c->nullable;
             bool old = stays && c->read >= 0 && !null;
             if (g->tag == 3) {
-                g->size = g->offsets[row->number];
+                g->size = g->offsets[row->at];
                 append(g, old ? sb_bytes(row, (sb_handle)h) : nothing(c));
-            } else g->numbers[row->number] = old ? ((const int64_t *)row->read[c->read].data)[row->number] : 0;
-            mark(g, row->number, !null);
+            } else g->numbers[row->at] = old ? ((const int64_t *)row->read[c->read].data)[row->number] : 0;
+            mark(g, row->at, !null);
         }
-        g->nulls |= !(g->validity[row->number / 8] >> (row->number % 8) & 1);
+        g->nulls |= !(g->validity[row->at / 8] >> (row->at % 8) & 1);
         g->set = false;
-        if (g->tag == 3) g->offsets[row->number + 1] = g->size;
+        if (g->tag == 3) g->offsets[row->at + 1] = g->size;
     }
+}
+
+static void *larger(const void *from, size_t used, size_t size) { return memcpy(sb_borrow(size), from, used); }
+
+/* Room for another row, and for more. */
+static void make_room(sb_row_view *row) {
+    if (row->at < row->room) return;
+    uint32_t used = row->room, room = 2 * used;
+    for (uint32_t i = 0; i < row->plan->computed_count; i++) {
+        growing *g = &row->made[i];
+        g->validity = larger(g->validity, (used + 7) / 8, (room + 7) / 8);
+        if (g->tag == 3) g->offsets = larger(g->offsets, (used + 1) * sizeof *g->offsets, (room + 1) * sizeof *g->offsets);
+        else g->numbers = larger(g->numbers, used * sizeof *g->numbers, room * sizeof *g->numbers);
+    }
+    row->origins = larger(row->origins, used * sizeof *row->origins, room * sizeof *row->origins);
+    row->room = room;
+}
+
+void sb_emit(sb_row_view *row) {
+    if (!row->plan->expands) {
+        sb_log(SB_ERROR, SB_TEXT("sb_emit makes several rows of one, and the plan did not say sb_expand"));
+        __builtin_trap();
+    }
+    complete(row, true);
+    row->origins[row->at++] = row->number;
+    make_room(row);
+}
+
+/* What is set of the row that is being made counts no more. */
+static void undo(sb_row_view *row) {
+    for (uint32_t i = 0; i < row->plan->computed_count; i++) row->made[i].set = false;
+}
+
+/* Several rows of each, or none. */
+static void expand(sb_row_view *row, uint32_t rows) {
+    for (; row->number < rows; row->number++) {
+        uint32_t first = row->at;
+        sb_verdict verdict = sb_row(row->plan->state, row);
+        if (verdict == SB_KEEP) sb_emit(row);
+        if (verdict == SB_FAIL) row->at = first;
+        undo(row);
+    }
+}
+
+/* A row of each; false where all stay. */
+static bool filter(sb_row_view *row, uint32_t rows, uint8_t *keep) {
+    bool dropped = false;
+    for (; row->number < rows; row->number++) {
+        row->at = row->number;
+        sb_verdict verdict = sb_row(row->plan->state, row);
+        complete(row, verdict == SB_KEEP);
+        if (verdict == SB_KEEP) keep[row->number / 8] |= (uint8_t)(1u << (row->number % 8));
+        else dropped = true;
+    }
+    row->at = rows;
+    return dropped;
 }
 
 static const vector *finished(const sb_plan *plan, const growing *made, uint32_t rows) {
@@ -765,16 +825,13 @@ outcome_result *process(uint32_t id, uint32_t rows, const uint8_t *kinds, uint32
     }
     uint8_t *keep = sb_borrow((rows + 7) / 8);
     memset(keep, 0, (rows + 7) / 8);
-    sb_row_view row = { 0, kinds, plan, columns, begin(plan, rows), sb_borrow(rows * sizeof(row_error)), 0 };
+    sb_row_view row = { .room = rows, .kinds = kinds, .plan = plan, .read = columns, .made = begin(plan, rows),
+                        .errors = sb_borrow(rows * sizeof(row_error)), .origins = plan->expands ? sb_borrow(rows * sizeof(uint32_t)) : NULL };
     bool dropped = false;
-    for (; row.number < rows; row.number++) {
-        sb_verdict verdict = sb_row(plan->state, &row);
-        complete(&row, verdict == SB_KEEP);
-        if (verdict == SB_KEEP) keep[row.number / 8] |= (uint8_t)(1u << (row.number % 8));
-        else dropped = true;
-    }
-    result->is.outcome = (wire_outcome){ 0, NULL, 0, dropped, { keep, (rows + 7) / 8 }, finished(plan, row.made, rows), plan->computed_count,
-                                         row.errors, row.error_count };
+    if (plan->expands) expand(&row, rows);
+    else dropped = filter(&row, rows, keep);
+    result->is.outcome = (wire_outcome){ plan->expands, row.origins, plan->expands ? row.at : 0, dropped, { keep, (rows + 7) / 8 },
+                                         finished(plan, row.made, row.at), plan->computed_count, row.errors, row.error_count };
     return result;
 }
 

@@ -113,6 +113,10 @@ void sb_rename_table(sb_plan *plan, sb_text name);
 void sb_want_before(sb_plan *plan);
 /* Rows come in the order of the stream, one batch at a time, and may use state. */
 void sb_want_state(sb_plan *plan);
+/* `sb_row` may make several rows of one with `sb_emit`, or none. Every update then comes as two rows: what was made of the row before is
+ * deleted, what is made of the row after put in its place. `sb_key` must be called, with a computed column that tells a row's several
+ * rows apart, or without any column for a table without a key. */
+void sb_expand(sb_plan *plan);
 /* All rows of the table are dropped. */
 void sb_discard(sb_plan *plan);
 /* Another key: columns of the output by their names there. Behind all renames. */
@@ -139,6 +143,9 @@ void sb_set_float(sb_row_view *row, sb_handle column, double value);
 /* The value in parts, one behind the other: begin with sb_set_bytes, go on with sb_append. */
 void sb_set_bytes(sb_row_view *row, sb_handle column, sb_text value);
 void sb_append(sb_row_view *row, sb_handle column, sb_text more);
+/* Makes a row of what is set, for plans with `sb_expand`; any other is stopped. Columns that are added are to be set again before the next
+ * one; a rewritten column has its old value until it is set. SB_KEEP makes a last row, SB_DROP none. */
+void sb_emit(sb_row_view *row);
 /* Condemns this row, of an update both: return what it gives. */
 sb_verdict sb_fail(sb_row_view *row, sb_text message);
 

@@ -65,6 +65,7 @@ type planOut struct {
 	rename    text
 	expands   bool
 	stateful  bool
+	packed    bool
 }
 
 type errorOut struct {

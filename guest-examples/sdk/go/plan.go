@@ -96,6 +96,7 @@ type Plan struct {
 	counts   [shapes]int32 // Of computed columns.
 	action   uint8
 	before   bool
+	expands  bool
 	stateful bool
 	key      []string
 	rename   *string
@@ -213,6 +214,11 @@ func (p *Plan) Before() { p.before = true }
 // Stateful asks for state: Row may use StateGet and its like. Rows of the table then come in the order of the stream, one batch at a
 // time, which costs the use of several processors for it.
 func (p *Plan) Stateful() { p.stateful = true }
+
+// Expand asks to make several rows of one, or none: Row may use Emit. Every update then comes as two rows: what was made of the row before
+// is deleted, what is made of the row after put in its place. Key must be called, with a computed column that tells a row's several
+// rows apart, or without any column for a table without a key.
+func (p *Plan) Expand() { p.expands = true }
 
 // Pass says that nothing is decided or computed by row: Row is never called, and the host does the rest without the plugin.
 func (p *Plan) Pass() { p.action = actionPass }
@@ -363,7 +369,7 @@ func (p *Plan) finish() (planOut, error) {
 	if p.err != nil {
 		return planOut{}, p.err
 	}
-	plan := planOut{action: p.action, before: p.before, stateful: p.stateful}
+	plan := planOut{action: p.action, before: p.before, expands: p.expands, stateful: p.stateful}
 	var reads []readOut
 	for _, read := range p.reads {
 		reads = append(reads, readOut{read.kind, read.value})

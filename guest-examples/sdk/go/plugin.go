@@ -155,7 +155,7 @@ func (r *running[C]) plan(id uint32, table *Table) (planOut, error) {
 	if err != nil {
 		return planOut{}, err
 	}
-	r.tables[id] = &planned[C]{columns, plan.reads, plan.outputs, Row{out: newOutputs(plan.outputs)}}
+	r.tables[id] = &planned[C]{columns, plan.reads, plan.outputs, Row{out: newOutputs(plan.outputs), expands: plan.expands}}
 	return told, nil
 }
 
@@ -167,30 +167,66 @@ func (r *running[C]) process(id, rows uint32, kinds []byte, columns []vector) (o
 		return outcomeOut{}, errors.New("the table was not planned so")
 	}
 	beginRows()
-	row, count := &table.row, int(rows)
+	row := &table.row
 	row.in.take(table.reads, columns)
 	row.out.empty()
-	row.rows = count
-	keep, kept := make([]byte, (count+7)/8), 0
-	var failed []errorOut
-	for at, kind := range kinds {
-		row.row, row.kind = at, Kind(kind)
-		verdict, err := r.transform.Row(table.columns, row)
-		if err != nil {
-			failed = append(failed, errorOut{uint32(at), lent(err.Error())})
-			verdict = Drop
-			row.out.undo(at)
-		}
-		row.out.complete(at, bool(verdict), &row.in, count)
-		if verdict {
-			keep[at>>3] |= 1 << (at & 7)
-			kept++
+	row.rows, row.at, row.madeOf = int(rows), 0, row.madeOf[:0]
+	var outcome outcomeOut
+	if row.expands {
+		outcome.errors = given(table.expand(r.transform, kinds))
+		outcome.hasOrigins, outcome.origins = 1, listOf(row.madeOf)
+	} else {
+		keep, failed := table.filter(r.transform, kinds)
+		outcome.errors = given(failed)
+		if keep != nil {
+			outcome.hasKeep, outcome.keep = 1, given(keep)
 		}
 	}
 	endRows()
-	outcome := outcomeOut{columns: given(row.out.finish(table.outputs)), errors: given(failed)}
-	if kept < count {
-		outcome.hasKeep, outcome.keep = 1, given(keep)
-	}
+	outcome.columns = given(row.out.finish(table.outputs))
 	return outcome, nil
+}
+
+// filter makes a row of each; the verdicts are nil when all stay.
+func (p *planned[C]) filter(transform Transform[C], kinds []byte) (keep []byte, failed []errorOut) {
+	row, kept := &p.row, 0
+	keep = make([]byte, (len(kinds)+7)/8)
+	for at, kind := range kinds {
+		row.row, row.at, row.kind = at, at, Kind(kind)
+		verdict, err := transform.Row(p.columns, row)
+		if err != nil {
+			failed = append(failed, errorOut{uint32(at), lent(err.Error())})
+			verdict = Drop
+		}
+		if verdict {
+			keep[at>>3] |= 1 << (at & 7)
+			kept++
+		} else {
+			row.out.undo(at)
+		}
+		row.out.complete(at, at, bool(verdict), &row.in, row.rows)
+	}
+	if kept == len(kinds) {
+		return nil, failed
+	}
+	return keep, failed
+}
+
+// expand makes several rows of each, or none.
+func (p *planned[C]) expand(transform Transform[C], kinds []byte) (failed []errorOut) {
+	row := &p.row
+	for at, kind := range kinds {
+		row.row, row.kind = at, Kind(kind)
+		first := row.at
+		verdict, err := transform.Row(p.columns, row)
+		switch {
+		case err != nil:
+			failed = append(failed, errorOut{uint32(at), lent(err.Error())})
+			row.at, row.madeOf = first, row.madeOf[:first]
+		case bool(verdict):
+			row.Emit()
+		}
+		row.out.undo(row.at)
+	}
+	return failed
 }

@@ -74,6 +74,10 @@ func (n *nulls) set(row int, null bool, rows int) {
 			n.bits = append(n.bits, 0xff)
 		}
 	}
+	// Where rows are made of others there can be more than came in.
+	for len(n.bits) <= row>>3 {
+		n.bits = append(n.bits, 0xff)
+	}
 	if null {
 		n.bits[row>>3] &^= 1 << (row & 7)
 	} else {
@@ -94,18 +98,19 @@ func (out *fixedOut[T]) set(row int, value T, null bool, rows int) {
 	out.nulls.set(row, null, rows)
 }
 
-// complete sees to it that the row has an entry: the old value when it stays, else as little as possible.
-func (out *fixedOut[T]) complete(row int, stays bool, in []fixed[T], rows int) {
-	if len(out.data) > row {
+// complete sees to it that the row has an entry: the old value when it stays, else as little as possible. at is its place among the rows
+// that go out, row the one that it is made of.
+func (out *fixedOut[T]) complete(at, row int, stays bool, in []fixed[T], rows int) {
+	if len(out.data) > at {
 		return
 	}
 	var blank T
 	if !stays || out.old < 0 {
-		out.set(row, blank, out.nullable, rows)
+		out.set(at, blank, out.nullable, rows)
 		return
 	}
 	old := &in[out.old]
-	out.set(row, old.data[row], isNull(old.validity, row), rows)
+	out.set(at, old.data[row], isNull(old.validity, row), rows)
 }
 
 // A computed column of texts or bytes: offsets has one entry more than there are rows.
@@ -120,8 +125,8 @@ type stringsOut struct {
 
 // begin takes back what was set for the row before.
 func (out *stringsOut) begin(row int) {
-	out.offsets = out.offsets[:row+1]
-	out.data = out.data[:out.offsets[row]]
+	out.offsets = out.offsets[:min(row+1, len(out.offsets))]
+	out.data = out.data[:out.offsets[len(out.offsets)-1]]
 }
 
 func (out *stringsOut) end(row int, null bool, rows int) {
@@ -129,14 +134,14 @@ func (out *stringsOut) end(row int, null bool, rows int) {
 	out.nulls.set(row, null, rows)
 }
 
-func (out *stringsOut) complete(row int, stays bool, in []stringsIn, rows int) {
-	if len(out.offsets) > row+1 {
+func (out *stringsOut) complete(at, row int, stays bool, in []stringsIn, rows int) {
+	if len(out.offsets) > at+1 {
 		return
 	}
-	out.begin(row)
+	out.begin(at)
 	if !stays || out.old < 0 {
 		out.data = append(out.data, out.blank...)
-		out.end(row, out.nullable, rows)
+		out.end(at, out.nullable, rows)
 		return
 	}
 	old := &in[out.old]
@@ -144,7 +149,7 @@ func (out *stringsOut) complete(row int, stays bool, in []stringsIn, rows int) {
 	if !null {
 		out.data = append(out.data, old.data[old.offsets[row]:old.offsets[row+1]]...)
 	}
-	out.end(row, null, rows)
+	out.end(at, null, rows)
 }
 
 type outputs struct {
@@ -215,25 +220,25 @@ func (out *outputs) empty() {
 	emptyStrings(out.binaries)
 }
 
-func (out *outputs) complete(row int, stays bool, in *inputs, rows int) {
+func (out *outputs) complete(at, row int, stays bool, in *inputs, rows int) {
 	for i := range out.ints {
-		out.ints[i].complete(row, stays, in.ints, rows)
+		out.ints[i].complete(at, row, stays, in.ints, rows)
 	}
 	for i := range out.uints {
-		out.uints[i].complete(row, stays, in.uints, rows)
+		out.uints[i].complete(at, row, stays, in.uints, rows)
 	}
 	for i := range out.floats {
-		out.floats[i].complete(row, stays, in.floats, rows)
+		out.floats[i].complete(at, row, stays, in.floats, rows)
 	}
 	for i := range out.texts {
-		out.texts[i].complete(row, stays, in.texts, rows)
+		out.texts[i].complete(at, row, stays, in.texts, rows)
 	}
 	for i := range out.binaries {
-		out.binaries[i].complete(row, stays, in.binaries, rows)
+		out.binaries[i].complete(at, row, stays, in.binaries, rows)
 	}
 }
 
-// undo takes back what was set for a row: half of a row's work may be anything.
+// undo takes back what was set for rows from this one on: half of a row's work may be anything.
 func (out *outputs) undo(row int) {
 	undoFixed(out.ints, row)
 	undoFixed(out.uints, row)
@@ -248,25 +253,29 @@ func (out *outputs) undo(row int) {
 
 func undoFixed[T any](columns []fixedOut[T], row int) {
 	for i := range columns {
-		columns[i].data = columns[i].data[:row]
+		columns[i].data = columns[i].data[:min(row, len(columns[i].data))]
 	}
 }
 
-func (n *nulls) finish(v *vector) {
-	if n.any {
-		v.hasValidity, v.validity = 1, listOf(n.bits)
+func (n *nulls) finish(v *vector, rows int) {
+	if !n.any {
+		return
 	}
+	for len(n.bits) < (rows+7)/8 {
+		n.bits = append(n.bits, 0xff)
+	}
+	v.hasValidity, v.validity = 1, listOf(n.bits[:(rows+7)/8])
 }
 
 func (out *fixedOut[T]) finish(shape uint32) vector {
 	v := vector{shape: shape, data: listOf(out.data)}
-	out.nulls.finish(&v)
+	out.nulls.finish(&v, len(out.data))
 	return v
 }
 
 func (out *stringsOut) finish() vector {
 	v := vector{shape: 3, data: listOf(out.offsets), strings: listOf(out.data)}
-	out.nulls.finish(&v)
+	out.nulls.finish(&v, len(out.offsets)-1)
 	return v
 }
 
@@ -302,6 +311,22 @@ type Row struct {
 	kind Kind
 	row  int
 	rows int
+	// The row that is being made; the same as row where each makes one.
+	at int
+	// Of which row each is made, where the plan may make several of one.
+	expands bool
+	madeOf  []uint32
+}
+
+// Emit makes a row of what is set, for plans that said Expand. Columns that are added are to be set again before the next one; a rewritten
+// column has its old value until it is set. Keep makes a last row, Drop none.
+func (r *Row) Emit() {
+	if !r.expands {
+		panic("Emit makes several rows of one, and the plan did not say Expand")
+	}
+	r.out.complete(r.at, r.row, true, &r.in, r.rows)
+	r.madeOf = append(r.madeOf, uint32(r.row))
+	r.at++
 }
 
 // Kind says what the row is.
@@ -343,47 +368,47 @@ func (r *Row) Bytes(column Bytes) ([]byte, bool) {
 
 // SetInt sets a computed column.
 func (r *Row) SetInt(column Int, value int64) {
-	r.out.ints[column.out].set(r.row, value, false, r.rows)
+	r.out.ints[column.out].set(r.at, value, false, r.rows)
 }
 
 // SetUint sets a computed column.
 func (r *Row) SetUint(column Uint, value uint64) {
-	r.out.uints[column.out].set(r.row, value, false, r.rows)
+	r.out.uints[column.out].set(r.at, value, false, r.rows)
 }
 
 // SetFloat sets a computed column.
 func (r *Row) SetFloat(column Float, value float64) {
-	r.out.floats[column.out].set(r.row, value, false, r.rows)
+	r.out.floats[column.out].set(r.at, value, false, r.rows)
 }
 
 // SetText sets a computed column to these parts, one behind the other, which saves putting them together before.
 func (r *Row) SetText(column Text, parts ...string) {
 	out := &r.out.texts[column.out]
-	out.begin(r.row)
+	out.begin(r.at)
 	for _, part := range parts {
 		out.data = append(out.data, part...)
 	}
-	out.end(r.row, false, r.rows)
+	out.end(r.at, false, r.rows)
 }
 
 // SetBytes sets a computed column.
 func (r *Row) SetBytes(column Bytes, value []byte) {
 	out := &r.out.binaries[column.out]
-	out.begin(r.row)
+	out.begin(r.at)
 	out.data = append(out.data, value...)
-	out.end(r.row, false, r.rows)
+	out.end(r.at, false, r.rows)
 }
 
 // SetNull makes a computed column null.
 func (r *Row) SetNull(column interface{ setNull(*Row) }) { column.setNull(r) }
 
-func (c Int) setNull(r *Row)   { r.out.ints[c.out].set(r.row, 0, true, r.rows) }
-func (c Uint) setNull(r *Row)  { r.out.uints[c.out].set(r.row, 0, true, r.rows) }
-func (c Float) setNull(r *Row) { r.out.floats[c.out].set(r.row, 0, true, r.rows) }
+func (c Int) setNull(r *Row)   { r.out.ints[c.out].set(r.at, 0, true, r.rows) }
+func (c Uint) setNull(r *Row)  { r.out.uints[c.out].set(r.at, 0, true, r.rows) }
+func (c Float) setNull(r *Row) { r.out.floats[c.out].set(r.at, 0, true, r.rows) }
 func (c Text) setNull(r *Row)  { nullString(&r.out.texts[c.out], r) }
 func (c Bytes) setNull(r *Row) { nullString(&r.out.binaries[c.out], r) }
 
 func nullString(out *stringsOut, r *Row) {
-	out.begin(r.row)
-	out.end(r.row, true, r.rows)
+	out.begin(r.at)
+	out.end(r.at, true, r.rows)
 }

@@ -151,3 +151,17 @@ type Table struct {
 	// DDL is the statement that led to this version; empty when there was none.
 	DDL string
 }
+
+// Key is the names of the key's columns, in key order; empty for a table without a key.
+func (t *Table) Key() []string {
+	var key []string
+	for _, column := range t.Columns {
+		if column.Key >= 0 {
+			for len(key) <= column.Key {
+				key = append(key, "")
+			}
+			key[column.Key] = column.Name
+		}
+	}
+	return key
+}

@@ -42,7 +42,7 @@ export class Plan {
     this.shapes = [];
     this.reads = [];
     this.handles = new Map();
-    this.wanted = { action: "process", before: false, key: null, rename: null, stateful: false };
+    this.wanted = { action: "process", before: false, key: null, rename: null, expands: false, stateful: false };
   }
 
   rename(column, name) {
@@ -79,6 +79,10 @@ export class Plan {
 
   stateful() {
     this.wanted.stateful = true;
+  }
+
+  expand() {
+    this.wanted.expands = true;
   }
 
   pass() {
@@ -184,7 +188,7 @@ export class Plan {
   }
 
   finish() {
-    const { action, before, rename, stateful } = this.wanted;
+    const { action, before, rename, expands, stateful } = this.wanted;
     const { columns } = this.table;
     const same = (output, place) => output.place === place && output.handle === null && output.name === columns[place].name;
     const unchanged = this.outputs.length === columns.length && this.outputs.every(same);
@@ -197,8 +201,10 @@ export class Plan {
       output: unchanged ? null : this.outputs.map((output) => ({ name: output.name, source: source(output) })),
       key: this.outputKey(),
       rename,
-      expands: false,
+      expands,
       stateful,
+      // Integers of 64 bits come whole as bytes alone.
+      packed: true,
     };
   }
 }

@@ -140,6 +140,11 @@ export interface Plan {
   before(): void;
   /** `row` uses `state`. Rows then come in the order of the stream, one batch at a time. */
   stateful(): void;
+  /**
+   * `row` makes several rows of one with `emit`, or none. `key` must then be called, with a column in it that tells them apart. What was made
+   * of an update's row before is deleted, and what is made of its row after is inserted.
+   */
+  expand(): void;
   /** `row` is never called, and the host does the rest without the plugin. */
   pass(): void;
   /** Drops all rows of the table; `row` is never called. */
@@ -150,7 +155,7 @@ export interface Plan {
   position(): Uint;
   /** The name of the source's transaction; null for rows of a snapshot. */
   transaction(): Text;
-  /** A number that looks random and is the same whenever this row image comes again. */
+  /** A number that looks random and is the same whenever this row image comes again: of 64 bits, so read it with `bigint`. */
   seed(): Uint;
 }
 
@@ -158,22 +163,29 @@ export interface Plan {
 export interface Row {
   /** One of `Kind`. */
   readonly kind: number;
-  /** An integer that a number cannot hold exactly (beyond 2^53) is an error of the row; a column that is not read passes as it is. */
+  /** An integer that a number cannot hold exactly (beyond 2^53) is an error of the row: read such columns with `bigint`. */
   int(column: Int): number | null;
   uint(column: Uint): number | null;
+  /** An integer of whatever size. */
+  bigint(column: Int | Uint): bigint | null;
   float(column: Float): number | null;
   text(column: Text): string | null;
   /** Good for this call alone: copy what is to be kept. */
   bytes(column: Bytes): Uint8Array | null;
-  setInt(column: Int, value: number | null): void;
-  setUint(column: Uint, value: number | null): void;
+  setInt(column: Int, value: number | bigint | null): void;
+  setUint(column: Uint, value: number | bigint | null): void;
   setFloat(column: Float, value: number | null): void;
   setText(column: Text, value: string | null): void;
   setBytes(column: Bytes, value: Uint8Array | null): void;
-  /** The value of a column of whatever type. */
-  get(column: number): number | string | Uint8Array | null;
+  /** The value of a column of whatever type; an integer as a bigint where a number cannot hold it exactly. */
+  get(column: number): number | bigint | string | Uint8Array | null;
   /** Sets a computed column of whatever type. */
-  set(column: number, value: number | string | Uint8Array | null): void;
+  set(column: number, value: number | bigint | string | Uint8Array | null): void;
+  /**
+   * Makes a row of what is set, for plans that said `expand`. Columns that are added are to be set again before the next one; a
+   * rewritten column has its old value until it is set. `KEEP` makes a last row, `DROP` none.
+   */
+  emit(): void;
 }
 
 /** What a row is: of an update, the row before and the row after are told apart. */

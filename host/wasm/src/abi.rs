@@ -212,6 +212,7 @@ pub(crate) struct Plan {
     pub(crate) rename: Option<String>,
     pub(crate) expands: bool,
     pub(crate) stateful: bool,
+    pub(crate) packed: bool,
 }
 
 #[derive(ComponentType, Lift, Debug, Clone, PartialEq, Eq)]

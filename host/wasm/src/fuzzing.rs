@@ -228,6 +228,7 @@ pub fn outcome(data: &[u8]) {
         before: true,
         stateful: false,
         expands,
+        packed: false,
         input: Arc::clone(&input),
         output: Arc::new(output),
         reads: Vec::new(),
@@ -298,6 +299,7 @@ fn answer(pieces: &mut Pieces<'_>) -> abi::Plan {
         rename: (how & 32 != 0).then(|| pieces.text()),
         expands: how & 64 != 0,
         stateful: how & 128 != 0,
+        packed: how & 3 == 3,
     }
 }
 

@@ -42,6 +42,17 @@ impl<'a> Lane<'a> {
         abi::VectorIn { validity: self.validity.as_deref(), data }
     }
 
+    /// Its numbers as bytes, for guests whose plan wants that.
+    pub(crate) fn packed(self) -> Self {
+        let data: Vec<u8> = match &self.data {
+            LaneData::Ints(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            LaneData::Uints(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            LaneData::Floats(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            LaneData::Bytes { .. } => return self,
+        };
+        Self { data: LaneData::Bytes { offsets: Vec::new(), data: data.into() }, ..self }
+    }
+
     /// What a read gives for some rows of a batch; none when the batch breaks its invariants.
     pub(crate) fn new(read: Read, batch: &'a ChangeBatch, rows: &Range<usize>) -> Option<Self> {
         match read {

@@ -17,7 +17,7 @@ use crate::collected::{Collected, finish};
 use crate::engine::Plugin;
 use crate::input::Lane;
 use crate::live::Live;
-use crate::plan::{Action, TablePlan};
+use crate::plan::{Action, Read, TablePlan};
 use crate::state::State;
 use crate::{Fault, WasmError};
 
@@ -316,8 +316,11 @@ impl Instance {
         while start < batch.rows() {
             let rows = next_call(plan, batch, start);
             start = rows.end;
-            let lanes: Option<Vec<Lane<'_>>> =
-                plan.reads.iter().map(|read| Lane::new(*read, batch, &rows)).collect();
+            let lane = |read: &Read| {
+                let lane = Lane::new(*read, batch, &rows)?;
+                Some(if plan.packed { lane.packed() } else { lane })
+            };
+            let lanes: Option<Vec<Lane<'_>>> = plan.reads.iter().map(lane).collect();
             let lanes =
                 lanes.ok_or_else(|| RunError::Batch("an array is not of its column's kind".into()))?;
             let columns: Vec<abi::VectorIn<'_>> = lanes.iter().map(Lane::as_vector).collect();

@@ -75,6 +75,8 @@ pub struct TablePlan {
     pub input: Arc<TableSchema>,
     /// The table as it goes on; the same `Arc` as `input` when nothing changes.
     pub output: Arc<TableSchema>,
+    /// Whether numbers cross as bytes.
+    pub packed: bool,
     /// What the guest is given, in this order.
     pub reads: Vec<Read>,
     /// Where each column of `output` comes from.
@@ -158,8 +160,9 @@ impl TablePlan {
             ddl: input.ddl.clone(),
         };
         let output = if output == **input { Arc::clone(input) } else { Arc::new(output) };
-        let abi::Plan { before, stateful, expands, .. } = plan;
-        Ok(Self { id, action, before, stateful, expands, input: Arc::clone(input), output, reads, sources })
+        let abi::Plan { before, stateful, expands, packed, .. } = plan;
+        let input = Arc::clone(input);
+        Ok(Self { id, action, before, stateful, expands, packed, input, output, reads, sources })
     }
 }
 

@@ -36,6 +36,7 @@ fn plan() -> abi::Plan {
         rename: None,
         expands: false,
         stateful: false,
+        packed: false,
     }
 }
 

@@ -94,7 +94,7 @@ class Plan:
         self._handles: dict[Any, int] = {}  # Of what is read, by place or name.
         self._reads: list[tuple[int, Any]] = []
         self._action = _wit.Action.PROCESS
-        self._before = self._stateful = False
+        self._before = self._expands = self._stateful = False
         self._key: list[str] | None = None
         self._rename: str | None = None
 
@@ -194,6 +194,12 @@ class Plan:
     def stateful(self) -> None:
         """`row` uses `state`: rows of this table then come in the order of the stream, in one instance at a time."""
         self._stateful = True
+
+    def expand(self) -> None:
+        """Asks to make several rows of one, or none: `row` may use `emit`. Every update then comes as two rows: what was made of the row
+        before is deleted, what is made of the row after put in its place. `key` must be called, with a computed column that tells a
+        row's several rows apart, or without any column for a table without a key."""
+        self._expands = True
 
     def pass_rows(self) -> None:
         """Nothing is decided or computed by row: `row` is never called, and the host does the rest without the plugin."""
@@ -301,7 +307,7 @@ class Plan:
         plan = _wit.Plan(
             action=self._action, before=self._before, reads=[read for _, read in self._reads],
             output=None if unchanged else columns, key=self._output_key(), rename=self._rename,
-            expands=False, stateful=self._stateful,
+            expands=self._expands, stateful=self._stateful, packed=False,
         )
         return plan, Layout(self)
 
@@ -311,6 +317,7 @@ class Layout:
 
     def __init__(self, plan: Plan) -> None:
         self.handles = len(plan._shapes)
+        self.expands = plan._expands
         self.reads = [(handle, plan._shapes[handle]) for handle, _ in plan._reads]
         computed = [output for output in plan._outputs if output.handle is not None]
         self.computed = [

@@ -9,7 +9,7 @@ from typing import Any
 
 from wit_world.imports import types as _wit
 
-from .errors import told
+from .errors import Error, told
 from .plan import Layout
 
 
@@ -40,7 +40,7 @@ class Row:
     A column that is not set keeps its old value (`rewrite_...`), or is null, or empty where it may not be null (`add_...`).
     """
 
-    __slots__ = ("_inputs", "_outputs", "_kinds", "_row")
+    __slots__ = ("_inputs", "_outputs", "_kinds", "_row", "_at", "_made_of")
 
     def get(self, column: int) -> Any:
         """The value of a column; None when it is null. Of a rewritten column, the old one."""
@@ -51,7 +51,7 @@ class Row:
 
     def set(self, column: int, value: Any) -> None:
         """Sets a computed column; None makes it null."""
-        self._outputs[column][self._row] = value
+        self._outputs[column][self._at] = value
 
     set_int = set_uint = set_float = set_text = set_bytes = set
 
@@ -59,6 +59,21 @@ class Row:
     def kind(self) -> Kind:
         """What the row is."""
         return _KINDS[self._kinds[self._row]]
+
+    def emit(self) -> None:
+        """Makes a row of what is set, for plans that said `expand`. Columns that are added are to be set again before the next one; a
+        rewritten column has its old value until it is set. KEEP makes a last row, DROP none."""
+        if self._made_of is None:
+            raise Error("`emit` makes several rows of one, and the plan did not say `expand`")
+        self._made_of.append(self._row)
+        self._at += 1
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is set of the row that is being made."""
+        for values in self._outputs:
+            if values is not None:
+                values[self._at:] = (_UNSET,)
 
 
 def _strings(values: _wit.ByteStrings, is_text: bool) -> list:
@@ -139,29 +154,65 @@ def process(function: Any, table: Any, layout: Layout, batch: _wit.Batch) -> _wi
         row._inputs[handle] = _read_vector(vector, shape)
     for handle, _, _ in layout.computed:
         row._outputs[handle] = [_UNSET] * batch.rows
-    gone: list[int] = []
     errors: dict[int, str] = {}
-    for at in range(batch.rows):
-        row._row = at
+    run = _expand if layout.expands else _filter
+    columns, keep, origins = run(function, table, layout, row, batch.rows, errors)
+    return _wit.Outcome(origins, keep, columns, [_wit.RowError(at, text) for at, text in sorted(errors.items())])
+
+
+def _filter(function: Any, table: Any, layout: Layout, row: Row, rows: int, errors: dict[int, str]) -> tuple:
+    """A row of each."""
+    row._made_of = None
+    gone: list[int] = []
+    for at in range(rows):
+        row._row = row._at = at
         try:
-            if not function(table, row):
-                gone.append(at)
+            if function(table, row):
+                continue
         except Exception as error:  # The row's error, whatever it is.
             errors[at] = told(error)
-            gone.append(at)
-            for handle, _, _ in layout.computed:
-                row._outputs[handle][at] = _UNSET  # Half of a row's work may be anything.
+        gone.append(at)
+        for handle, _, _ in layout.computed:
+            row._outputs[handle][at] = _UNSET  # What was set of a row that goes may be anything.
     columns = []
     for handle, shape, blank in layout.computed:
         values = _completed(row._outputs[handle], row._inputs[handle], gone, blank)
         columns.append(_write_vector(values, shape, errors.setdefault))
-    keep = None
-    if gone:
-        keep = bytearray(b"\xff") * ((batch.rows + 7) // 8)
-        for at in gone:
-            keep[at >> 3] &= ~(1 << (at & 7))
-        keep = bytes(keep)
-    return _wit.Outcome(None, keep, columns, [_wit.RowError(at, text) for at, text in sorted(errors.items())])
+    if not gone:
+        return columns, None, None
+    keep = bytearray(b"\xff") * ((rows + 7) // 8)
+    for at in gone:
+        keep[at >> 3] &= ~(1 << (at & 7))
+    return columns, bytes(keep), None
+
+
+def _expand(function: Any, table: Any, layout: Layout, row: Row, rows: int, errors: dict[int, str]) -> tuple:
+    """Several rows of each, or none."""
+    row._made_of = made_of = []
+    row._at = 0
+    row._begin()
+    for at in range(rows):
+        row._row = at
+        first = row._at
+        try:
+            if function(table, row):
+                row.emit()
+        except Exception as error:  # The row's error, whatever it is.
+            errors[at] = told(error)
+            row._at = first
+            del made_of[first:]
+        row._begin()
+
+    def fail(made: int, text: str) -> None:
+        errors.setdefault(made_of[made], text)
+
+    columns = []
+    for handle, shape, blank in layout.computed:
+        old = row._inputs[handle]
+        old = None if old is None else [old[at] for at in made_of]
+        values = _completed(row._outputs[handle][:len(made_of)], old, [], blank)
+        columns.append(_write_vector(values, shape, fail))
+    return columns, None, made_of
 
 
 def _completed(values: list, old: list | None, gone: list, blank: Any) -> list:

@@ -143,8 +143,9 @@ fn expand<T: Transform>(
                 made_of.truncate(first);
             }
         }
+        // What was set and made no row is not the next one's.
+        outputs.truncate(made_of.len());
     }
-    outputs.truncate(made_of.len());
     let columns = outputs.finish(&planned.layout);
     Ok(wit::Outcome { origins: Some(made_of), keep: None, columns, errors })
 }

@@ -493,6 +493,7 @@ impl Plan {
             rename: self.rename,
             expands: self.expands,
             stateful: self.stateful,
+            packed: false,
         };
         Ok((plan, layout))
     }

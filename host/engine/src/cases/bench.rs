@@ -79,6 +79,7 @@ pub fn bench(subject: &Subject, bench: &Bench) -> Result<Result<Vec<Measured>, S
         action: Action::Pass,
         stateful: false,
         expands: false,
+        packed: false,
         output: Arc::clone(&bench.schema),
         reads: Vec::new(),
         sources: (0..bench.schema.columns.len()).map(Source::Input).collect(),

@@ -60,7 +60,7 @@ impl From<Plan> for super::Plan {
     fn from(plan: Plan) -> Self {
         let Plan { action, before, reads, output, key, rename } = plan;
         let reads = reads.into_iter().map(Into::into).collect();
-        Self { action, before, reads, output, key, rename, expands: false, stateful: false }
+        Self { action, before, reads, output, key, rename, expands: false, stateful: false, packed: false }
     }
 }
 

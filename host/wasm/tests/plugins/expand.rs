@@ -6,9 +6,9 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
 use serde_json::json;
 use sluicebox_model::{ChangeBatch, ColumnType, RowKind, TableSchema};
-use sluicebox_wasm::WasmError;
+use sluicebox_wasm::{Instance, WasmError};
 
-use crate::support::{batch, column, instance, schema};
+use crate::support::{LANGUAGES, batch, column, instance, schema};
 
 fn tagged(keyed: bool) -> Arc<TableSchema> {
     let columns = vec![
@@ -17,6 +17,10 @@ fn tagged(keyed: bool) -> Arc<TableSchema> {
         column("note", ColumnType::Text, true),
     ];
     schema(columns, if keyed { vec![0] } else { vec![] })
+}
+
+fn split_tags(language: &str) -> Instance {
+    instance(&format!("split-tags{language}"), json!({ "column": "tags", "into": "tag" }))
 }
 
 type Tagged<'a> = (RowKind, i64, Option<&'a str>);
@@ -45,9 +49,13 @@ fn made(batch: &ChangeBatch) -> Vec<(RowKind, i64, String, String)> {
 
 #[test]
 fn rows_come_of_rows_and_go_with_them() {
+    LANGUAGES.into_iter().for_each(assert_rows_come_of_rows);
+}
+
+fn assert_rows_come_of_rows(language: &str) {
     use RowKind::{After, Before, Delete, Insert, Read};
     let schema = tagged(true);
-    let mut guest = instance("split-tags", json!({ "column": "tags", "into": "tag" }));
+    let mut guest = split_tags(language);
     let plan = guest.plan(1, &schema).expect("a plan");
     assert!(plan.needs_before(), "what was made of the row before must go");
     let names: Vec<_> = plan.output.columns.iter().map(|column| &*column.name).collect();
@@ -86,14 +94,18 @@ fn rows_come_of_rows_and_go_with_them() {
 
 #[test]
 fn calls_are_put_together_whatever_each_makes() {
+    LANGUAGES.into_iter().for_each(assert_calls_are_put_together);
+}
+
+fn assert_calls_are_put_together(language: &str) {
     let schema = tagged(true);
-    let mut guest = instance("split-tags", json!({ "column": "tags", "into": "tag" }));
+    let mut guest = split_tags(language);
     let plan = guest.plan(1, &schema).expect("a plan");
-    // More rows than one call has; row n has n % 3 tags.
-    let input: Vec<Tagged<'_>> =
-        (0..5_000).map(|id| (RowKind::Insert, id, [None, Some("a"), Some("a,b")][id as usize % 3])).collect();
+    // More rows than one call has; row n has n % 4 tags, so that more are made than came.
+    let tags = [None, Some("a"), Some("a,b"), Some("a,b,ü")];
+    let input: Vec<Tagged<'_>> = (0..5_000).map(|id| (RowKind::Insert, id, tags[id as usize % 4])).collect();
     let done = guest.process(&plan, &rows(&schema, &input), None).expect("it is processed");
-    let tags = |row: i64| ["a", "b"].into_iter().take(row as usize % 3);
+    let tags = |row: i64| ["a", "b", "ü"].into_iter().take(row as usize % 4);
     let want: Vec<_> = (0..5_000).flat_map(|id| tags(id).map(move |tag| (id, tag.to_owned()))).collect();
     let found: Vec<_> = made(&done.batch).into_iter().map(|row| (row.1, row.2)).collect();
     assert_eq!(found, want);
@@ -102,7 +114,7 @@ fn calls_are_put_together_whatever_each_makes() {
 #[test]
 fn an_update_without_its_row_before_is_refused() {
     let schema = tagged(true);
-    let mut guest = instance("split-tags", json!({ "column": "tags", "into": "tag" }));
+    let mut guest = split_tags("");
     let plan = guest.plan(1, &schema).expect("a plan");
     let error = guest.process(&plan, &rows(&schema, &[(RowKind::After, 1, Some("a"))]), None);
     assert!(matches!(error, Err(WasmError::Batch { .. })));
@@ -110,8 +122,12 @@ fn an_update_without_its_row_before_is_refused() {
 
 #[test]
 fn rows_of_a_table_without_a_key_stay_without_one() {
+    LANGUAGES.into_iter().for_each(assert_stay_without_a_key);
+}
+
+fn assert_stay_without_a_key(language: &str) {
     let schema = tagged(false);
-    let mut guest = instance("split-tags", json!({ "column": "tags", "into": "tag" }));
+    let mut guest = split_tags(language);
     let plan = guest.plan(1, &schema).expect("a plan");
     assert!(plan.output.key.is_empty());
     let done = guest.process(&plan, &rows(&schema, &[(RowKind::Insert, 1, Some("a,b"))]), None);

@@ -192,6 +192,7 @@ fn compiler(language: &str) -> (&'static str, String) {
     let variable = match language {
         "python" => "COMPONENTIZE_PY",
         "go" => "GO",
+        "ts" => "TSC",
         _ => "COMPONENTIZE_QJS",
     };
     let output =
@@ -201,13 +202,14 @@ fn compiler(language: &str) -> (&'static str, String) {
     (variable, String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn assert_a_new_project_builds(language: &str, source: &str, fault: &str) {
+fn assert_a_new_project_builds(language: &str, compilers: &[&str], source: &str, fault: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let (variable, compiler) = compiler(language);
+    let compilers: Vec<_> = compilers.iter().map(|language| compiler(language)).collect();
+    let compilers: Vec<_> = compilers.iter().map(|(variable, path)| (*variable, path.as_str())).collect();
     let made = run(folder.path(), &["plugin", "new", language, "mask-orders"]);
     assert_eq!(made.code, Some(0), "{made:?}");
     let project = folder.path().join("mask-orders");
-    let build = || run_with(&project, &["plugin", "build", "--json"], &[(variable, &compiler)]);
+    let build = || run_with(&project, &["plugin", "build", "--json"], &compilers);
     let built = build();
     assert_eq!(built.code, Some(0), "{built:?}");
     let tested = run(&project, &["plugin", "test", "mask-orders.wasm", "cases.yaml"]);
@@ -222,15 +224,114 @@ fn assert_a_new_project_builds(language: &str, source: &str, fault: &str) {
 
 #[test]
 fn a_new_project_in_python_builds_and_passes_its_cases() {
-    assert_a_new_project_builds("python", "plugin.py", "class Orders(:\n");
+    assert_a_new_project_builds("python", &["python"], "plugin.py", "class Orders(:\n");
 }
 
 #[test]
 fn a_new_project_in_go_builds_and_passes_its_cases() {
-    assert_a_new_project_builds("go", "main.go", "package main\n\nfunc main() { x }\n");
+    assert_a_new_project_builds("go", &["go"], "main.go", "package main\n\nfunc main() { x }\n");
 }
 
 #[test]
 fn a_new_project_in_javascript_builds_and_passes_its_cases() {
-    assert_a_new_project_builds("js", "plugin.js", "class {\n");
+    assert_a_new_project_builds("js", &["js"], "plugin.js", "class {\n");
 }
+
+/// Types are checked: a column of texts is no column of integers.
+#[test]
+fn a_new_project_in_typescript_builds_and_passes_its_cases() {
+    let source = std::fs::read_to_string(root().join("guest-examples/templates/ts/plugin.ts"));
+    let source = source.expect("the template");
+    let fault = source.replace("row.text(status) ===", "row.int(status) ===");
+    assert_ne!(fault, source);
+    assert_a_new_project_builds("typescript", &["js", "ts"], "plugin.ts", &fault);
+}
+
+/// The types of the SDK hold for what plugins in JavaScript and TypeScript do, and refuse what cannot be.
+#[test]
+fn the_types_of_the_javascript_sdk_are_sound() {
+    let (_, tsc) = compiler("ts");
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = run(folder.path(), &["plugin", "new", "javascript", "mask-orders"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let project = folder.path().join("mask-orders");
+    let check = |file: &str| {
+        let options = "--noEmit --strict --allowJs --checkJs --target ES2022 --module ES2022 --moduleResolution bundler --lib ES2022";
+        let mut command = std::process::Command::new(&tsc);
+        let output = command.args(options.split(' ')).arg(file).current_dir(&project).output();
+        let output = output.expect("the compiler");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert_eq!(check("plugin.js"), (true, String::new()));
+    std::fs::write(project.join("uses.ts"), USES).expect("a file");
+    assert_eq!(check("uses.ts"), (true, String::new()));
+    for (right, wrong) in [
+        ("row.int(c.id)", "row.int(c.name)"),
+        ("row.setBytes(c.raw, raw", "row.setBytes(c.name, raw"),
+        ("row.bigint(c.id)", "row.bigint(c.name)"),
+        ("whole: bigint | null", "whole: number | null"),
+        ("plan.expand()", "plan.expands()"),
+        ("Type.decimal(20, 2)", "Type.decimal()"),
+        ("return KEEP", "return undefined"),
+        ("table.columns[0].key", "table.columns[0].keys"),
+    ] {
+        assert!(USES.contains(right), "{right}");
+        std::fs::write(project.join("uses.ts"), USES.replacen(right, wrong, 1)).expect("a file");
+        let (passed, told) = check("uses.ts");
+        assert!(!passed && told.contains("uses.ts"), "{wrong} passes: {told}");
+    }
+}
+
+/// Each word of the SDK once.
+const USES: &str = r#"
+import * as sdk from "./sdk/sluicebox.js";
+import { DROP, KEEP, Kind, Type, clock, decodeUtf8, definePlugin, encodeUtf8, lookup, need, state } from "./sdk/sluicebox.js";
+import type { Bytes, Float, Int, Plan, Row, Table, Text, Transform, Uint, Verdict } from "./sdk/sluicebox.js";
+
+interface Columns { id: Int; big: Uint; price: Float; name: Text; raw: Bytes; wide: Text; at: Int; seed: Uint }
+
+class Uses implements Transform<Columns> {
+  by: string;
+  constructor(config: object) {
+    this.by = need(config, "by");
+  }
+  plan(table: Table, plan: Plan): Columns {
+    const key: number | null = table.columns[0].key;
+    if (key === null || table.ddl !== null || table.version < 1) plan.discard();
+    plan.keepOnly(["id", "big", "price", "name", "raw"]);
+    plan.rename("big", "bigger");
+    plan.remove("price");
+    plan.renameTable(`${table.database}_${table.name}`);
+    plan.key(["id", "wide"]);
+    plan.before();
+    plan.expand();
+    plan.stateful();
+    plan.position();
+    plan.transaction();
+    plan.addInt("day", Type.DATE);
+    plan.addBytes("bytes", Type.BINARY, false);
+    return {
+      id: plan.int("id"), big: plan.rewriteUint("big"), price: plan.float("price"), name: plan.rewriteText("name"), raw: plan.rewriteBytes("raw"),
+      wide: plan.addText("wide", Type.decimal(20, 2), false), at: plan.commitTime(), seed: plan.seed(),
+    };
+  }
+  row(c: Columns, row: Row): Verdict {
+    const count: number | null = row.int(c.id);
+    const whole: bigint | null = row.bigint(c.id);
+    if (row.kind === Kind.BEFORE || row.uint(c.big) === 0 || row.float(c.price) === 0.5) return DROP;
+    if ((row.bigint(c.seed) ?? 0n) % 100n < 10n) sdk.info("sampled");
+    const raw: Uint8Array | null = row.bytes(c.raw);
+    row.setBytes(c.raw, raw === null ? encodeUtf8("none") : raw);
+    row.setUint(c.big, 2n ** 64n - 1n);
+    row.setUint(c.big, 7);
+    const entry = lookup.get("countries", String(row.get(c.name)));
+    row.setText(c.name, whole === null ? null : String(whole) + decodeUtf8(encodeUtf8("ü"), 0, 2) + entry?.name);
+    state.put(this.by, String(clock.now() + (count ?? 0)));
+    row.set(c.wide, state.getText(this.by));
+    row.emit();
+    return KEEP;
+  }
+}
+
+export const plugin = definePlugin("uses", "0.1.0", Uses);
+"#;

@@ -90,7 +90,11 @@ pub enum Language {
     /// Go, with the SDK's package; built by Go itself, 1.25 or newer, into 3 MB.
     Go,
     /// JavaScript, with the SDK's modules and types; built by componentize-qjs into 2 MB.
+    #[value(alias = "javascript")]
     Js,
+    /// TypeScript, with the same: types are checked first.
+    #[value(alias = "ts")]
+    Typescript,
 }
 
 /// `plugin new`.

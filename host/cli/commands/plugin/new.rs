@@ -36,6 +36,7 @@ pub fn run(options: &NewOptions) -> Result<(), Failure> {
         Language::Python => python(),
         Language::Go => go(),
         Language::Js => js(),
+        Language::Typescript => typescript(),
     };
     for (path, text) in files {
         write(&folder.join(path), &text.replace(NAME, &options.name))?;
@@ -142,13 +143,31 @@ fn go() -> Vec<File> {
 }
 
 fn js() -> Vec<File> {
-    vec![
+    let own = [
         (".gitignore", "/build\n/node_modules\n*.wasm\n".to_owned()),
         ("README.md", guest_file!("templates/js/README.md")),
         ("build.sh", guest_file!("templates/js/build.sh")),
-        ("cases.yaml", guest_file!("templates/rust/cases.yaml")),
         ("package.json", guest_file!("templates/js/package.json.in")),
         ("plugin.js", guest_file!("templates/js/plugin.js")),
+    ];
+    with_js_sdk(own)
+}
+
+fn typescript() -> Vec<File> {
+    let own = [
+        (".gitignore", "/build\n/node_modules\n/plugin.js\n*.wasm\n".to_owned()),
+        ("README.md", guest_file!("templates/ts/README.md")),
+        ("build.sh", guest_file!("templates/ts/build.sh")),
+        ("package.json", guest_file!("templates/ts/package.json.in")),
+        ("plugin.ts", guest_file!("templates/ts/plugin.ts")),
+        ("tsconfig.json", guest_file!("templates/ts/tsconfig.json")),
+    ];
+    with_js_sdk(own)
+}
+
+fn with_js_sdk<const N: usize>(own: [File; N]) -> Vec<File> {
+    let sdk = [
+        ("cases.yaml", guest_file!("templates/rust/cases.yaml")),
         ("sdk/build.sh", guest_file!("sdk/js/build.sh")),
         ("sdk/plan.js", guest_file!("sdk/js/plan.js")),
         ("sdk/rows.js", guest_file!("sdk/js/rows.js")),
@@ -156,5 +175,6 @@ fn js() -> Vec<File> {
         ("sdk/sluicebox.js", guest_file!("sdk/js/sluicebox.js")),
         ("sdk/utf8.js", guest_file!("sdk/js/utf8.js")),
         ("wit/transform.wit", guest_file!("../wit/transform.wit")),
-    ]
+    ];
+    own.into_iter().chain(sdk).collect()
 }

@@ -112,6 +112,40 @@ fn cases_bring_their_reference_tables_and_begin_with_an_empty_state() {
     assert_eq!(bench.code, Some(0), "{bench:?}");
 }
 
+const GRANTED: &str = r#"
+table: CREATE TABLE shop.items (id INT PRIMARY KEY)
+wasi:
+  clocks: true
+  random: true
+  stdio: true
+  environment: { REGION: eu }
+  filesystem: { /model: model }
+cases:
+  - name: granted
+    events: [{ insert: { id: 1 } }]
+"#;
+
+#[test]
+fn cases_grant_what_a_pipeline_file_grants() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("model")).expect("a folder");
+    let passed = cases_of("asks-wasi", folder.path(), GRANTED);
+    assert_eq!(passed.code, Some(0), "{passed:?}");
+    let results: Value = serde_json::from_str(&passed.stdout).expect("JSON");
+    let row = &results[0]["found"][0]["insert"];
+    assert_eq!((&row["variables"], &row["folders"]), (&json!("REGION=eu"), &json!("/model")), "{results}");
+    let plugin = plugin("asks-wasi");
+    let bench = ["plugin", "bench", plugin.to_str().expect("a plain path"), "--cases", "cases.yaml"];
+    let measured = run(folder.path(), &bench);
+    assert_eq!(measured.code, Some(0), "{measured:?}");
+    let refused = cases_of("asks-wasi", folder.path(), &GRANTED.replace("  random: true\n", ""));
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("grant it `random` under `wasi`"), "{refused:?}");
+    let wrong = cases_of("asks-wasi", folder.path(), &GRANTED.replace("clocks:", "clock:"));
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    assert!(wrong.stderr.contains("wasi.clock: unknown option; did you mean `clocks`?"), "{wrong:?}");
+}
+
 #[test]
 fn cases_pass_or_tell_what_differs() {
     let folder = folder();

@@ -19,13 +19,14 @@ pub fn run(options: &BenchOptions) -> Result<(), Failure> {
     let wrong = |error: CaseError| Failure::Configuration(error.to_string());
     let what = match (&options.cases, &options.table) {
         (Some(path), _) => {
-            let file = CaseFile::read(path).map_err(wrong)?;
+            let file = CaseFile::read(path, &|name| std::env::var(name).ok()).map_err(wrong)?;
             let case = file.cases.iter().find(|case| !case.events.is_empty());
             let case = case.ok_or_else(|| anyhow!("{}: no case has events", path.display()))?;
             Bench {
                 schema: file.table_of(case).map_err(wrong)?,
                 config: case.config.clone().unwrap_or_else(|| file.config.clone()),
                 lookups: case.lookups.clone().unwrap_or_else(|| file.lookups.clone()),
+                wasi: file.granted.clone(),
                 rows: BenchRows::Events(case.events.clone()),
             }
         }
@@ -35,6 +36,7 @@ pub fn run(options: &BenchOptions) -> Result<(), Failure> {
                 schema: declared(table.as_deref().unwrap_or_default()).map_err(wrong)?,
                 config: config.context("--config is not JSON")?.unwrap_or(Value::Null),
                 lookups: InlineTables::new(),
+                wasi: Default::default(),
                 rows: BenchRows::Generated(options.seed),
             }
         }

@@ -18,7 +18,8 @@ pub fn run(options: &TestOptions) -> Result<(), Failure> {
     let subject = Subject { path: options.plugin.clone(), limits: limits(&options.limits) };
     let mut all = Vec::new();
     for path in &options.cases {
-        let file = CaseFile::read(path).map_err(|error| Failure::Configuration(error.to_string()))?;
+        let file = CaseFile::read(path, &|name| std::env::var(name).ok())
+            .map_err(|error| Failure::Configuration(error.to_string()))?;
         let results = run_cases(&subject, &file, &options.filter)
             .map_err(|error| Failure::Configuration(format!("{}: {error}", path.display())))?
             .map_err(EngineError::from)?;

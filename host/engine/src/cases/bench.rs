@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sluicebox_model::{ChangeBatch, ColumnType, TableSchema};
-use sluicebox_wasm::{Action, Engine, Instance, Limits, Source, State, TablePlan, WasmError};
+use sluicebox_wasm::{Action, Engine, Instance, Limits, Source, State, TablePlan, WasiGrants, WasmError};
 
 use super::lookup::grants;
 use super::{InlineTables, Subject};
@@ -41,6 +41,8 @@ pub struct Bench {
     pub config: Value,
     /// Reference tables that it may ask.
     pub lookups: InlineTables,
+    /// What of WASI it is granted.
+    pub wasi: WasiGrants,
     /// The rows.
     pub rows: BenchRows,
 }
@@ -73,7 +75,7 @@ pub struct Measured {
 /// table's.
 pub fn bench(subject: &Subject, bench: &Bench) -> Result<Result<Vec<Measured>, String>, WasmError> {
     let engine = Engine::for_tools()?;
-    let mut instance = subject.start(&engine, &bench.config, grants(&bench.lookups, true))?;
+    let mut instance = subject.start(&engine, &bench.config, grants(&bench.lookups, true, &bench.wasi))?;
     let plan = instance.plan(1, &bench.schema)?;
     let pass = TablePlan {
         action: Action::Pass,

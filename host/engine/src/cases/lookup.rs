@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use sluicebox_wasm::{Grants, LookupTables};
+use sluicebox_wasm::{Grants, LookupTables, WasiGrants};
 
 /// Entries by key, by table.
 pub type InlineTables = BTreeMap<String, BTreeMap<String, Map<String, Value>>>;
@@ -26,6 +26,6 @@ impl LookupTables for Inline {
 }
 
 /// What a plugin may ask for in a case.
-pub(super) fn grants(tables: &InlineTables, clock: bool) -> Grants {
-    Grants { clock, lookups: Some(Arc::new(Inline(tables.clone()))), ..Grants::default() }
+pub(super) fn grants(tables: &InlineTables, clock: bool, wasi: &WasiGrants) -> Grants {
+    Grants { clock, wasi: wasi.clone(), lookups: Some(Arc::new(Inline(tables.clone()))) }
 }

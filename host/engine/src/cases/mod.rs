@@ -27,6 +27,7 @@ use serde_json::Value;
 use sluicebox_model::TableSchema;
 use sluicebox_mysql::ddl::{ApplyContext, DdlContext, DdlStatement, apply, parse};
 use sluicebox_mysql::{Flavour, TypeOptions};
+use sluicebox_wasm::WasiGrants;
 
 pub use bench::{Bench, BenchRows, Measured, bench};
 pub use lookup::InlineTables;
@@ -34,6 +35,7 @@ pub use record::{Begin, RecordOptions, Recorded, record};
 pub use run::{CaseResult, Subject, run};
 pub use write::to_yaml;
 
+use crate::config::{ConfigError, wasi_granted};
 use crate::events::Event;
 
 /// The database of tables that are named without one.
@@ -54,6 +56,12 @@ pub struct CaseFile {
     /// Whether the plugin may ask for the time of day.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clock: bool,
+    /// What of WASI the plugin is granted, as written.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub wasi: Value,
+    /// What that means, once the file was read.
+    #[serde(skip)]
+    pub granted: WasiGrants,
     /// The cases, in order.
     pub cases: Vec<Case>,
 }
@@ -139,17 +147,20 @@ pub enum CaseError {
         /// What the system, or the parser, said.
         reason: String,
     },
+    /// What it grants.
+    #[error(transparent)]
+    Grants(#[from] ConfigError),
     /// A table's declaration.
     #[error("table: {0}")]
     Table(String),
 }
 
 impl CaseFile {
-    /// Reads a file.
+    /// Reads a file; `environment` looks variables up for `${…}` in what it grants.
     ///
     /// # Errors
     /// Says where it is not a case file.
-    pub fn read(path: &Path) -> Result<Self, CaseError> {
+    pub fn read(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, CaseError> {
         let fail = |reason: String| CaseError::File { path: path.to_owned(), reason };
         let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
         // The parser of JSON tells mistakes better; that of YAML maps enums by tags, not by keys.
@@ -157,7 +168,11 @@ impl CaseFile {
             true => serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?,
             false => serde_yaml::from_str(&text).map_err(|error| fail(error.to_string()))?,
         };
-        serde_json::from_value(value).map_err(|error| fail(error.to_string()))
+        let mut file: Self = serde_json::from_value(value).map_err(|error| fail(error.to_string()))?;
+        if !file.wasi.is_null() {
+            file.granted = wasi_granted(text, path, environment)?;
+        }
+        Ok(file)
     }
 
     /// The table of a case.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sluicebox_model::{ColumnType, TableId, TableSchema, nearest};
 use sluicebox_mysql::{BatchBuilder, BinlogStream, Images, RowsEvent, Skip, StreamItem, StreamOptions};
+use sluicebox_wasm::WasiGrants;
 
 use super::{Case, CaseFile, InlineTables};
 use crate::config::PipelineConfig;
@@ -131,6 +132,8 @@ fn read(
         config: Value::Null,
         lookups: InlineTables::new(),
         clock: false,
+        wasi: Value::Null,
+        granted: WasiGrants::default(),
         cases: Vec::new(),
     };
     let mut events: Vec<Event> = Vec::new();

@@ -72,7 +72,7 @@ pub fn run(
     let mut results = Vec::new();
     for case in file.cases.iter().filter(|case| case.name.contains(filter)) {
         let schema = file.table_of(case)?;
-        let grants = grants(case.lookups.as_ref().unwrap_or(&file.lookups), file.clock);
+        let grants = grants(case.lookups.as_ref().unwrap_or(&file.lookups), file.clock, &file.granted);
         let instance = subject.start(&engine, case.config.as_ref().unwrap_or(&file.config), grants);
         let (differences, found) = match instance {
             Err(error @ (WasmError::Load { .. } | WasmError::Engine { .. })) => return Ok(Err(error)),

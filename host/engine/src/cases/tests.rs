@@ -30,7 +30,7 @@ fn read(name: &str, text: &str) -> Result<CaseFile, CaseError> {
     let folder = tempfile_folder(name);
     let path = folder.join(name);
     std::fs::write(&path, text).expect("a file");
-    CaseFile::read(&path)
+    CaseFile::read(&path, &|name| (name == "REGION").then(|| "eu".into()))
 }
 
 fn tempfile_folder(name: &str) -> PathBuf {
@@ -53,6 +53,31 @@ fn a_file_is_read_written_and_read_again() {
     assert_eq!(read("written.yaml", &to_yaml(&file)).expect("what was written"), file);
     let text = serde_json::to_string(&file).expect("JSON");
     assert_eq!(read("written.json", &text).expect("what was written"), file);
+}
+
+#[test]
+fn what_it_grants_is_told_in_the_words_of_pipeline_files() {
+    let granting = |wasi: &str| FILE.replace("cases:", &format!("wasi: {wasi}\ncases:"));
+    let wasi = "{ clocks: true, environment: { REGION: '${env:REGION}' }, filesystem: { /model: data } }";
+    let file = read("grants.yaml", &granting(wasi)).expect("a case file");
+    let wanted = WasiGrants {
+        clocks: true,
+        environment: Some(vec![("REGION".into(), "eu".into())]),
+        filesystem: vec![("/model".into(), tempfile_folder("grants.yaml").join("data"))],
+        ..WasiGrants::default()
+    };
+    assert_eq!(file.granted, wanted);
+    assert_eq!(read("grants.yaml", &to_yaml(&file)).expect("what was written"), file);
+    assert_eq!(read("nothing.yaml", FILE).expect("a case file").granted, WasiGrants::default());
+    for (wasi, told) in [
+        ("{ clock: true }", "wasi.clock: unknown option; did you mean `clocks`?"),
+        ("{ filesystem: { data: [a] } }", "wasi.filesystem.data: expected a text, found a list"),
+        ("[clocks]", "grants.yaml:5"),
+        ("{ environment: { A: '${env:NONE}' } }", "NONE"),
+    ] {
+        let error = read("grants.yaml", &granting(wasi)).expect_err(wasi).to_string();
+        assert!(error.contains(told), "{wasi}: {error}");
+    }
 }
 
 #[test]

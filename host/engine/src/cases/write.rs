@@ -21,6 +21,9 @@ pub fn to_yaml(file: &CaseFile) -> String {
     if file.clock {
         text.push_str("clock: true\n");
     }
+    if !file.wasi.is_null() {
+        let _ = writeln!(text, "wasi: {}", file.wasi);
+    }
     text.push_str("cases:\n");
     for case in &file.cases {
         write_case(&mut text, case);

@@ -63,6 +63,7 @@ pub use server::ServerAddress;
 pub use sink::{Compression, SchemaPlacement, SinkConfig};
 pub use source::{NewTables, ServerIds, SourceConfig, Startup};
 pub use transform::{OnError, TransformRule};
+pub use wasi::granted as wasi_granted;
 pub use zone::{LocalZone, Zone};
 
 use crate::route::Routes;
@@ -124,13 +125,7 @@ pub fn parse(
     path: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, ConfigError> {
-    let document = Document::parse(text).map_err(|e| ConfigError::Syntax {
-        file: path.display().to_string(),
-        line: e.line,
-        column: e.column,
-        message: e.message,
-    })?;
-    let document = Arc::new(document);
+    let document = Arc::new(document(text, path)?);
     let folder = path.parent().unwrap_or(Path::new(""));
     let surroundings = Surroundings { environment, folder };
     let mut context = Context {
@@ -150,6 +145,15 @@ pub fn parse(
     // Whoever returned none has told why; an empty list of faults would be a defect of this module.
     let pipeline = pipeline.ok_or_else(|| ConfigError::Faults(vec![undecided(path)]))?;
     Ok(Loaded { pipeline, notes })
+}
+
+fn document(text: String, path: &Path) -> Result<Document, ConfigError> {
+    Document::parse(text).map_err(|e| ConfigError::Syntax {
+        file: path.display().to_string(),
+        line: e.line,
+        column: e.column,
+        message: e.message,
+    })
 }
 
 fn undecided(path: &Path) -> Fault {

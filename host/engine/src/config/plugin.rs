@@ -15,7 +15,7 @@ use super::kinds::{self, Kind, Word};
 use super::lookup::{LookupConfig, lookups};
 use super::option::{Opt, Structure, Table};
 use super::transform::OnError;
-use super::wasi::grants;
+use super::wasi::{WASI_KEY, grants};
 
 /// A plugin and how it may run.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,7 +139,7 @@ static CLOCK: Opt<bool> = Opt::new(
 static LOOKUPS: Structure =
     Structure::new("lookups", "mapping of names to tables", "Reference tables that the plugin may ask.");
 static WASI: Structure =
-    Structure::new("wasi", "mapping", "What of WASI the plugin is granted; not written: nothing.");
+    Structure::new(WASI_KEY, "mapping", "What of WASI the plugin is granted; not written: nothing.");
 static LIMITS: Structure = Structure::new("limits", "mapping", "What the plugin may use.");
 static ON_ERROR: Opt<OnError> =
     Opt::new("on-error", Kind::word(), "What happens to rows that the plugin fails on.").or("fail");

@@ -1,10 +1,14 @@
-//! `transform[].plugin.wasi`: what of WASI a plugin is granted.
+//! `transform[].plugin.wasi`: what of WASI a plugin is granted. Case files grant by the same words.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use sluicebox_wasm::WasiGrants;
 
 use super::block::{Block, Context};
 use super::document::{Node, Place};
-use super::expand::Forms;
+use super::expand::{Forms, Surroundings};
+use super::fault::{ConfigError, Findings};
 use super::kinds;
 use super::option::{Opt, Structure, Table};
 
@@ -24,8 +28,39 @@ static FILESYSTEM: Structure = Structure::new(
     "Folders that the plugin may read, by its own names for them, relative to the pipeline file.",
 );
 
+/// Where they are, in a plugin's entry and in a case file.
+pub(super) const WASI_KEY: &str = "wasi";
+
 /// All there is to grant.
 pub(super) static WASI_TABLE: Table = &[&CLOCKS, &RANDOM, &STDIO, &ENVIRONMENT, &FILESYSTEM];
+
+/// The grants under `wasi` at the top of a file that is no pipeline file; nothing without it. `environment` looks variables up for `${…}`.
+///
+/// # Errors
+/// [`ConfigError`]; everything that is wrong with them comes at once.
+pub fn granted(
+    text: String,
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<WasiGrants, ConfigError> {
+    let document = Arc::new(super::document(text, path)?);
+    let mut context = Context {
+        surroundings: Surroundings { environment, folder: path.parent().unwrap_or(Path::new("")) },
+        findings: Findings::default(),
+        document: Arc::clone(&document),
+        file: path.display().to_string(),
+    };
+    let mut found = None;
+    if let Node::Map(entries) = document.root() {
+        for (index, (key, node)) in entries.iter().enumerate().filter(|(_, (key, _))| key == WASI_KEY) {
+            let place = Place::default().entry(index);
+            super::find_twice(&mut context, key, node, &place);
+            found = grants(&mut context, key, node, &place);
+        }
+    }
+    context.findings.finish(&document, path)?;
+    Ok(found.unwrap_or_default())
+}
 
 /// Reads the grants; none when something is wrong, which is told by then.
 pub(super) fn grants(

@@ -262,6 +262,28 @@ fn a_letter_of_a_chain_holds_the_row_of_the_source() {
     sink.wait_for_rows("SELECT no, word FROM t ORDER BY no", &[&["1", "one"], &["3", "three"]]);
 }
 
+/// They are found by running the chain event by event, which says nothing about how many of a batch fail.
+#[test]
+fn several_rows_in_a_row_that_the_second_of_a_chain_traps_on_are_as_many_letters() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    source.sql("CREATE TABLE t (n INT NOT NULL, v VARCHAR(40), id INT NOT NULL PRIMARY KEY)");
+    source.sql(
+        "INSERT INTO t VALUES (1, 'a', 1), (3, 'b', 2), (3, 'c', 3), (3, 'd', 4), (3, 'e', 5), (1, 'f', 6)",
+    );
+    let chain = format!(
+        "transform:\n  - source-table: {}.t\n    plugin:\n      - path: {}\n        config: {{ rename: {{ v: word }} }}\n      - path: {}\n        config: {{ does: trap, at: 3 }}\n        on-error: dead-letter\n",
+        source.name(),
+        plugin("rename-project").display(),
+        plugin("misbehaving").display()
+    );
+    let pipeline = Pipeline::new(&source, &emulator).block(&chain);
+    let mut program = pipeline.start();
+    emulator.sink().wait_for_rows("SELECT id, word FROM t ORDER BY id", &[&["1", "a"], &["6", "f"]]);
+    wait_for_letters(&pipeline, 4);
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+}
+
 #[test]
 fn a_plugin_that_fails_on_more_than_its_budget_stops_the_pipeline() {
     let server = Server::shared(Kind::MySql);

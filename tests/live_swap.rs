@@ -1,5 +1,6 @@
 //! Plugins that are replaced while their pipeline runs: at one place for all tables, and only when everything fits.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -259,6 +260,74 @@ fn a_pinned_plugin_takes_no_other_file() {
     assert!(answer["reason"].as_str().is_some_and(|reason| reason.contains(&pinned)), "{answer}");
     insert(&source, 1);
     assert_eq!(version_of(&emulator, "events", 1), 1);
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+}
+
+/// What `plugin compile` makes of a version.
+fn compiled(number: u64) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("stamp.wasm"), version(number, 0)).expect("a file");
+    let output = crate::support::run(folder.path(), &["plugin", "compile", "stamp.wasm"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    std::fs::read(folder.path().join("stamp.compiled")).expect("a compiled file")
+}
+
+#[test]
+fn compiled_files_are_reloaded_by_the_rules_that_they_are_loaded_by() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let pipeline = pipeline(&source, &emulator, ", precompiled: true");
+    put(&pipeline, &compiled(1));
+    let mut program = pipeline.start_and_wait();
+    insert(&source, 1);
+    assert_eq!(version_of(&emulator, "events", 1), 1);
+    let open = put(&pipeline, &compiled(2));
+    let allow = |mode| std::fs::set_permissions(&open, std::fs::Permissions::from_mode(mode));
+    allow(0o666).expect("a mode");
+    let (output, answer) = ask(&pipeline, "reload", &[]);
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(answer["reason"].as_str().is_some_and(|reason| reason.contains("write")), "{answer}");
+    allow(0o600).expect("a mode");
+    let (output, answer) = ask(&pipeline, "reload", &[]);
+    assert_eq!((output.code, &answer["outcome"]), (Some(0), &Value::from("switched")), "{output:?}");
+    insert(&source, 2);
+    assert_eq!(version_of(&emulator, "events", 2), 2);
+    put(&pipeline, &version(3, 0));
+    let (output, answer) = ask(&pipeline, "reload", &[]);
+    assert_eq!(output.code, Some(2), "what is not compiled is not taken for it: {output:?}");
+    assert_eq!(answer["outcome"], "refused", "{answer}");
+    put(&pipeline, &compiled(2));
+    // A restart runs what the stream still brings under the versions of then, from copies of the compiled files.
+    program.kill();
+    let mut program = pipeline.start_and_wait();
+    insert(&source, 4);
+    assert_eq!(version_of(&emulator, "events", 4), 2);
+    assert_eq!(stamped(&emulator, "orders"), [(1, 1), (2, 2), (4, 2)]);
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+}
+
+#[test]
+fn a_pipeline_that_does_not_answer_is_not_waited_for_for_ever() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let pipeline = pipeline(&source, &emulator, "");
+    put(&pipeline, &version(1, 0));
+    let mut program = pipeline.start_and_wait();
+    insert(&source, 1);
+    assert_eq!(version_of(&emulator, "events", 1), 1);
+    put(&pipeline, &version(2, 0));
+    program.signal("STOP");
+    let (output, _) = ask(&pipeline, "reload", &["--wait", "1"]);
+    program.signal("CONT");
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stderr.contains("has not answered within 1 s and is no longer asked"), "{output:?}");
+    // It was not asked any more, so nothing was switched.
+    insert(&source, 2);
+    assert_eq!(version_of(&emulator, "events", 2), 1);
+    assert_eq!(pipeline.counter("plugin_switches_total"), Ok(0));
+    assert_eq!(ask(&pipeline, "reload", &[]).0.code, Some(0));
+    insert(&source, 3);
+    assert_eq!(version_of(&emulator, "events", 3), 2);
     assert_eq!(program.stop(), Some(0), "{}", program.printed());
 }
 

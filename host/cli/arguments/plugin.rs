@@ -241,6 +241,9 @@ pub struct ReloadOptions {
     /// Only plugins of this name (the file's without its ending), or the one with this place in the pipeline file, as
     /// `transform[0].plugin[1]`. Default: all whose files have changed.
     pub plugin: Option<String>,
+    /// How long to wait for the pipeline's answer. To compile an interpreted plugin takes it seconds.
+    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = seconds)]
+    pub wait: Duration,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -206,3 +206,36 @@ fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Compo
     // name. Another version or configuration of wasmtime has another name, and wasmtime checks its own header too.
     unsafe { Component::deserialize(engine, code) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn the_newest_stay_up_to_so_many_bytes() {
+        let now = SystemTime::now();
+        for (most, stay) in [
+            (0, &[][..]),
+            (99, &[]),
+            (100, &["newest"]),
+            (299, &["newest"]),
+            (300, &["newest", "newer"]),
+            (1_000, &["newest", "newer", "oldest"]),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            // Neither the order of names nor that of sizes is that of age.
+            for (name, bytes, age) in [("newer", 200, 20), ("oldest", 50, 30), ("newest", 100, 10)] {
+                let path = folder.path().join(name);
+                fs::write(&path, vec![0; bytes]).expect("a file");
+                let file = File::options().write(true).open(&path).expect("a file");
+                file.set_modified(now - Duration::from_secs(age)).expect("a time");
+            }
+            leave_newest(folder.path(), most);
+            let there = |name: &&str| folder.path().join(name).exists();
+            let found: Vec<_> = ["newest", "newer", "oldest"].into_iter().filter(there).collect();
+            assert_eq!(found, stay, "{most} bytes");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
@@ -18,12 +18,15 @@ use crate::output::line;
 
 /// Between two looks for the answer: short beside what a reload takes.
 const LOOK: Duration = Duration::from_millis(50);
+/// What a comparison may take beside the time that it was given: the version is loaded and planned first.
+const CANARY_START: Duration = Duration::from_secs(120);
 /// Digits of a digest that tell two versions apart for people.
 const SHORT: usize = 12;
 
 /// Lets the pipeline take its plugins' files in.
 pub fn reload(options: &ReloadOptions) -> Result<(), Failure> {
-    let answer = ask(&options.file, &Request::Reload { plugin: options.plugin.clone() })?;
+    let request = Request::Reload { plugin: options.plugin.clone() };
+    let answer = ask(&options.file, &request, options.wait)?;
     report(&answer, options.json)
 }
 
@@ -33,7 +36,7 @@ pub fn canary(options: &CanaryOptions) -> Result<(), Failure> {
         .with_context(|| format!("finding {}", options.module.display()))?;
     let for_ms = u64::try_from(options.longest.as_millis()).unwrap_or(u64::MAX);
     let request = Request::Canary { plugin: options.plugin.clone(), module, rows: options.rows, for_ms };
-    report(&ask(&options.file, &request)?, options.json)
+    report(&ask(&options.file, &request, options.longest.saturating_add(CANARY_START))?, options.json)
 }
 
 /// Shows which versions were in force where.
@@ -63,8 +66,8 @@ pub fn history(options: &PluginHistoryOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks the pipeline of a file, and waits for its answer.
-fn ask(file: &Path, request: &Request) -> Result<PluginAnswer, Failure> {
+/// Asks the pipeline of a file, and waits for its answer, no longer than this.
+fn ask(file: &Path, request: &Request, longest: Duration) -> Result<PluginAnswer, Failure> {
     let loaded = load(file)?;
     let directory = &loaded.pipeline.pipeline.state_dir;
     let not_running = || {
@@ -78,6 +81,7 @@ fn ask(file: &Path, request: &Request) -> Result<PluginAnswer, Failure> {
     }
     let mut desk = Desk::open(directory).map_err(EngineError::from)?.ok_or_else(not_running)?;
     let number = desk.ask(request, now_ms()).map_err(EngineError::from)?;
+    let asked = Instant::now();
     loop {
         // Before the answer is looked for: one that was given last counts although the pipeline has ended since.
         let running = Reader::is_running(directory);
@@ -89,6 +93,15 @@ fn ask(file: &Path, request: &Request) -> Result<PluginAnswer, Failure> {
             desk.withdraw(number).map_err(EngineError::from)?;
             let told =
                 "the pipeline has ended before it answered; a start takes the plugins' files as they are";
+            return Err(anyhow!(told).into());
+        }
+        if asked.elapsed() >= longest {
+            desk.withdraw(number).map_err(EngineError::from)?;
+            let told = format!(
+                "the pipeline has not answered within {} s and is no longer asked; what it had begun by then it may still do, which \
+                 `plugin history` shows",
+                longest.as_secs()
+            );
             return Err(anyhow!(told).into());
         }
         std::thread::sleep(LOOK);

@@ -20,6 +20,7 @@ use sluicebox_expression::RulePlan;
 use sluicebox_model::{ChangeBatch, RowKind};
 use sluicebox_wasm::{FailedRow, Instance, Processed, State, Stats, TablePlan, WasmError};
 
+use ordered::Failure;
 pub(super) use ordered::{Memories, Ordered};
 
 use super::canary::{Beside, Canary};
@@ -203,20 +204,12 @@ impl Guests {
         while row < input.rows() {
             let rows = event_rows(&input.kinds, row);
             row = rows.end;
-            let mut part = input.slice(rows.clone());
-            for (number, stage) in stages.iter().enumerate() {
-                let processed = self.process(stage, &part)?;
-                if let Some(FailedRow { message, .. }) = processed.failed.into_iter().next() {
-                    if number + 1 == stages.len() {
-                        let culprit = culprit(stage);
-                        failed.push(FailedEvent { rows: rows.clone(), culprit, reason: message });
-                    }
-                    break;
+            // Not as the plugin's batches are run: one event says nothing about how many of a batch it fails on.
+            match self.pass(stages, input.slice(rows.clone()), None)? {
+                Err(Failure { stage, culprit, reason, .. }) if stage + 1 == stages.len() => {
+                    failed.push(FailedEvent { rows, culprit, reason });
                 }
-                part = processed.batch;
-                if part.rows() == 0 {
-                    break;
-                }
+                Ok(_) | Err(_) => {}
             }
         }
         let found = failed.len() - known;

@@ -46,20 +46,22 @@ pub(in crate::pipeline) struct Ordered<'a> {
 }
 
 /// What became of rows that went through several stages.
-struct Passed {
+pub(super) struct Passed {
     batch: ChangeBatch,
     dropped: u64,
 }
 
 /// Why they did not.
-struct Failure {
-    culprit: Culprit,
-    reason: String,
+pub(super) struct Failure {
+    /// Which of the stages that were to be gone through it was.
+    pub(super) stage: usize,
+    pub(super) culprit: Culprit,
+    pub(super) reason: String,
     /// How the plugin at this place failed, where it did not say so itself.
     fault: Option<(usize, Fault)>,
 }
 
-type Attempt = Result<Result<Passed, Failure>, EngineError>;
+pub(super) type Attempt = Result<Result<Passed, Failure>, EngineError>;
 
 impl Memories {
     /// Reads what the stages' plugins remember of a target, where that is not here yet.
@@ -140,7 +142,7 @@ impl Guests {
                         parts.push(part.batch);
                     }
                 }
-                Err(Failure { culprit, reason, fault }) => {
+                Err(Failure { culprit, reason, fault, .. }) => {
                     failed.push(FailedEvent { rows, culprit, reason });
                     faults.extend(fault);
                 }
@@ -170,9 +172,14 @@ impl Guests {
     }
 
     /// Runs rows through stages until one of them fails.
-    fn pass(&mut self, stages: &[Stage], batch: ChangeBatch, mut memories: Option<&mut Memories>) -> Attempt {
+    pub(super) fn pass(
+        &mut self,
+        stages: &[Stage],
+        batch: ChangeBatch,
+        mut memories: Option<&mut Memories>,
+    ) -> Attempt {
         let mut passed = Passed { batch, dropped: 0 };
-        for stage in stages {
+        for (number, stage) in stages.iter().enumerate() {
             if passed.batch.rows() == 0 {
                 break;
             }
@@ -192,12 +199,13 @@ impl Guests {
                         Stage::Guest { plugin, .. } => Some((*plugin, fault)),
                         Stage::Expressions { .. } => None,
                     };
-                    return Ok(Err(Failure { culprit, reason, fault }));
+                    return Ok(Err(Failure { stage: number, culprit, reason, fault }));
                 }
                 other => other?,
             };
             if let Some(first) = processed.failed.into_iter().next() {
-                return Ok(Err(Failure { culprit: culprit(stage), reason: first.message, fault: None }));
+                let (culprit, reason) = (culprit(stage), first.message);
+                return Ok(Err(Failure { stage: number, culprit, reason, fault: None }));
             }
             passed = Passed { batch: processed.batch, dropped: passed.dropped + processed.dropped };
         }

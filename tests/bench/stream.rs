@@ -76,6 +76,7 @@ fn open(source: &Database<'_>, backlog: &Backlog, capture: bool) -> BinlogStream
         schemas: if capture { schemas.into_iter().map(Arc::new).collect() } else { Vec::new() },
         captures: Arc::new(move |found| capture && *found == table),
         known_behind: Vec::new(),
+        repairs: Vec::new(),
         new_are_read: false,
         matches: Arc::new(|_| false),
         types: TYPES,

@@ -81,6 +81,7 @@ impl ChangeReader {
             skip: Skip::default(),
             schemas: self.schemas,
             known_behind: Vec::new(),
+            repairs: Vec::new(),
             new_are_read: false,
             captures: Arc::new(move |table: &TableId| *table.database == *database),
             matches: Arc::new(|_| false),

@@ -362,7 +362,15 @@ impl Planning<'_> {
 }
 
 fn computed_column(name: &str, column_type: ColumnType, nullable: bool) -> Column {
-    Column { name: name.into(), column_type, nullable, source_type: "".into(), charset: None, comment: None }
+    Column {
+        name: name.into(),
+        column_type,
+        nullable,
+        source_type: "".into(),
+        default: Default::default(),
+        charset: None,
+        comment: None,
+    }
 }
 
 /// Whether a filter says the same of a row image whenever it is asked: then what it said of the row before need not be known.

@@ -181,6 +181,7 @@ mod tests {
             column_type: ColumnType::Int,
             nullable: false,
             source_type: "int".into(),
+            default: Default::default(),
             charset: None,
             comment: None,
         };

@@ -15,6 +15,8 @@ pub use batch::{Absent, ChangeBatch, Origin, RowKind};
 pub use gtid::{Gtid, GtidError, GtidSet, MariaDbGtids};
 pub use nearest::nearest;
 pub use position::{Gtids, Position, TransactionId};
-pub use schema::{Column, ColumnPlace, ColumnType, Physical, SchemaChange, TableId, TableSchema, UniqueKey};
+pub use schema::{
+    Column, ColumnDefault, ColumnPlace, ColumnType, Physical, SchemaChange, TableId, TableSchema, UniqueKey,
+};
 pub use units::{ByteSize, Secret};
 pub use verdict::{Folded, fold, is_pair, kinds_made, origins_made, select_origins};

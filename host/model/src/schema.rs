@@ -164,6 +164,27 @@ pub struct Column {
     pub charset: Option<Arc<str>>,
     /// The column's comment, where it has one.
     pub comment: Option<Arc<str>>,
+    /// What an inserted row has in it that does not say.
+    #[serde(default)]
+    pub default: ColumnDefault,
+}
+
+/// What an inserted row has in a column that its statement did not name, and that the source's log therefore may leave out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ColumnDefault {
+    /// Nothing is known, nor whether it is computed from other columns.
+    #[default]
+    Untold,
+    /// Not computed from other columns, and not known.
+    Unknown,
+    /// Nothing is declared: null, or where that may not be what the source has for nothing.
+    None,
+    /// Always this, in the source's own spelling, without quotes.
+    Value(Arc<str>),
+    /// What is computed for each row: the source always says it.
+    Written,
+    /// What is computed from the row's other columns, also when they change.
+    Generated,
 }
 
 /// A unique key of a table at the source; the primary key is the one called `PRIMARY`.
@@ -250,6 +271,8 @@ pub enum SchemaChange {
     AlterKey,
     /// Unique keys changed that are not the key. Nothing but the schema knows of it.
     AlterUniqueKeys,
+    /// Defaults of columns changed, and nothing else about them. Nothing but the schema knows of it.
+    AlterDefaults,
     /// The table's comment changed; the new one is in the new schema.
     AlterComment,
     /// The character set of text columns to come changed; the new one is in the new schema. No column changed by it.

@@ -7,13 +7,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use mysql_async::{Params, Value};
-use sluicebox_model::{Column, TableId, TableSchema, UniqueKey};
+use sluicebox_model::{Column, ColumnDefault, TableId, TableSchema, UniqueKey};
 
 use crate::client::{Client, quote};
 use crate::ddl::charset;
+use crate::ddl::default::of_catalog as default_of_catalog;
 use crate::error::MysqlError;
 use crate::keys;
-use crate::options::{ServerInfo, TypeOptions};
+use crate::options::{Flavour, ServerInfo, TypeOptions};
 use crate::types::DeclaredType;
 
 /// Up to so many tables are named in the query; more are sorted out here, for a statement takes 65,535 parameters.
@@ -73,7 +74,7 @@ pub(crate) async fn schemas(
     let mut found: HashMap<TableId, Found> = HashMap::with_capacity(tables.len());
     for filter in wanted.filters() {
         read_tables(client, &filter, &wanted, &mut found).await?;
-        read_columns(client, &filter, types, &wanted, &mut found).await?;
+        read_columns(client, &filter, server.flavour, types, &wanted, &mut found).await?;
         read_keys(client, &filter, &wanted, &mut found).await?;
     }
     let mut schemas = Vec::with_capacity(found.len());
@@ -187,25 +188,27 @@ async fn read_tables(
     Ok(())
 }
 
-/// database, table, column, type, nullable, character set, comment
-type ColumnRow = (String, String, String, String, String, Option<String>, Option<String>);
+/// database, table, column, type, nullable, character set, comment, default, extra
+type ColumnRow =
+    (String, String, String, String, String, Option<String>, Option<String>, Option<Vec<u8>>, String);
 
 async fn read_columns(
     client: &mut Client,
     filter: &Filter,
+    flavour: Flavour,
     types: &TypeOptions,
     wanted: &Wanted,
     found: &mut HashMap<TableId, Found>,
 ) -> Result<(), MysqlError> {
     let statement = format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, CAST(COLUMN_TYPE AS CHAR), IS_NULLABLE, CHARACTER_SET_NAME, \
-         CAST(COLUMN_COMMENT AS CHAR) FROM information_schema.COLUMNS WHERE {} \
+         CAST(COLUMN_COMMENT AS CHAR), COLUMN_DEFAULT, EXTRA FROM information_schema.COLUMNS WHERE {} \
          ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION",
         filter.condition
     );
     let rows: Vec<ColumnRow> =
         client.rows_with(&statement, filter.params(), "reading the tables' columns").await?;
-    for (database, table, name, declared, nullable, charset, comment) in rows {
+    for (database, table, name, declared, nullable, charset, comment, default, extra) in rows {
         let Some(id) = wanted.take(database, table) else { continue };
         // A view has columns, and no entry.
         let Some(table) = found.get_mut(&id) else { continue };
@@ -220,6 +223,10 @@ async fn read_columns(
             source_type: without_display_width(&declared).into(),
             charset: charset.map(|c| charset::canonical(&c)),
             comment: comment.filter(|c| !c.is_empty()).map(Arc::from),
+            default: match default.map(String::from_utf8).transpose() {
+                Ok(text) => default_of_catalog(flavour, &declared, text.as_deref(), &extra),
+                Err(_) => ColumnDefault::Unknown,
+            },
         });
     }
     Ok(())

@@ -98,6 +98,8 @@ pub enum MysqlError {
         place: String,
         /// Expected and found.
         reason: String,
+        /// Behind the transaction before that of the rows, where the server's present columns may be the ones that are missing.
+        behind: Option<Box<Position>>,
     },
     /// A statement about a captured table cannot be understood.
     #[error("cannot follow the statement at {place} about `{table}`: {reason}: {statement}")]

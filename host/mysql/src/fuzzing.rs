@@ -13,7 +13,7 @@ use std::sync::Arc;
 use sluicebox_model::{GtidSet, MariaDbGtids, TableSchema};
 
 use crate::ddl::{self, ApplyContext, DdlContext, DdlStatement};
-use crate::event::{self, Payload, RowsKind, TableMap, kind};
+use crate::event::{self, Payload, RowsHead, RowsKind, TableMap, kind};
 use crate::row::{BatchBuilder, Images, RowLayout};
 use crate::stream::{self, RowsEvent, StreamItem};
 use crate::{DeclaredType, Flavour, json};
@@ -108,7 +108,8 @@ pub fn binlog_stream(data: &[u8]) {
     }
 }
 
-/// Row images of a table: eight bytes choose its columns, one what the event did, the rest are the rows.
+/// Row images of a table: eight bytes choose its columns, one what the event did, and where that says so the columns that images hold
+/// before and after an update; the rest are the rows.
 pub fn row_images(data: &[u8]) {
     let mut pieces = Pieces::new(data);
     let chosen = pieces.number();
@@ -121,8 +122,20 @@ pub fn row_images(data: &[u8]) {
     };
     let kind = [RowsKind::Write, RowsKind::Update, RowsKind::Delete][usize::from(how >> 1 & 3) % 3];
     let images = if how & 8 == 0 { Images::Both } else { Images::Effective };
-    let event = pieces::rows_event(schema, layout, kind, how & 16 != 0, pieces.rest());
-    decode(&event, images);
+    if how & 32 == 0 {
+        let event = pieces::rows_event(schema, layout, kind, how & 16 != 0, pieces.rest());
+        return decode(&event, images);
+    }
+    let present = [pieces.sized(), pieces.sized()];
+    let rows = pieces.rest();
+    let has_differences = how & 64 != 0;
+    let kind = if has_differences { RowsKind::Update } else { kind };
+    let (columns, is_full, is_compressed) = (layout.columns(), false, false);
+    let head =
+        RowsHead { table_id: 1, kind, columns, is_full, has_differences, present, is_compressed, rows };
+    let Ok(Ok(present)) = stream::what_is_there(flavour, &head, &schema, &layout) else { return };
+    let event = pieces::rows_event(schema, layout, kind, false, rows);
+    decode(&RowsEvent { present: Some(Arc::new(present)), ..event }, images);
 }
 
 fn decode(event: &RowsEvent, images: Images) {
@@ -149,14 +162,24 @@ pub fn table_map(data: &[u8]) {
     decode(&pieces::rows_event(schema, layout, RowsKind::Write, false, pieces.rest()), Images::Both);
 }
 
-/// A binary JSON document: its text is JSON, and no longer than a document of these bytes can have.
-pub fn json_document(document: &[u8]) {
+/// A binary JSON document: its text is JSON, and no longer than a document of these bytes can have. So with one behind its length
+/// that is changed by the difference behind it.
+pub fn json_document(data: &[u8]) {
     let mut text = Vec::new();
-    if json::write(document, &mut text).is_err() {
-        return;
+    if json::write(data, &mut text).is_ok() {
+        check_json(&text, json::text_max(data));
     }
-    assert!(text.len() <= json::text_max(document), "{} bytes of {}", text.len(), document.len());
-    if let Ok(text) = std::str::from_utf8(&text) {
+    let mut pieces = Pieces::new(data);
+    let (document, differences) = (pieces.sized(), pieces.rest());
+    let mut text = Vec::new();
+    if json::write_patched(document, differences, &mut text).is_ok() {
+        check_json(&text, json::text_max(document) + json::text_max(differences));
+    }
+}
+
+fn check_json(text: &[u8], most: usize) {
+    assert!(text.len() <= most, "{} bytes of {most}", text.len());
+    if let Ok(text) = std::str::from_utf8(text) {
         let read = serde_json::from_str::<serde::de::IgnoredAny>(text);
         assert!(read.is_ok(), "{text} is no JSON: {read:?}");
     }

@@ -6,6 +6,8 @@
 //! gaps. A document that points outside itself, nests deeper than a server allows, or grows beyond what a value can be is
 //! an error, never a panic.
 
+mod patch;
+
 use std::io::Write;
 
 use base64::Engine;
@@ -13,6 +15,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::event::Cursor;
 use crate::row::DecimalShape;
+
+pub(crate) use patch::write_patched;
 
 /// The server's own limit.
 const DEPTH_MAX: usize = 100;
@@ -113,35 +117,19 @@ impl Writer<'_> {
     }
 
     fn container(&mut self, value: &[u8], width: Width, object: bool, depth: usize) -> Result<(), JsonError> {
-        let mut cursor = Cursor::new(value);
-        let number = |cursor: &mut Cursor<'_>| {
-            cursor.uint(width.bytes).and_then(|n| usize::try_from(n).ok()).ok_or(SHORT)
-        };
-        let count = number(&mut cursor)?;
-        number(&mut cursor)?;
-        let key_bytes = if object { width.bytes + 2 } else { 0 };
-        let mut keys = Cursor::new(cursor.take(count.checked_mul(key_bytes).ok_or(SHORT)?).ok_or(SHORT)?);
         self.out.push(if object { b'{' } else { b'[' });
-        for place in 0..count {
-            if place > 0 {
+        let mut is_first = true;
+        children(value, width, object, |key, kind, value| {
+            if !is_first {
                 self.out.extend_from_slice(b", ");
             }
-            if object {
-                let offset = number(&mut keys)?;
-                let length = usize::from(keys.u16().ok_or(SHORT)?);
-                self.string(value.get(offset..).and_then(|v| v.get(..length)).ok_or(SHORT)?);
+            is_first = false;
+            if let Some(key) = key {
+                self.string(key);
                 self.out.extend_from_slice(b": ");
             }
-            let kind = cursor.u8().ok_or(SHORT)?;
-            let inline = cursor.take(width.bytes).ok_or(SHORT)?;
-            let in_place = matches!(kind, 4..=6) || (width.large && matches!(kind, 7 | 8));
-            if in_place {
-                self.value(kind, inline, depth + 1)?;
-            } else {
-                let offset = number(&mut Cursor::new(inline))?;
-                self.value(kind, value.get(offset..).ok_or(SHORT)?, depth + 1)?;
-            }
-        }
+            self.value(kind, value, depth + 1)
+        })?;
         self.out.push(if object { b'}' } else { b']' });
         Ok(())
     }
@@ -282,6 +270,41 @@ impl Writer<'_> {
         };
         done.map_err(|_| JsonError("a time cannot be written"))
     }
+}
+
+/// Visits a container's parts in order: the key where it has them, the type, and the value's bytes.
+fn children<'a>(
+    container: &'a [u8],
+    width: Width,
+    object: bool,
+    mut visit: impl FnMut(Option<&'a [u8]>, u8, &'a [u8]) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
+    let mut cursor = Cursor::new(container);
+    let number =
+        |cursor: &mut Cursor<'_>| cursor.uint(width.bytes).and_then(|n| usize::try_from(n).ok()).ok_or(SHORT);
+    let count = number(&mut cursor)?;
+    number(&mut cursor)?;
+    let key_bytes = if object { width.bytes + 2 } else { 0 };
+    let mut keys = Cursor::new(cursor.take(count.checked_mul(key_bytes).ok_or(SHORT)?).ok_or(SHORT)?);
+    for _ in 0..count {
+        let key = match object {
+            true => {
+                let offset = number(&mut keys)?;
+                let length = usize::from(keys.u16().ok_or(SHORT)?);
+                Some(container.get(offset..).and_then(|v| v.get(..length)).ok_or(SHORT)?)
+            }
+            false => None,
+        };
+        let kind = cursor.u8().ok_or(SHORT)?;
+        let inline = cursor.take(width.bytes).ok_or(SHORT)?;
+        let in_place = matches!(kind, 4..=6) || (width.large && matches!(kind, 7 | 8));
+        let value = match in_place {
+            true => inline,
+            false => container.get(number(&mut Cursor::new(inline))?..).ok_or(SHORT)?,
+        };
+        visit(key, kind, value)?;
+    }
+    Ok(())
 }
 
 /// A length in groups of seven bits, low first; a bit says that more follow.

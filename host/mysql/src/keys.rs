@@ -74,6 +74,7 @@ mod tests {
             column_type: ColumnType::Int,
             nullable,
             source_type: "int".into(),
+            default: Default::default(),
             charset: None,
             comment: None,
         }

@@ -28,7 +28,7 @@ pub use preflight::{Finding, Needs, Severity};
 pub use row::{BatchBuilder, Images};
 pub use snapshot::{Chunk, ChunkRows, ExactMark, KeyBound, Pieces, SnapshotReader, Watermark};
 pub use stream::{
-    BinlogStream, Instant, RowsEvent, SchemaEvent, Skip, StreamItem, StreamOptions, StreamStopper,
-    find_instant, find_offset,
+    BinlogStream, Instant, Repair, RowsEvent, SchemaEvent, Skip, StreamItem, StreamOptions, StreamStopper,
+    check_repair, find_instant, find_offset,
 };
 pub use types::{BaseType, DeclaredType};

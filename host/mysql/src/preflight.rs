@@ -141,11 +141,15 @@ fn judge_variables(server: &ServerInfo, needs: &Needs, variables: &Variables) ->
     if let Some(image) = value("binlog_row_image").filter(|v| !v.eq_ignore_ascii_case("FULL")) {
         findings.push(judge_image(needs, image));
     }
-    if let Some(options) = value("binlog_row_value_options").filter(|v| !v.is_empty()) {
+    let is_minimal = value("binlog_row_image").is_some_and(|image| image.eq_ignore_ascii_case("MINIMAL"));
+    if let Some(options) = value("binlog_row_value_options").filter(|v| !v.is_empty() && is_minimal) {
         findings.push(refuse(
             "partial-json",
-            format!("binlog_row_value_options is {options}: updated JSON columns come as differences"),
-            "SET GLOBAL binlog_row_value_options='', set it in my.cnf too, and let all sessions connect anew",
+            format!(
+                "binlog_row_value_options is {options}, and binlog_row_image is MINIMAL: updated JSON columns come as differences \
+                 to documents that do not come"
+            ),
+            "SET GLOBAL binlog_row_value_options='' or binlog_row_image=FULL, set it in my.cnf too, and let all sessions connect anew",
         ));
     }
     if server.flavour == Flavour::MySql && !server.has_gtids {
@@ -165,6 +169,10 @@ fn judge_variables(server: &ServerInfo, needs: &Needs, variables: &Variables) ->
 
 fn judge_image(needs: &Needs, image: &str) -> Finding {
     let check = "binlog-row-image";
+    if image.eq_ignore_ascii_case("FULL_NODUP") {
+        let found = "binlog_row_image is FULL_NODUP: updates of tables with generated columns come without those and stop the pipeline";
+        return warn(check, found, "SET GLOBAL binlog_row_image=FULL where there are such tables");
+    }
     let found = format!("binlog_row_image is {image}: rows come without some of their columns");
     if needs.partial_rows {
         let fix = "see the documentation for what stops the pipeline then; SET GLOBAL binlog_row_image=FULL for rows that are always whole";
@@ -488,7 +496,8 @@ mod tests {
             ("binlog_format", "MIXED", Some(("binlog-format", Severity::Refuse))),
             ("binlog_row_image", "MINIMAL", Some(("binlog-row-image", Severity::Refuse))),
             ("binlog_row_image", "NOBLOB", Some(("binlog-row-image", Severity::Refuse))),
-            ("binlog_row_value_options", "PARTIAL_JSON", Some(("partial-json", Severity::Refuse))),
+            ("binlog_row_image", "FULL_NODUP", Some(("binlog-row-image", Severity::Warn))),
+            ("binlog_row_value_options", "PARTIAL_JSON", None),
             ("binlog_expire_logs_seconds", "3600", Some(("retention", Severity::Warn))),
             ("binlog_expire_logs_seconds", "0", None),
             ("expire_logs_days", "0.5", None),
@@ -498,6 +507,18 @@ mod tests {
             let found = judge_variables(&server(), &needs, &variables);
             let found: Vec<_> = found.iter().map(|f| (f.check, f.severity)).collect();
             assert_eq!(found, want.into_iter().collect::<Vec<_>>(), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn differences_of_documents_need_the_documents() {
+        let needs = Needs { server_id: 8, stream: true, partial_rows: true, ..Needs::default() };
+        for (image, refused) in [("FULL", false), ("MINIMAL", true), ("NOBLOB", false)] {
+            let mut variables: Variables = CALM.map(|(n, v)| (n.to_owned(), v.to_owned())).into();
+            variables.insert("binlog_row_image".to_owned(), image.to_owned());
+            variables.insert("binlog_row_value_options".to_owned(), "PARTIAL_JSON".to_owned());
+            let found = judge_variables(&server(), &needs, &variables);
+            assert_eq!(found.iter().any(|f| f.severity == Severity::Refuse), refused, "{image}");
         }
     }
 

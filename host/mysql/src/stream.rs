@@ -11,11 +11,13 @@
 //!
 //! A crash loses nothing: the stream keeps no state outside its memory, and starts again from a position.
 
+mod back;
 mod follower;
 mod instant;
 mod maps;
 mod offset;
 mod place;
+mod repair;
 mod schemas;
 
 use std::sync::Arc;
@@ -28,9 +30,11 @@ use crate::event::RowsKind;
 use crate::row::{Present, RowLayout};
 use crate::wire::{Connection, Dump, DumpStart, FIRST_OFFSET, Stop};
 use crate::{ConnectOptions, MysqlError, ServerInfo, TypeOptions};
+use back::Walk;
 use follower::{Follower, Step};
 pub use instant::{Instant, find_instant};
 pub use place::find_offset;
+pub use repair::{Repair, check_repair};
 
 /// What a stream needs to know.
 #[derive(Clone)]
@@ -52,6 +56,8 @@ pub struct StreamOptions {
     /// Tables that became known behind `from`: what comes of them before such a place is passed over, since their schema is
     /// not true there.
     pub known_behind: Vec<(TableId, Position)>,
+    /// Columns that are taken from the server at a place where statements leave them wrong.
+    pub repairs: Vec<Repair>,
     /// Whether a table that comes to a captured name by a rename is to be read with the rows that it has; the stream ends at such
     /// a statement with [`MysqlError::NewTable`].
     pub new_are_read: bool,
@@ -168,7 +174,10 @@ pub struct BinlogStream {
     server_id: u32,
     heartbeat: Duration,
     stop: Stop,
-    dump: Dump,
+    /// None while the stream goes back for something.
+    dump: Option<Dump>,
+    /// What it went back for, and where in the file that begins.
+    back: Option<(Walk, u64)>,
     follower: Follower,
 }
 
@@ -182,7 +191,7 @@ impl BinlogStream {
         let StreamOptions { connect, server, server_id, heartbeat, .. } = options.clone();
         let mut follower = Follower::new(options);
         let dump = dial(&connect, &server, server_id, heartbeat, &stop, &mut follower)?;
-        Ok(Self { connect, server, server_id, heartbeat, stop, dump, follower })
+        Ok(Self { connect, server, server_id, heartbeat, stop, dump: Some(dump), back: None, follower })
     }
 
     /// The next item; waits for it. A silent server still makes an [`StreamItem::Idle`] with each heartbeat.
@@ -206,22 +215,39 @@ impl BinlogStream {
                 }
                 continue;
             }
-            let event = self.dump.next()?;
-            let large = event.len() > LARGE_EVENT;
-            let step = self.follower.step(event)?;
-            if large {
-                self.dump.shrink();
-            }
-            if let Step::Item(item) = step {
+            if let Step::Item(item) = self.step()? {
                 return Ok(item);
             }
         }
     }
 
+    /// Takes the next event, wherever the stream has to look for it.
+    fn step(&mut self) -> Result<Step, MysqlError> {
+        if self.follower.reads_back() && self.back.is_some() {
+            return self.step_back();
+        }
+        self.back = None;
+        if let Some(wanted) = self.follower.wanted().cloned() {
+            self.go_back(wanted)?;
+            return Ok(Step::Nothing);
+        }
+        let Some(dump) = &mut self.dump else {
+            self.reopen()?;
+            return Ok(Step::Nothing);
+        };
+        let event = dump.next()?;
+        let large = event.len() > LARGE_EVENT;
+        let step = self.follower.step(event)?;
+        if large {
+            dump.shrink();
+        }
+        Ok(step)
+    }
+
     /// Whether `next` has something to look at that has arrived already. It may still wait: what it looks at can be of no
     /// interest.
     pub fn has_buffered(&self) -> bool {
-        self.follower.is_busy() || self.dump.has_event()
+        self.follower.is_busy() || self.dump.as_ref().is_some_and(Dump::has_event)
     }
 
     /// Connects again after a connection was lost, and goes on exactly where `next` stopped: a transaction that was cut is
@@ -231,7 +257,8 @@ impl BinlogStream {
     /// As [`BinlogStream::open`]; may be called again after those.
     pub fn reopen(&mut self) -> Result<(), MysqlError> {
         let Self { connect, server, server_id, heartbeat, stop, follower, .. } = self;
-        self.dump = dial(connect, server, *server_id, *heartbeat, stop, follower)?;
+        let dump = dial(connect, server, *server_id, *heartbeat, stop, follower)?;
+        (self.dump, self.back) = (Some(dump), None);
         Ok(())
     }
 
@@ -252,6 +279,9 @@ impl BinlogStream {
         self.follower.position()
     }
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use follower::what_is_there;
 
 /// Everything that a stream would deliver of these events, up to the first that it cannot follow.
 #[cfg(any(test, feature = "fuzzing"))]

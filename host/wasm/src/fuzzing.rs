@@ -78,7 +78,15 @@ impl<'a> Pieces<'a> {
 }
 
 fn column(name: &str, column_type: ColumnType, nullable: bool) -> Column {
-    Column { name: name.into(), column_type, nullable, source_type: "".into(), charset: None, comment: None }
+    Column {
+        name: name.into(),
+        column_type,
+        nullable,
+        source_type: "".into(),
+        default: Default::default(),
+        charset: None,
+        comment: None,
+    }
 }
 
 /// A computed column: its type, whether it takes nulls, the rows of the batch, the bitmap, the kind of list, the values.

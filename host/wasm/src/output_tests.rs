@@ -9,6 +9,7 @@ fn column(column_type: ColumnType) -> Column {
         column_type,
         nullable: true,
         source_type: "".into(),
+        default: Default::default(),
         charset: None,
         comment: None,
     }

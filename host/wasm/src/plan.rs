@@ -229,7 +229,8 @@ fn resolve_column(input: &TableSchema, wanted: abi::OutputColumn) -> Result<(Col
     let column = match computed.computed_type {
         abi::ComputedType::Like(column) => {
             let like = input.columns[input_place(input, column)?].clone();
-            Column { name, nullable: computed.nullable, source_type: "".into(), ..like }
+            let default = Default::default();
+            Column { name, nullable: computed.nullable, source_type: "".into(), default, ..like }
         }
         abi::ComputedType::Full(full) => Column {
             column_type: resolve_type(&full)
@@ -237,6 +238,7 @@ fn resolve_column(input: &TableSchema, wanted: abi::OutputColumn) -> Result<(Col
             name,
             nullable: computed.nullable,
             source_type: "".into(),
+            default: Default::default(),
             charset: None,
             comment: None,
         },

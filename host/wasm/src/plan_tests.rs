@@ -7,6 +7,7 @@ fn table() -> Arc<TableSchema> {
         column_type,
         nullable,
         source_type: "as declared".into(),
+        default: Default::default(),
         charset: Some("latin1".into()),
         comment: Some("a comment".into()),
     };

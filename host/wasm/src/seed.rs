@@ -94,6 +94,7 @@ mod tests {
             column_type,
             nullable: true,
             source_type: "".into(),
+            default: Default::default(),
             charset: None,
             comment: None,
         };

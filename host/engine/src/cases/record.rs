@@ -88,6 +88,7 @@ pub fn record(config: &PipelineConfig, options: &RecordOptions) -> Result<Record
         skip: Skip::default(),
         schemas: vec![Arc::clone(&schema)],
         known_behind: Vec::new(),
+        repairs: Vec::new(),
         new_are_read: false,
         captures: Arc::new(move |captured: &TableId| *captured == table),
         matches: Arc::new(|_| false),

@@ -133,7 +133,7 @@ pub(super) static DEBEZIUM_REST: Table = options![
     fixed("debezium.time.precision.mode", "adaptive_time_microseconds", "times keep their microseconds; remove it"),
     fixed("debezium.event.deserialization.failure.handling.mode", "fail", "an unreadable event stops the pipeline; remove it"),
     fixed("debezium.event.processing.failure.handling.mode", "fail", "an unreadable event stops the pipeline; remove it"),
-    fixed("debezium.inconsistent.schema.handling.mode", "fail", "rows that do not fit their columns stop the pipeline; remove it"),
+    fixed("debezium.inconsistent.schema.handling.mode", "fail", "rows that do not fit their columns stop the pipeline unless the columns can be had from the server; remove it"),
     idle(
         "debezium.database.history.skip.unparseable.ddl",
         "a statement about other tables is never looked at, one about a captured table that cannot be understood stops the pipeline",

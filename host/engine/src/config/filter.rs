@@ -60,6 +60,7 @@ impl SchemaChangeTag {
             SchemaChange::DropTable => Some(Tag::DropTable),
             SchemaChange::AlterKey
             | SchemaChange::AlterUniqueKeys
+            | SchemaChange::AlterDefaults
             | SchemaChange::AlterCharset
             | SchemaChange::RenameTable { .. } => None,
         }

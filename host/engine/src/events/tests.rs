@@ -11,6 +11,7 @@ fn table(columns: &[(&str, ColumnType)]) -> Arc<TableSchema> {
         column_type: *column_type,
         nullable: *name != "id",
         source_type: "".into(),
+        default: Default::default(),
         charset: None,
         comment: None,
     };

@@ -17,6 +17,7 @@ mod condemned;
 mod coordinator;
 mod error_budget;
 mod guests;
+mod mend;
 mod messages;
 mod modules;
 mod ordered;
@@ -68,6 +69,7 @@ use crate::telemetry::{Telemetry, now_ms};
 use anew::Sinks;
 use applier::Shared;
 use coordinator::{Coordinator, Parts};
+use mend::Mends;
 use prepare::heartbeat;
 use snapshot::{SnapshotPlan, Unfinished};
 use versions::Plugins;
@@ -110,6 +112,7 @@ pub fn run(
         rereads: config.source.on_purged == OnPurged::Resnapshot,
         lost: false,
         taken_up: None,
+        mends: Mends::default(),
     };
     let mut plugins = None;
     loop {
@@ -171,12 +174,15 @@ struct Supervisor {
     lost: bool,
     /// The table whose columns were not known in the last attempt.
     taken_up: Option<TableId>,
+    /// Columns that the server is asked for.
+    mends: Mends,
 }
 
 impl Supervisor {
     fn next(&mut self, error: &EngineError, progressed: bool, first_attempts: u32) -> Option<Duration> {
         self.lost = matches!(error, EngineError::Source(MysqlError::PositionPurged { .. }));
-        if error.disposition() != Disposition::Retry && !(self.lost && self.rereads) {
+        let mends = self.mends.take_up(error);
+        if error.disposition() != Disposition::Retry && !(self.lost && self.rereads) && !mends {
             return None;
         }
         // What the last start did not read, this one will not read either.
@@ -237,6 +243,7 @@ fn attempt(
     let rules = rules(config, &project)?;
     let mut planner = Planner::new(Arc::clone(&lineup.plugins), Arc::clone(&rules));
     let mut source = runtime.block_on(source(config, checkpoint.as_ref().map(|c| &c.position)))?;
+    runtime.block_on(supervisor.mends.look(config, &mut source))?;
     let start = match checkpoint {
         None => runtime.block_on(begin(config, store, &mut source))?,
         Some(checkpoint) => {
@@ -300,6 +307,7 @@ fn attempt(
         skip: startup::left_out(store, &start.position)?,
         schemas: schemas.iter().cloned().chain(start.foreign.into_iter().map(Arc::new)).collect(),
         known_behind,
+        repairs: supervisor.mends.ahead_of(&start.position),
         new_are_read: config.source.new_tables == NewTables::Snapshot,
         captures: captures(config, store.known_names()?),
         matches: matches(config),
@@ -571,6 +579,7 @@ mod tests {
             rereads,
             lost: false,
             taken_up: None,
+            mends: Mends::default(),
         };
         let mut supervisor = fresh(false, false);
         let waits: Vec<_> = (0..3).map(|_| supervisor.next(&unreachable(), false, 3)).collect();

@@ -192,6 +192,7 @@ mod tests {
             column_type,
             nullable: false,
             source_type: "".into(),
+            default: Default::default(),
             charset: None,
             comment: None,
         };

@@ -72,7 +72,7 @@ pub(super) async fn at_offset(
     Ok(search.await.map_err(|_| EngineError::Lost("search for the offset"))??)
 }
 
-fn search_from(config: &PipelineConfig, source: &Source, from: Position) -> StreamOptions {
+pub(super) fn search_from(config: &PipelineConfig, source: &Source, from: Position) -> StreamOptions {
     StreamOptions {
         connect: source.connect.clone(),
         server: source.server.clone(),
@@ -82,6 +82,7 @@ fn search_from(config: &PipelineConfig, source: &Source, from: Position) -> Stre
         skip: Skip::default(),
         schemas: Vec::new(),
         known_behind: Vec::new(),
+        repairs: Vec::new(),
         new_are_read: false,
         captures: Arc::new(|_| false),
         matches: Arc::new(|_| false),

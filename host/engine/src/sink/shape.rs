@@ -204,6 +204,7 @@ mod tests {
             column_type: *column_type,
             nullable: false,
             source_type: "".into(),
+            default: Default::default(),
             charset: None,
             comment: None,
         };

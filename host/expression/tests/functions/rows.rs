@@ -16,6 +16,7 @@ fn orders() -> Arc<TableSchema> {
         column_type,
         nullable,
         source_type: "as declared".into(),
+        default: Default::default(),
         charset: None,
         comment: Some(format!("the {name}").into()),
     };

@@ -70,6 +70,7 @@ fn column(name: &str, column_type: ColumnType) -> Column {
         column_type,
         nullable: name != "id",
         source_type: "".into(),
+        default: Default::default(),
         charset: None,
         comment: (name == "i").then(|| "seven".into()),
     }

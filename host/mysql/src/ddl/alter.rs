@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use sluicebox_model::ColumnDefault;
+
 use super::column;
 use super::cursor::Cursor;
+use super::default::{self, DefaultClause};
 use super::parse::{Clause, is_name, key_clause, table_option};
 use super::statement::{AlterAction, CharsetClause, DdlError};
 
@@ -60,8 +63,7 @@ fn action(cursor: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Result<(),
     } else if let Some(action) = partitions(cursor)? {
         actions.push(action);
     } else if cursor.take("alter") {
-        cursor.skip_clause()?;
-        actions.push(AlterAction::Other);
+        actions.push(alter(cursor)?);
     } else {
         options(cursor, actions)?;
     }
@@ -148,6 +150,26 @@ pub(super) fn dropped_key(name: Arc<str>) -> AlterAction {
         true => AlterAction::DropPrimaryKey,
         false => AlterAction::DropKey(name),
     }
+}
+
+/// `ALTER [COLUMN] c SET DEFAULT x`, `... DROP DEFAULT`; what else is altered so concerns no values.
+fn alter(cursor: &mut Cursor<'_>) -> Result<AlterAction, DdlError> {
+    if cursor.is_any("index key check constraint") {
+        cursor.skip_clause()?;
+        return Ok(AlterAction::Other);
+    }
+    cursor.take("column");
+    let if_exists = cursor.take("if exists");
+    let name = cursor.column()?;
+    let clause = if cursor.take("set default") {
+        Some(default::clause(cursor)?)
+    } else if cursor.take("drop default") {
+        Some(DefaultClause::of(ColumnDefault::None))
+    } else {
+        None
+    };
+    cursor.skip_clause()?;
+    Ok(clause.map_or(AlterAction::Other, |default| AlterAction::SetDefault { name, default, if_exists }))
 }
 
 fn modify(cursor: &mut Cursor<'_>) -> Result<AlterAction, DdlError> {

@@ -177,6 +177,9 @@ fn altered(
     if changes.is_empty() && table.keys != known_keys(schema) {
         changes.push(SchemaChange::AlterUniqueKeys);
     }
+    if changes.is_empty() && table.columns != schema.columns {
+        changes.push(SchemaChange::AlterDefaults);
+    }
     if changes.is_empty() {
         return Ok((Some(schema.clone()), changes));
     }
@@ -236,6 +239,11 @@ fn walk_old_columns(table: &mut Table<'_>, actions: &[AlterAction]) -> Result<Ke
                 }
                 AlterAction::ChangeColumn { old: changed, definition, .. } if same(changed, name) => {
                     next = Some(changed_column(table, old, definition, actions)?);
+                }
+                AlterAction::SetDefault { name: set, default, .. } if same(set, name) => {
+                    if let Some(column) = &mut next {
+                        column.default = default.resolve(&column.source_type);
+                    }
                 }
                 AlterAction::AddPeriod(period) if period.has(name) => {
                     if let Some(column) = &mut next {
@@ -321,6 +329,11 @@ fn walk_actions(
                 None if *if_exists => {}
                 None => return table.fail(format!("column `{name}` is not there to be dropped")),
             },
+            AlterAction::SetDefault { name, if_exists, .. } => {
+                if kept.find(name).is_none() && !if_exists {
+                    return table.fail(format!("column `{name}` is not there to get a default"));
+                }
+            }
             AlterAction::ConvertCharset(_) => report_changed(table, &kept.old_columns, changes),
             AlterAction::Comment(text) => {
                 let text = (!text.is_empty()).then(|| Arc::clone(text));

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use sluicebox_model::ColumnDefault;
+
 use super::charset;
 use super::cursor::Cursor;
+use super::default::{self, DefaultClause, skip_group};
 use super::lexer::Token;
 use super::statement::{CharsetClause, ColumnDefinition, DdlError, KeyKind, Place};
 use crate::options::Flavour;
@@ -38,6 +41,7 @@ pub(super) fn definition(cursor: &mut Cursor<'_>) -> Result<(ColumnDefinition, O
         key: written.serial.then_some(KeyKind::Unique),
         comment: None,
         row_end: false,
+        default: written.serial.then(|| DefaultClause::of(ColumnDefault::Written)),
     };
     let mut place = None;
     while !cursor.is_done() && !cursor.is_symbol(',') && !cursor.is_symbol(')') {
@@ -53,12 +57,16 @@ fn attribute(
 ) -> Result<(), DdlError> {
     if let Some(clause) = cursor.charset()? {
         set_charset(column, clause);
-    } else if cursor.take("not null") || cursor.take("auto_increment") {
+    } else if cursor.take("not null") {
         column.nullable = Some(false);
+    } else if cursor.take("auto_increment") {
+        column.nullable = Some(false);
+        column.default = Some(DefaultClause::of(ColumnDefault::Written));
     } else if cursor.take("null") {
         column.nullable = column.nullable.or(Some(true));
     } else if cursor.take("serial default value") {
         column.nullable = Some(false);
+        column.default = Some(DefaultClause::of(ColumnDefault::Written));
         column.key = column.key.or(Some(KeyKind::Unique));
     } else if cursor.take("primary key") || cursor.take("primary") || cursor.take("key") {
         column.key = Some(KeyKind::Primary);
@@ -74,14 +82,19 @@ fn attribute(
         *place = Some(Place::After(cursor.column()?));
     } else if cursor.take("as row start") {
         column.nullable = Some(false);
+        column.default = Some(DefaultClause::of(ColumnDefault::Unknown));
     } else if cursor.take("as row end") {
         column.nullable = Some(false);
+        column.default = Some(DefaultClause::of(ColumnDefault::Unknown));
         column.row_end = true;
+    } else if cursor.take("as") {
+        column.default = Some(DefaultClause::of(ColumnDefault::Generated));
+        skip_group(cursor)?;
     } else if cursor.take_any("column_format storage") {
         // Their DEFAULT is a word and not a value's beginning.
         cursor.name()?;
     } else if cursor.take("default") {
-        skip_default(cursor)?;
+        column.default = Some(default::clause(cursor)?);
     } else if cursor.take("on update") {
         cursor.name()?;
         skip_group(cursor)?;
@@ -91,7 +104,7 @@ fn attribute(
         cursor.take_symbol('=');
         cursor.text()?;
     } else {
-        // Generated columns, checks, storage, visibility, `ON UPDATE`'s kin: words, values, groups.
+        // The words around generated columns, checks, storage, visibility, `ON UPDATE`'s kin: words, values, groups.
         cursor.skip()?;
     }
     Ok(())
@@ -101,35 +114,6 @@ fn attribute(
 fn set_charset(column: &mut ColumnDefinition, clause: CharsetClause) {
     if clause != CharsetClause::Unsaid {
         column.charset = clause;
-    }
-}
-
-fn skip_group(cursor: &mut Cursor<'_>) -> Result<(), DdlError> {
-    if cursor.is_symbol('(') { cursor.skip() } else { Ok(()) }
-}
-
-/// Skips a default: a literal, an expression in parentheses, or (MariaDB) one without.
-fn skip_default(cursor: &mut Cursor<'_>) -> Result<(), DdlError> {
-    loop {
-        while matches!(cursor.peek(), Some(Token::Symbol('-' | '+' | '~' | '!' | '.'))) {
-            cursor.advance();
-        }
-        if !cursor.take("next value for") {
-            // `_utf8mb4'x'`, `DATE '2024-01-01'`, `now(3)`, `(a + 1)`
-            cursor.skip()?;
-            while matches!(cursor.peek(), Some(Token::Text(_))) {
-                cursor.advance();
-            }
-            skip_group(cursor)?;
-        }
-        let mut operator = false;
-        while matches!(cursor.peek(), Some(Token::Symbol(c)) if !matches!(c, ',' | ')' | '(' | ';')) {
-            cursor.advance();
-            operator = true;
-        }
-        if !operator {
-            return Ok(());
-        }
     }
 }
 

@@ -42,6 +42,11 @@ impl<'a> Cursor<'a> {
         self.at = place;
     }
 
+    /// What was passed since that place.
+    pub(super) fn since(&self, place: usize) -> &[Token] {
+        self.tokens.get(place..self.at.min(self.tokens.len())).unwrap_or_default()
+    }
+
     /// At the statement's end.
     pub(super) fn is_done(&self) -> bool {
         self.peek().is_none() || self.peek() == Some(&Token::Symbol(';'))

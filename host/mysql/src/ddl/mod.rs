@@ -9,12 +9,14 @@ mod apply;
 pub(crate) mod charset;
 mod column;
 mod cursor;
+pub(crate) mod default;
 mod lexer;
 mod parse;
 mod statement;
 mod table;
 
 pub use apply::{ApplyContext, apply, apply_like};
+pub use default::DefaultClause;
 pub use parse::parse;
 pub(crate) use statement::same;
 pub use statement::{

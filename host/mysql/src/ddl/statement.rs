@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sluicebox_model::TableId;
 
+use super::default::DefaultClause;
 use crate::options::Flavour;
 
 /// What must be known to read a statement's text; all of it comes with the statement's event.
@@ -160,6 +161,8 @@ pub struct ColumnDefinition {
     pub comment: Option<Arc<str>>,
     /// MariaDB's `GENERATED ALWAYS AS ROW END`: such a column becomes the last part of every key.
     pub row_end: bool,
+    /// Its default; none when the statement says nothing.
+    pub default: Option<DefaultClause>,
 }
 
 /// Kinds of keys that can tell rows apart.
@@ -235,6 +238,15 @@ pub enum AlterAction {
         old: Arc<str>,
         /// Name after.
         new: Arc<str>,
+        /// Nothing happens where it is not there.
+        if_exists: bool,
+    },
+    /// `ALTER COLUMN ... SET DEFAULT`, `... DROP DEFAULT`.
+    SetDefault {
+        /// The column.
+        name: Arc<str>,
+        /// What it has from here on.
+        default: DefaultClause,
         /// Nothing happens where it is not there.
         if_exists: bool,
     },

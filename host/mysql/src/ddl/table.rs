@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sluicebox_model::{Column, TableId, TableSchema, UniqueKey};
+use sluicebox_model::{Column, ColumnDefault, TableId, TableSchema, UniqueKey};
 
 use super::apply::ApplyContext;
 use super::column::{is_text, resolve_text};
@@ -32,6 +32,18 @@ pub(super) fn known_keys(schema: &TableSchema) -> Vec<UniqueKey> {
 /// Whether it is a key of which nothing but its columns is known: perhaps the primary key.
 fn is_nameless(key: &UniqueKey) -> bool {
     key.name.is_empty()
+}
+
+/// What a definition says of its column's default. A TIMESTAMP that says nothing of it, nor that it may be null, has had more than
+/// one meaning.
+fn default_of(definition: &ColumnDefinition) -> ColumnDefault {
+    match &definition.default {
+        Some(clause) => clause.resolve(&definition.declared),
+        None if definition.declared.starts_with("timestamp") && definition.nullable != Some(true) => {
+            ColumnDefault::Unknown
+        }
+        None => ColumnDefault::None,
+    }
 }
 
 impl Table<'_> {
@@ -66,6 +78,7 @@ impl Table<'_> {
             source_type: declared.into(),
             charset,
             comment: definition.comment.clone(),
+            default: default_of(definition),
         })
     }
 

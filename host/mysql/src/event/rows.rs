@@ -19,8 +19,10 @@ pub(crate) struct RowsHead<'a> {
     pub(crate) table_id: u64,
     pub(crate) kind: RowsKind,
     pub(crate) columns: usize,
-    /// Every image holds every column.
+    /// Every image holds every column, whole.
     pub(crate) is_full: bool,
+    /// Images after may hold differences of JSON documents.
+    pub(crate) has_differences: bool,
     /// One bit a column: whether the first image holds it, and the second (the same one where there is no second).
     pub(crate) present: [&'a [u8]; 2],
     /// The rows have to be inflated first (MariaDB).
@@ -46,7 +48,9 @@ pub(crate) fn rows_head(event_type: u8, body: &[u8]) -> Result<RowsHead<'_>, Fau
         kind::DELETE_ROWS_COMPRESSED => (RowsKind::Delete, true, true),
         other => return Err(format!("event type {other} is none of rows").into()),
     };
-    read(body, kind, second_version, is_compressed).ok_or_else(|| Fault::short("a row event"))
+    let head = read(body, kind, second_version, is_compressed).ok_or_else(|| Fault::short("a row event"))?;
+    let has_differences = event_type == kind::PARTIAL_UPDATE_ROWS;
+    Ok(RowsHead { has_differences, is_full: head.is_full && !has_differences, ..head })
 }
 
 fn read(body: &[u8], kind: RowsKind, second_version: bool, is_compressed: bool) -> Option<RowsHead<'_>> {
@@ -65,7 +69,8 @@ fn read(body: &[u8], kind: RowsKind, second_version: bool, is_compressed: bool) 
         present[place..].fill(cursor.take(columns.div_ceil(8))?);
     }
     let is_full = present.iter().all(|bitmap| all_set(bitmap, columns));
-    Some(RowsHead { table_id, kind, columns, is_full, present, is_compressed, rows: cursor.rest() })
+    let (has_differences, rows) = (false, cursor.rest());
+    Some(RowsHead { table_id, kind, columns, is_full, has_differences, present, is_compressed, rows })
 }
 
 fn all_set(bitmap: &[u8], bits: usize) -> bool {

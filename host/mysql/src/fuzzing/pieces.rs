@@ -137,6 +137,7 @@ pub(super) fn wide_table(chosen: impl Fn(usize) -> bool) -> (Arc<TableSchema>, T
             column_type: declared.column_type(&TypeOptions::default()).expect("a type of the list"),
             nullable: true,
             source_type: source_type.into(),
+            default: Default::default(),
             charset: Some(charset.into()),
             comment: None,
         });
@@ -233,6 +234,7 @@ pub(super) fn options(flavour: Flavour) -> StreamOptions {
         schemas: schema_of("CREATE TABLE t (id INT PRIMARY KEY, name TEXT)").into_iter().collect(),
         captures: Arc::new(|table| &*table.database == "d"),
         known_behind: Vec::new(),
+        repairs: Vec::new(),
         new_are_read: false,
         matches: Arc::new(|_| false),
         types: TypeOptions::default(),

@@ -6,6 +6,7 @@ use arrow::array::ArrayRef;
 use sluicebox_model::{ChangeBatch, Origin, RowKind, TableSchema};
 
 use super::builder::ColumnBuilder;
+use super::cell::append_patched;
 use super::history::is_current;
 use super::layout::RowLayout;
 use super::partial::{Present, Value};
@@ -69,6 +70,7 @@ impl BatchBuilder {
             table: event.schema.id.clone(),
             place: format!("{}:{}", event.transaction.file, event.transaction.offset),
             reason: fault.to_string(),
+            behind: None,
         })
     }
 
@@ -168,7 +170,7 @@ impl BatchBuilder {
     ) -> Result<(), Fault> {
         let first = present.first(layout, rows)?;
         match kind {
-            RowsKind::Write => self.put(layout, &first, RowKind::Insert),
+            RowsKind::Write => self.put_insert(layout, &first),
             RowsKind::Delete => self.put(layout, &first, RowKind::Delete),
             RowsKind::Update => {
                 let second = present.second(layout, rows, &first)?;
@@ -181,12 +183,33 @@ impl BatchBuilder {
         }
     }
 
+    /// Appends an inserted row; what its image does not hold has its default. The stream sends no row here that lacks a column
+    /// whose default is not known, but for those that are null then.
+    fn put_insert(&mut self, layout: &RowLayout, values: &[Value<'_>]) -> Result<(), Fault> {
+        let defaults = layout.defaults.iter();
+        for (((cell, column), value), default) in
+            layout.cells.iter().zip(&mut self.columns).zip(values).zip(defaults)
+        {
+            match (value, default) {
+                (Value::Absent, Some(filled)) => filled.append(column),
+                (Value::Absent, None) | (Value::Null, _) => column.append_null(),
+                (Value::Bytes(bytes), _) => cell.decode(bytes, column)?,
+                (Value::Patched { document, differences }, _) => {
+                    append_patched(document, differences, column)?
+                }
+            }
+        }
+        self.kinds.push(RowKind::Insert);
+        Ok(())
+    }
+
     /// Appends an image; what it does not hold is null in the columns, and told by the batch's origins.
     fn put(&mut self, layout: &RowLayout, values: &[Value<'_>], kind: RowKind) -> Result<(), Fault> {
         for ((cell, column), value) in layout.cells.iter().zip(&mut self.columns).zip(values) {
             match value {
                 Value::Absent | Value::Null => column.append_null(),
                 Value::Bytes(bytes) => cell.decode(bytes, column)?,
+                Value::Patched { document, differences } => append_patched(document, differences, column)?,
             }
         }
         self.kinds.push(kind);
@@ -247,6 +270,7 @@ impl BatchBuilder {
                 .and_then(|o| o.transaction.as_ref())
                 .map_or_else(String::new, |t| t.to_string()),
             reason: error.to_string(),
+            behind: None,
         })?;
         Ok(ChangeBatch { schema, kinds, columns, origins })
     }

@@ -208,6 +208,17 @@ fn append_time(column: &mut ColumnBuilder, time: Option<i64>) {
     }
 }
 
+/// Appends a document that is written as its difference to another.
+pub(super) fn append_patched(
+    document: &[u8],
+    differences: &[u8],
+    column: &mut ColumnBuilder,
+) -> Result<(), Fault> {
+    column.append_with(|out| {
+        json::write_patched(document, differences, out).map(|()| true).map_err(|e| Fault::from(e.to_string()))
+    })
+}
+
 /// Fixed-length bytes lose their trailing zeros in row images.
 fn pad<const N: usize>(value: &[u8]) -> Result<[u8; N], Fault> {
     let mut whole = [0; N];

@@ -9,6 +9,7 @@ use sluicebox_model::{Column, ColumnType, Physical, TableSchema};
 use super::cell::{Cell, Decode, Span};
 use super::charset::{Charset, charset_of_collation};
 use super::decimal::DecimalShape;
+use super::default::Filled;
 use super::history::{HIDDEN_COLUMNS, hides_history};
 use crate::event::wire;
 use crate::event::{MapColumn, TableMap};
@@ -30,6 +31,8 @@ pub(crate) struct RowLayout {
     pub(super) is_versioned: bool,
     /// Places of the key's columns, ascending.
     pub(super) key: Vec<usize>,
+    /// Of the schema's columns: what an insert leaves in them that does not name them; none where that is not known.
+    pub(super) defaults: Vec<Option<Filled>>,
 }
 
 /// Why rows cannot be decoded.
@@ -69,12 +72,24 @@ impl RowLayout {
         );
         let mut key = schema.key.clone();
         key.sort_unstable();
-        Ok(Self { cells, is_versioned, key })
+        let defaults = schema.columns.iter().map(Filled::of).collect();
+        Ok(Self { cells, is_versioned, key, defaults })
     }
 
     /// Whether rows tell from when to when they were true.
     pub(crate) fn is_versioned(&self) -> bool {
         self.is_versioned
+    }
+
+    /// Whether it is known what an insert leaves in a column by not naming it.
+    pub(crate) fn knows_default(&self, place: usize) -> bool {
+        self.defaults.get(place).is_some_and(Option::is_some)
+    }
+
+    /// Places of the columns that hold JSON documents.
+    pub(super) fn documents(&self) -> Vec<usize> {
+        let is_document = |(_, cell): &(usize, &Cell)| matches!(cell.decode, Decode::Json);
+        self.cells.iter().enumerate().filter(is_document).map(|(place, _)| place).collect()
     }
 
     /// Columns as they are written.
@@ -307,6 +322,7 @@ mod tests {
             column_type: declared.column_type(&TypeOptions::default()).expect(source_type),
             nullable: true,
             source_type: source_type.into(),
+            default: Default::default(),
             charset: charset.map(Into::into),
             comment: None,
         }

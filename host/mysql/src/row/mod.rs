@@ -10,6 +10,7 @@ mod builder;
 mod cell;
 mod charset;
 mod decimal;
+mod default;
 mod history;
 mod layout;
 #[cfg(test)]

@@ -213,6 +213,7 @@ mod tests {
             column_type: ColumnType::Int,
             nullable: false,
             source_type: (*declared).into(),
+            default: Default::default(),
             charset: None,
             comment: None,
         };

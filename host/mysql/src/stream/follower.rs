@@ -8,8 +8,10 @@
 //! when the server sends it again, as many are passed over.
 
 mod files;
+mod lacking;
 mod rows;
 mod word;
+mod xa;
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,12 +24,16 @@ use sluicebox_model::{Gtid, Gtids, Position, TransactionId};
 
 use super::maps::Maps;
 use super::offset;
-use super::schemas::{Schemas, Statement, Unfollowed, decode_text};
+use super::schemas::{REPAIRED, Schemas, Statement, TableChange, Unfollowed, decode_text};
 use super::{SchemaEvent, Skip, StreamItem, StreamOptions};
 use crate::event::{self, AlterPhase, Event, Fault, Payload, kind};
 use crate::row::charset_of_collation;
 use crate::{Flavour, MysqlError};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use lacking::check as what_is_there;
 use word::TransactionWord;
+use xa::Xa;
+pub(super) use xa::{GroupPlace, Wanted, XaName};
 
 /// A statement in an error is cut to so many characters.
 const STATEMENT_SHOWN: usize = 200;
@@ -58,8 +64,6 @@ struct Open {
     used: u64,
     /// Rows of captured tables were delivered.
     touched: bool,
-    /// MariaDB: rows that may be rolled back later.
-    xa_prepare: bool,
     alter: AlterPhase,
 }
 
@@ -102,6 +106,9 @@ pub(super) struct Follower {
     /// What is left out of the first transaction; none once that has ended.
     skip: Option<Skip>,
     payload: Option<Payload>,
+    xa: Xa,
+    /// What comes is read again, for the commit of an XA transaction that is open.
+    reads_back: bool,
     pending: VecDeque<StreamItem>,
     ordinal: u64,
     block: BytesMut,
@@ -138,6 +145,8 @@ impl Follower {
             seek: None,
             sought: None,
             payload: None,
+            xa: Xa::default(),
+            reads_back: false,
             pending: VecDeque::new(),
             ordinal: 0,
             block: BytesMut::new(),
@@ -178,6 +187,8 @@ impl Follower {
             }
         }
         self.payload = None;
+        self.xa.close();
+        self.reads_back = false;
         self.maps.clear();
         // The first event's checksum was asked for; from then on files say it themselves.
         self.checksum = true;
@@ -278,6 +289,9 @@ impl Follower {
     }
 
     fn dispatch(&mut self, event: &Event<'_>, at: At) -> Result<Step, MysqlError> {
+        if self.reads_back {
+            return self.dispatch_back(event, &at);
+        }
         match at.event_type {
             kind::TABLE_MAP => self.table_map(event.body, &at),
             kind::WRITE_ROWS_V1..=kind::DELETE_ROWS_V1
@@ -344,8 +358,10 @@ impl Follower {
         self.open_transaction(begin.gtid, begin.commit_micros, at)?;
         if let (Some(open), Some(maria)) = (&mut self.open, maria) {
             open.is_group = !maria.standalone;
-            open.xa_prepare = maria.xa_prepare;
             open.alter = maria.alter;
+            if maria.xa_prepare {
+                self.xa.open();
+            }
         }
         Ok(Step::Nothing)
     }
@@ -361,11 +377,11 @@ impl Follower {
         }
         let passed_over = self.passes_over(at)?;
         self.maps.trim();
+        self.xa.close();
         let id = Arc::new(TransactionId { gtid, file: Arc::clone(&self.file), offset: at.start });
         let used = if passed_over { 0 } else { self.used_before(&id, at)? };
-        if !passed_over {
-            self.schemas.begin(&id);
-        }
+        let repaired = if passed_over { Vec::new() } else { self.schemas.begin(&id) };
+        self.report(repaired, &id, &REPAIRED.into());
         self.open = Some(Open {
             id,
             commit_micros: commit_micros.unwrap_or_else(|| i64::from(at.seconds) * 1_000_000),
@@ -375,7 +391,6 @@ impl Follower {
             all_events: 1,
             used,
             touched: used > 0,
-            xa_prepare: false,
             alter: AlterPhase::Applies,
         });
         Ok(())
@@ -394,19 +409,6 @@ impl Follower {
             }
             Some(seek) => self.finish_seek(seek, at).map(|()| false),
         }
-    }
-
-    /// The server has nothing more up to the place that the heartbeat names: a place to start from that was reached has nothing
-    /// behind it.
-    fn idle(&mut self, event: &Event<'_>, at: &At) -> Result<Step, MysqlError> {
-        let sent = offset::behind(self.offset, 0, event.header.next_event_position);
-        let reached = |seek: &mut Seek| sent >= seek.target;
-        if self.open.is_none()
-            && let Some(seek) = self.seek.take_if(reached)
-        {
-            self.finish_seek(seek, at)?;
-        }
-        Ok(Step::Item(StreamItem::Idle))
     }
 
     /// How much of a transaction that begins now was used before the connection broke.
@@ -465,27 +467,18 @@ impl Follower {
         Ok(Step::Nothing)
     }
 
-    fn xa_prepare(&mut self, body: &[u8], at: &At) -> Result<Step, MysqlError> {
-        let one_phase = body.first().is_some_and(|byte| *byte == 1);
-        if !one_phase && self.open.as_ref().is_some_and(|open| open.touched) {
-            return Err(self.xa_of_two_phases(at));
-        }
-        self.end(at)
-    }
-
-    fn xa_of_two_phases(&self, at: &At) -> MysqlError {
-        let reason = "an XA transaction of two phases changes rows of a captured table, which cannot be followed yet: \
-                      whether it is committed shows only later. Commit in one phase (`XA COMMIT ... ONE PHASE`) or leave the \
-                      table out, and take a new snapshot";
-        self.malformed(at, reason)
-    }
-
     /// Counts an event of the transaction; true when it was used before, or is to be left out.
     fn count(&mut self) -> bool {
+        let left_out = self.is_left_out();
         let Some(open) = &mut self.open else { return false };
         open.events += 1;
-        let left_out = self.skip.is_some_and(|skip| open.all_events <= skip.events);
-        open.passed_over || left_out || open.events <= open.used
+        left_out || open.events <= open.used
+    }
+
+    /// Whether the event of the moment lies before the place to start from.
+    fn is_left_out(&self) -> bool {
+        let Some(open) = &self.open else { return false };
+        open.passed_over || self.skip.is_some_and(|skip| open.all_events <= skip.events)
     }
 
     /// Rows of the row event of the moment that are to be left out.
@@ -503,17 +496,25 @@ impl Follower {
         let word = TransactionWord::of(&query.text);
         let is_group = self.open.as_ref().is_some_and(|open| open.is_group);
         match word {
-            TransactionWord::Begin => {
+            TransactionWord::Begin | TransactionWord::XaBegin => {
                 if let Some(open) = &mut self.open {
                     open.is_group = true;
                 }
+                if word == TransactionWord::XaBegin {
+                    self.xa.open();
+                }
                 Ok(Step::Nothing)
+            }
+            TransactionWord::XaCommit | TransactionWord::XaRollback if !is_group => {
+                self.xa_finish(&query.text, word == TransactionWord::XaCommit, at)
             }
             TransactionWord::Commit => self.end(at),
             TransactionWord::Rollback => self.rollback(at),
             TransactionWord::Inside if is_group => Ok(Step::Nothing),
             TransactionWord::RollbackTo if is_group => self.rollback_to(at),
-            TransactionWord::Inside | TransactionWord::RollbackTo | TransactionWord::Alone => self.end(at),
+            // Before servers wrote what is prepared, a group ended so that held all there was.
+            TransactionWord::XaCommit | TransactionWord::XaRollback => self.end(at),
+            TransactionWord::Inside | TransactionWord::RollbackTo => self.end(at),
             TransactionWord::None => {
                 self.statement(&query, at)?;
                 if is_group {
@@ -532,7 +533,7 @@ impl Follower {
     }
 
     fn rollback_to(&mut self, at: &At) -> Result<Step, MysqlError> {
-        if self.open.as_ref().is_some_and(|open| open.touched) {
+        if self.xa.has_rows() || self.open.as_ref().is_some_and(|open| open.touched) {
             let reason = "a transaction of captured tables with and without transactions was rolled back: what stays of it \
                           is not known. Take a new snapshot";
             return Err(self.malformed(at, reason));
@@ -562,10 +563,11 @@ impl Follower {
                 false => MysqlError::UnknownStatement { table, place, reason, statement },
             }
         })?;
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let ddl: Arc<str> = text.as_str().into();
+        self.report(changed, &transaction, &text.as_str().into());
+        Ok(())
+    }
+
+    fn report(&mut self, changed: Vec<TableChange>, transaction: &Arc<TransactionId>, ddl: &Arc<str>) {
         for change in changed {
             // The ordinal is one for each event; nobody sees that of a schema event, rows behind it have a higher one.
             self.ordinal += 1;
@@ -574,11 +576,10 @@ impl Follower {
                 changes: change.changes,
                 schema: change.schema,
                 is_foreign: change.is_foreign,
-                transaction: Arc::clone(&transaction),
-                ddl: Arc::clone(&ddl),
+                transaction: Arc::clone(transaction),
+                ddl: Arc::clone(ddl),
             }));
         }
-        Ok(())
     }
 }
 

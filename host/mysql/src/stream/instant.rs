@@ -111,6 +111,7 @@ fn first_transaction(
         skip: Skip::default(),
         schemas: Vec::new(),
         known_behind: Vec::new(),
+        repairs: Vec::new(),
         new_are_read: false,
         captures: Arc::new(|_| false),
         matches: Arc::new(|_| false),

@@ -22,6 +22,7 @@ pub fn find_offset(options: &StreamOptions) -> Result<Position, MysqlError> {
         skip: Skip::default(),
         schemas: Vec::new(),
         known_behind: Vec::new(),
+        repairs: Vec::new(),
         new_are_read: false,
         captures: Arc::new(|_| false),
         matches: Arc::new(|_| false),

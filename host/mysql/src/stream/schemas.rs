@@ -10,16 +10,18 @@
 //! A table that was captured and renamed away is *watched*: what becomes of it is reported, so that its columns are known
 //! behind a restart when it is renamed back.
 
+mod difference;
 mod renames;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sluicebox_model::{ColumnPlace, Position, SchemaChange, TableId, TableSchema, TransactionId};
+use sluicebox_model::{Position, SchemaChange, TableId, TableSchema, TransactionId};
 
+use difference::difference;
 use renames::{last_name, originals};
 
-use super::StreamOptions;
+use super::{Repair, StreamOptions};
 use crate::ddl::{self, ApplyContext, DdlContext, DdlError, DdlStatement};
 use crate::row::{Charset, charset_of_collation};
 use crate::{Flavour, TypeOptions};
@@ -27,6 +29,10 @@ use crate::{Flavour, TypeOptions};
 /// Tables followed though nobody captures them. Tools make a few at a time; whoever makes more than this makes temporary
 /// tables in all but name.
 const FOREIGN_MAX: usize = 1_000;
+
+/// Stands where a statement would.
+pub(super) const REPAIRED: &str =
+    "/* columns as the server has them: the binlog has no statement that made them */";
 
 /// A change of one captured table.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +91,7 @@ pub(super) struct Schemas {
     watched: HashSet<TableId>,
     /// Schemas that are true only behind a place.
     dormant: Vec<(Arc<TableSchema>, Position)>,
+    repairs: Vec<Repair>,
     types: TypeOptions,
     flavour: Flavour,
     version: (u16, u16, u16),
@@ -119,6 +126,7 @@ impl Schemas {
             renamed: HashSet::new(),
             watched: foreign.cloned().collect(),
             dormant,
+            repairs: options.repairs.clone(),
             types: options.types,
             flavour: options.server.flavour,
             version: options.server.version,
@@ -143,8 +151,32 @@ impl Schemas {
         self.dormant.iter().any(|(schema, _)| schema.id == *table)
     }
 
-    /// A transaction begins: schemas that are true from it on count.
-    pub(super) fn begin(&mut self, transaction: &TransactionId) {
+    /// A transaction begins: schemas that are true from it on count. Gives what repairs change at it.
+    pub(super) fn begin(&mut self, transaction: &TransactionId) -> Vec<TableChange> {
+        self.wake(transaction);
+        let mut changes = Vec::new();
+        let (now, later): (Vec<_>, _) =
+            std::mem::take(&mut self.repairs).into_iter().partition(|one| !one.behind.covers(transaction));
+        self.repairs = later;
+        for Repair { schema, .. } in now {
+            if !self.captures(&schema.id) {
+                continue;
+            }
+            let before = self.known.get(&schema.id).cloned();
+            let made = before
+                .as_ref()
+                .map_or_else(|| vec![SchemaChange::CreateTable], |old| difference(old, &schema));
+            if made.is_empty() {
+                continue;
+            }
+            let after = TableSchema { ddl: Some(REPAIRED.into()), ..(*schema).clone() };
+            let after = self.replace(&schema.id, before.as_deref(), Some(after));
+            self.report(&schema.id, made, after, &mut changes);
+        }
+        changes
+    }
+
+    fn wake(&mut self, transaction: &TransactionId) {
         if self.dormant.is_empty() {
             return;
         }
@@ -532,50 +564,6 @@ impl Schemas {
         self.known.insert(table.clone(), Arc::clone(&after));
         Some(after)
     }
-}
-
-/// What has to change about `old` so that it is `new`: columns are the same where their names are.
-fn difference(old: &TableSchema, new: &TableSchema) -> Vec<SchemaChange> {
-    let mut changes = Vec::new();
-    let gone: Vec<Arc<str>> =
-        old.columns.iter().filter(|c| new.index_of(&c.name).is_none()).map(|c| Arc::clone(&c.name)).collect();
-    for column in &new.columns {
-        if let Some(was) =
-            old.index_of(&column.name).and_then(|at| old.columns.get(at)).filter(|was| *was != column)
-        {
-            changes.push(SchemaChange::AlterColumn { old: was.clone(), new: column.clone() });
-        }
-    }
-    let mut added = Vec::new();
-    for (at, column) in new.columns.iter().enumerate().filter(|(_, c)| old.index_of(&c.name).is_none()) {
-        let place = match at.checked_sub(1).and_then(|at| new.columns.get(at)) {
-            None => ColumnPlace::First,
-            Some(_) if at + 1 == new.columns.len() => ColumnPlace::Last,
-            Some(left) => ColumnPlace::After(Arc::clone(&left.name)),
-        };
-        added.push((column.clone(), place));
-    }
-    if !added.is_empty() {
-        changes.push(SchemaChange::AddColumns(added));
-    }
-    if !gone.is_empty() {
-        changes.push(SchemaChange::DropColumns(gone));
-    }
-    let names =
-        |schema: &TableSchema| schema.key_columns().map(|c| c.name.to_lowercase()).collect::<Vec<_>>();
-    if names(old) != names(new) {
-        changes.push(SchemaChange::AlterKey);
-    }
-    if old.comment != new.comment {
-        changes.push(SchemaChange::AlterComment);
-    }
-    if old.charset != new.charset {
-        changes.push(SchemaChange::AlterCharset);
-    }
-    if changes.is_empty() && old.unique_keys != new.unique_keys {
-        changes.push(SchemaChange::AlterUniqueKeys);
-    }
-    changes
 }
 
 /// A statement's text in its client's character set.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mysql_async::prelude::Queryable;
-use sluicebox_model::{TableId, TableSchema};
+use sluicebox_model::{Column, ColumnDefault, TableId, TableSchema};
 use sluicebox_mysql::ddl::{self, ApplyContext, DdlContext, DdlStatement};
 use sluicebox_mysql::{BaseType, Control, DeclaredType, Flavour, TypeOptions};
 
@@ -201,6 +201,8 @@ async fn follow(flavour: Flavour) {
         // Columns that a SELECT gives are not in the text; the server's binlog has them written out.
         let unwritten = statement.contains(" SELECT * ");
         for (id, theirs) in theirs.iter().filter(|(id, _)| !unwritten || ours.contains_key(*id)) {
+            let known = ours.get(id).map(|ours| defaults_apart(ours, theirs)).unwrap_or_default();
+            differences.extend(known.into_iter().map(|apart| format!("{statement}\n  {id} {apart}")));
             let ours = ours.get(id).map(describe);
             let theirs = describe(theirs);
             if ours.as_ref() != Some(&theirs) {
@@ -307,6 +309,20 @@ fn apply_to_all(
     }
     tables.extend(made.into_iter().map(|schema| (schema.id.clone(), schema)));
     Ok(())
+}
+
+/// Columns of which statement and catalog know another default. One of them may know less; values are compared where their texts
+/// are the server's own.
+fn defaults_apart(ours: &TableSchema, theirs: &TableSchema) -> Vec<String> {
+    let is_known =
+        |default: &ColumnDefault| !matches!(default, ColumnDefault::Untold | ColumnDefault::Unknown);
+    let both = ours.columns.iter().zip(&theirs.columns);
+    // MariaDB shows the empty text for a compressed column that must have something and was given nothing.
+    let is_same =
+        |a: &Column, b: &Column| a.default == b.default || b.default == ColumnDefault::Value("".into());
+    both.filter(|(a, b)| is_known(&a.default) && is_known(&b.default) && !is_same(a, b))
+        .map(|(a, b)| format!("{} {}: {:?}, theirs {:?}", a.name, a.source_type, a.default, b.default))
+        .collect()
 }
 
 /// All that must agree, in one text.

@@ -79,7 +79,7 @@ async fn grants(flavour: Flavour, conn: &mut Conn) {
 }
 
 async fn settings(flavour: Flavour, conn: &mut Conn) {
-    let mut cases = vec![
+    let cases = vec![
         ("binlog_format", "STATEMENT", "binlog-format", Severity::Refuse),
         ("binlog_format", "MIXED", "binlog-format", Severity::Refuse),
         ("binlog_row_image", "MINIMAL", "binlog-row-image", Severity::Refuse),
@@ -87,9 +87,6 @@ async fn settings(flavour: Flavour, conn: &mut Conn) {
         ("binlog_expire_logs_seconds", "3600", "retention", Severity::Warn),
         ("time_zone", "+08:00", "time-zone", Severity::Warn),
     ];
-    if flavour == Flavour::MySql {
-        cases.push(("binlog_row_value_options", "PARTIAL_JSON", "partial-json", Severity::Refuse));
-    }
     for (variable, value, check, severity) in cases {
         let value = if value.parse::<u64>().is_ok() { value.to_owned() } else { format!("'{value}'") };
         sql(conn, &format!("SET @before = @@GLOBAL.{variable}")).await;

@@ -424,12 +424,17 @@ Bx ALTER TABLE t RENAME COLUMN a
 => error t: expected TO between the columns
 Bx ALTER TABLE t RENAME COLUMN a AS b
 => error t: expected TO between the columns
-# Defaults and visibility: nothing that a reader of rows sees.
+# Defaults, of which only rows that lack columns tell, and visibility, of which none do.
 B ALTER TABLE t ALTER a SET DEFAULT 1
+=> defaults
 B ALTER TABLE t ALTER COLUMN a SET DEFAULT -1
+=> defaults
 B ALTER TABLE t ALTER COLUMN b SET DEFAULT 'q,r'
+=> defaults
 B ALTER TABLE t ALTER COLUMN b DROP DEFAULT
+=> defaults
 B ALTER TABLE t ALTER a SET DEFAULT (1 + 1)
+=> defaults
 B ALTER TABLE t ALTER a SET DEFAULT NULL, ALTER b SET DEFAULT 'y', ADD x INT
 => +x int
 M ALTER TABLE t ALTER COLUMN a SET INVISIBLE

@@ -136,6 +136,7 @@ impl Session {
             schemas: self.schemas(),
             captures: Arc::new(move |table| *table.database == *database),
             known_behind: Vec::new(),
+            repairs: Vec::new(),
             new_are_read: false,
             matches: Arc::new(|_| false),
             types: TypeOptions::default(),

@@ -37,6 +37,7 @@ pub fn schema() -> Arc<TableSchema> {
         column_type,
         nullable: false,
         source_type: "".into(),
+        default: Default::default(),
         charset: None,
         comment: None,
     };

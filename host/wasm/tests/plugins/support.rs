@@ -50,6 +50,7 @@ pub fn column(name: &str, column_type: ColumnType, nullable: bool) -> Column {
         column_type,
         nullable,
         source_type: column_type.to_string().to_lowercase().into(),
+        default: Default::default(),
         charset: None,
         comment: None,
     }

@@ -13,6 +13,7 @@ fn column(name: &str, column_type: ColumnType) -> Column {
         column_type,
         nullable: true,
         source_type: "".into(),
+        default: Default::default(),
         charset: None,
         comment: None,
     }

@@ -5,6 +5,7 @@ use std::io;
 use mysql_cdc::events::rotate_event::RotateEvent;
 use sluicebox_model::{Gtids, Position};
 
+use super::super::{StreamItem, offset};
 use super::{At, Follower, Seek, Step};
 use crate::MysqlError;
 use crate::event::{self, Event, kind};
@@ -50,6 +51,9 @@ impl Follower {
             .map_err(|_| self.malformed(at, "a rotate event names no file"))?;
         let is_artificial = event.has_flag(kind::FLAG_ARTIFICIAL);
         if is_artificial {
+            if self.server_id != event.header.server_id {
+                self.xa.forget_places();
+            }
             self.server_id = event.header.server_id;
             self.check_resender(at)?;
         } else {
@@ -108,6 +112,19 @@ impl Follower {
             });
         }
         self.finish_seek(seek, at)
+    }
+
+    /// The server has nothing more up to the place that the heartbeat names: a place to start from that was reached has nothing
+    /// behind it.
+    pub(super) fn idle(&mut self, event: &Event<'_>, at: &At) -> Result<Step, MysqlError> {
+        let sent = offset::behind(self.offset, 0, event.header.next_event_position);
+        let reached = |seek: &mut Seek| sent >= seek.target;
+        if self.open.is_none()
+            && let Some(seek) = self.seek.take_if(reached)
+        {
+            self.finish_seek(seek, at)?;
+        }
+        Ok(Step::Item(StreamItem::Idle))
     }
 
     /// The place to start from is reached: all that was passed over counts as seen.

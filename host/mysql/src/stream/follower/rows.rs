@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use sluicebox_model::{Column, TableId, TableSchema};
+use sluicebox_model::{TableId, TableSchema};
 
 use super::super::maps::Meaning;
 use super::super::{RowsEvent, StreamItem};
-use super::{At, Follower, Step};
-use crate::event::{self, Fault, RowsHead, RowsKind, TableMap, kind};
+use super::{At, Follower, Step, lacking};
+use crate::event::{self, Fault, RowsHead, TableMap};
 use crate::row::{LayoutFault, Present, RowLayout, behind_rows};
-use crate::types::{BaseType, DeclaredType};
 use crate::{Flavour, MysqlError};
 
 /// Rows of small events share blocks of this size, so that an event costs no allocation and holds on to little more than
@@ -40,8 +39,10 @@ impl Follower {
         if !self.schemas.captures(&table) {
             return Ok(Meaning::Foreign);
         }
-        let mismatch =
-            |reason| MysqlError::SchemaMismatch { table: table.clone(), place: self.place(at.start), reason };
+        let mismatch = |reason| {
+            let behind = Some(Box::new(self.reached()));
+            MysqlError::SchemaMismatch { table: table.clone(), place: self.place(at.start), reason, behind }
+        };
         let Some(schema) = self.schemas.get(&table) else {
             if self.flavour == Flavour::MariaDb && map.is_sequence() {
                 return Ok(Meaning::Foreign);
@@ -60,7 +61,10 @@ impl Follower {
     }
 
     pub(super) fn rows(&mut self, body: &[u8], at: &At) -> Result<Step, MysqlError> {
-        if self.count() {
+        // What is held is not delivered yet, and so is not counted.
+        let holds = self.xa.is_open && !self.reads_back;
+        let is_used = if holds { self.is_left_out() } else { self.count() };
+        if is_used {
             return Ok(Step::Nothing);
         }
         let head =
@@ -88,12 +92,9 @@ impl Follower {
         let Some(open) = &mut self.open else {
             return Err(self.malformed(at, "rows come outside of any transaction"));
         };
-        if open.xa_prepare {
-            return Err(self.xa_of_two_phases(at));
-        }
-        open.touched = true;
+        open.touched |= !holds;
         self.ordinal += 1;
-        Ok(Step::Item(StreamItem::Rows(RowsEvent {
+        let event = RowsEvent {
             schema,
             transaction: Arc::clone(&open.id),
             commit_micros: open.commit_micros,
@@ -103,7 +104,8 @@ impl Follower {
             is_compressed,
             present,
             body: keep(&mut self.block, rows),
-        })))
+        };
+        Ok(if holds { self.hold(event) } else { Step::Item(StreamItem::Rows(event)) })
     }
 
     fn check_rows(
@@ -113,13 +115,6 @@ impl Follower {
         columns: usize,
         at: &At,
     ) -> Result<(), MysqlError> {
-        if at.event_type == kind::PARTIAL_UPDATE_ROWS {
-            let reason = format!(
-                "rows of `{table}` hold parts of JSON documents only: a session wrote them with \
-                 binlog_row_value_options=PARTIAL_JSON, which must be empty"
-            );
-            return Err(self.malformed(at, reason));
-        }
         if head.columns != columns {
             return Err(self.malformed(
                 at,
@@ -137,38 +132,13 @@ impl Follower {
         layout: &RowLayout,
         at: &At,
     ) -> Result<Arc<Present>, MysqlError> {
-        let left_null = |place: usize| schema.columns.get(place).is_some_and(|c| self.is_left_null(c));
-        let present = Present::of(head, schema.columns.len(), left_null);
-        let unknown = match head.kind {
-            _ if layout.is_versioned() => Some("a table with a hidden history"),
-            RowsKind::Write => Some("an inserted row has the column's default there, which is not written"),
-            RowsKind::Update if self.flavour == Flavour::MariaDb => {
-                Some("MariaDB leaves virtual columns out even where they changed")
+        let found = lacking::check(self.flavour, head, schema, layout);
+        match found.map_err(|fault| self.malformed(at, fault.to_string()))? {
+            Ok(present) => Ok(Arc::new(present)),
+            Err(reason) => {
+                Err(MysqlError::Incomplete { table: schema.id.clone(), place: self.place(at.start), reason })
             }
-            RowsKind::Update | RowsKind::Delete => None,
-        };
-        let lacks = present.absent().and_then(|absent| absent.after.first());
-        let lacks = lacks.and_then(|&place| schema.columns.get(place)).map(|column| &*column.name);
-        let reason = match (unknown, lacks) {
-            (Some(why), Some(column)) => {
-                format!("lack the column `{column}`, and its value cannot be told ({why})")
-            }
-            (Some(why), None) if layout.is_versioned() => {
-                format!("lack columns, which is not followed for {why}")
-            }
-            _ => return Ok(Arc::new(present)),
-        };
-        Err(MysqlError::Incomplete { table: schema.id.clone(), place: self.place(at.start), reason })
-    }
-
-    /// Whether a row that was inserted without naming this column has null there. MySQL writes columns with default expressions
-    /// even then, and its BLOB kinds take no other default.
-    fn is_left_null(&self, column: &Column) -> bool {
-        use BaseType as B;
-        let base = DeclaredType::parse(&column.source_type).map(|declared| declared.base);
-        self.flavour == Flavour::MySql
-            && column.nullable
-            && matches!(base, Some(B::Text | B::Blob | B::Json | B::Geometry))
+        }
     }
 }
 

@@ -9,8 +9,12 @@ pub(super) enum TransactionWord {
     RollbackTo,
     /// Stands inside a transaction and changes nothing.
     Inside,
-    /// A whole transaction of its own that changes nothing here: the second phase of an XA transaction.
-    Alone,
+    /// The beginning of an XA transaction.
+    XaBegin,
+    /// The second phase of an XA transaction, a transaction of its own.
+    XaCommit,
+    /// The same where it is rolled back.
+    XaRollback,
     /// None of these.
     None,
 }
@@ -29,13 +33,15 @@ impl TransactionWord {
             text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
         };
         if starts("XA START") || starts("XA BEGIN") {
-            Self::Begin
+            Self::XaBegin
         } else if starts("SAVEPOINT ") || starts("RELEASE SAVEPOINT") || starts("XA END") {
             Self::Inside
         } else if starts("ROLLBACK TO") {
             Self::RollbackTo
-        } else if starts("XA COMMIT") || starts("XA ROLLBACK") {
-            Self::Alone
+        } else if starts("XA COMMIT") {
+            Self::XaCommit
+        } else if starts("XA ROLLBACK") {
+            Self::XaRollback
         } else {
             Self::None
         }
@@ -55,10 +61,10 @@ mod tests {
             ("ROLLBACK", W::Rollback),
             ("ROLLBACK TO `a`", W::RollbackTo),
             ("SAVEPOINT `a`", W::Inside),
-            ("XA START X'61',X'',1", W::Begin),
+            ("XA START X'61',X'',1", W::XaBegin),
             ("XA END X'61',X'',1", W::Inside),
-            ("XA COMMIT X'61',X'',1", W::Alone),
-            ("XA ROLLBACK X'61',X'',1", W::Alone),
+            ("XA COMMIT X'61',X'',1", W::XaCommit),
+            ("XA ROLLBACK X'61',X'',1", W::XaRollback),
             ("BEGINNING", W::None),
             ("CREATE TABLE commits (a int)", W::None),
             ("", W::None),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use sluicebox_model::{Column, Gtids, Position, Secret};
+use sluicebox_model::{Column, ColumnPlace, Gtids, Position, Secret};
 
 use super::*;
 use crate::{ConnectOptions, ServerInfo, Skip, Tls, TlsMode};
@@ -124,6 +124,7 @@ pub(super) fn schemas(
         schemas: Vec::new(),
         captures: Arc::new(captures),
         known_behind: Vec::new(),
+        repairs: Vec::new(),
         new_are_read: false,
         matches: Arc::new(|_| false),
         types: TypeOptions::default(),
@@ -169,6 +170,7 @@ fn describe_change(change: &SchemaChange, schema: Option<&TableSchema>) -> Strin
             let names = schema.into_iter().flat_map(|s| &s.unique_keys).map(|key| &*key.name);
             format!("unique({})", names.collect::<Vec<_>>().join(", "))
         }
+        SchemaChange::AlterDefaults => "defaults".to_owned(),
         SchemaChange::AlterComment => {
             format!("comment {:?}", schema.and_then(|s| s.comment.as_deref()).unwrap_or("")).replace('"', "'")
         }

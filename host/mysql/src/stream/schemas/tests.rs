@@ -1,6 +1,6 @@
 //! Exchanges of names, and the difference of two tables.
 
-use sluicebox_model::{Column, ColumnType};
+use sluicebox_model::{Column, ColumnPlace, ColumnType};
 
 use super::*;
 
@@ -25,6 +25,7 @@ fn schema(columns: &[(&str, ColumnType)], key: &[usize]) -> TableSchema {
         column_type: *column_type,
         nullable: true,
         source_type: "".into(),
+        default: Default::default(),
         charset: None,
         comment: None,
     };

@@ -166,6 +166,7 @@ fn column(name: &str, column_type: ColumnType) -> Column {
         column_type,
         nullable: false,
         source_type: "".into(),
+        default: Default::default(),
         charset: None,
         comment: None,
     }

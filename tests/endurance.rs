@@ -58,6 +58,16 @@ fn peak_memory(program: &Sluicebox) -> u64 {
     kib * 1024
 }
 
+/// What glibc gives back at once instead of keeping it for later: everything above 512 KiB.
+///
+/// Left alone it keeps up to twice of what the program holds: blocks up to the largest that was ever freed stay in the pool of
+/// the thread that allocated them, and rows pass from thread to thread. Of a transaction of 1.5 GB in rows of 1 MB that was a
+/// peak of 166 MiB against 91 MiB with this, 64 MiB of which are the budget and 27 MiB the program before it.
+const GIVE_BACK: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "524288");
+
+/// Beside the budget: the receiver's queue of 16 events of a megabyte, and a few on their way in and out of it.
+const BESIDE_THE_BUDGET: u64 = 32 << 20;
+
 /// `SLUICEBOX_TEST_TRANSACTION_MB` makes it as large as one wants; the memory stays the same.
 fn a_large_transaction_stays_in_the_memory_it_is_given(kind: Kind) {
     let megabytes: u64 =
@@ -68,7 +78,7 @@ fn a_large_transaction_stays_in_the_memory_it_is_given(kind: Kind) {
     let pipeline = Pipeline::new(&source, &emulator)
         .source("scan.startup.mode", "latest-offset")
         .option("memory", "64MiB");
-    let mut program = pipeline.start_and_wait();
+    let mut program = pipeline.start_with_and_wait(&[GIVE_BACK]);
     let before = peak_memory(&program);
     let mut session = source.session();
     session.sql("BEGIN");
@@ -87,7 +97,8 @@ fn a_large_transaction_stays_in_the_memory_it_is_given(kind: Kind) {
     });
     let peak = peak_memory(&program);
     program.assert_running();
-    assert!(peak < before + (128 << 20), "{} MiB, {} before it", peak >> 20, before >> 20);
+    let most = before + (64 << 20) + BESIDE_THE_BUDGET;
+    assert!(peak < most, "{} MiB, {} before it", peak >> 20, before >> 20);
 }
 
 /// `SLUICEBOX_TEST_TABLES` makes them more.

@@ -129,6 +129,15 @@ impl Pipeline {
         Sluicebox::start_with(self.folder(), &["run", FILE], &[("SLUICEBOX_CRASH_AT", at)])
     }
 
+    /// The same with more environment variables, and waits for `running`.
+    #[track_caller]
+    pub fn start_with_and_wait(&self, environment: &[(&str, &str)]) -> Sluicebox {
+        self.write();
+        let mut program = Sluicebox::start_with(self.folder(), &["run", FILE], environment);
+        program.wait_for_line("pipeline running");
+        program
+    }
+
     /// Runs the pipeline and waits for `running`: both ends were reached and the start's position is taken.
     #[track_caller]
     pub fn start_and_wait(&self) -> Sluicebox {

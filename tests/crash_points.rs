@@ -14,6 +14,7 @@ use crate::support::{
 on_both_servers!(
     no_record_of_the_stream_is_a_bad_moment,
     no_record_of_the_snapshot_is_a_bad_moment,
+    no_record_of_a_table_without_a_key_is_a_bad_moment,
     no_record_of_partitioned_tables_is_a_bad_moment,
     no_step_of_a_schema_change_is_a_bad_moment,
     no_record_of_a_change_of_a_merged_table_is_a_bad_moment,
@@ -68,6 +69,66 @@ fn no_record_of_the_snapshot_is_a_bad_moment(kind: Kind) {
             crashes >= 8,
             "{side}: only {crashes} records: chunks, schemas and sessions of two targets are more"
         );
+    }
+}
+
+/// A table without a key goes into two sink tables, and changes right after it was read: in both its rows are there once.
+fn no_record_of_a_table_without_a_key_is_a_bad_moment(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    // What is written while the snapshot opens must not come twice.
+    server.sql(&format!("GRANT LOCK TABLES ON *.* TO {}@'%'", Server::USER));
+    let source = server.database();
+    source.sql("CREATE TABLE events (at INT NOT NULL, kind INT NOT NULL); INSERT INTO events VALUES (1, 1), (1, 1), (2, 1)");
+    let routes = format!(
+        "route:\n  - source-table: {0}.events\n    sink-table: ods_db.first\n  - source-table: {0}.events\n    sink-table: ods_db.second\n",
+        source.name()
+    );
+    let mut round = 0;
+    for side in ["before", "after"] {
+        let crashes = crash_until_it_ends(side, |at| {
+            round += 1;
+            let emulator = Emulator::start();
+            // No barrier of its own comes between the reading and the change.
+            let pipeline = pipeline(&source, &emulator).option("checkpoint.interval", "1h").block(&routes);
+            let change = format!(
+                "ALTER TABLE events ADD COLUMN c{round} INT NULL; INSERT INTO events (at, kind, c{round}) VALUES (3, {round}, 1)"
+            );
+            let mut program = pipeline.start_to_crash(at);
+            let mut changed = false;
+            let crashed = eventually(&format!("a crash {at}, or the end"), || {
+                if let Some(status) = program.ended() {
+                    assert_eq!(status.signal(), Some(ABORT), "{at}: {}", program.printed());
+                    return Ok(true);
+                }
+                let printed = program.printed();
+                if !changed && printed.contains("snapshot of table read") {
+                    source.sql(&change);
+                    changed = true;
+                }
+                let made = emulator.sink().columns("second").contains(&format!("c{round}"));
+                if made && printed.contains("pipeline running") { Ok(false) } else { Err(printed) }
+            });
+            if !changed {
+                source.sql(&change);
+            }
+            // The record may be one of the orderly end.
+            let ended = if crashed { None } else { program.stop() };
+            let pipeline = pipeline.option("checkpoint.interval", "200ms");
+            let mut program = pipeline.start_and_wait();
+            for target in ["first", "second"] {
+                eventually(&format!("after a crash {at}: the rows of `{target}`"), || {
+                    program.assert_running();
+                    same_rows(&source, "events", &emulator.sink(), target)
+                });
+            }
+            assert_eq!(program.stop(), Some(0), "{at}: {}", program.printed());
+            for target in ["first", "second"] {
+                same_rows(&source, "events", &emulator.sink(), target)
+                    .unwrap_or_else(|difference| panic!("{at}: `{target}`: {difference}"));
+            }
+            ended != Some(0)
+        });
+        assert!(crashes >= 6, "{side}: only {crashes} records");
     }
 }
 

@@ -379,7 +379,7 @@ impl Coordinator {
             StreamItem::End { transaction, end, .. } => {
                 self.position.advance(&transaction, end);
                 self.in_transaction = false;
-                self.end_whole_tables();
+                self.end_whole_tables()?;
                 self.switch_again()
             }
             StreamItem::Idle => Ok(()),

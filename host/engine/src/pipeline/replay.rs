@@ -424,7 +424,6 @@ impl Replay {
             let position = self.stands_at(&label);
             let holds = Flushed {
                 position,
-                completes: Vec::new(),
                 letters: target.letters,
                 chunks: Vec::new(),
                 remade: false,

@@ -181,7 +181,7 @@ mod tests {
     fn at(offset: u64) -> Flushed {
         let position = Position { file: "b.000001".into(), offset, gtids: Gtids::None };
         let chunks = vec![("d.t".to_owned(), offset)];
-        Flushed { position, completes: Vec::new(), letters: Vec::new(), chunks, remade: false }
+        Flushed { position, letters: Vec::new(), chunks, remade: false }
     }
 
     fn session(id: &str, flushed: Option<Flushed>) -> SessionRecord {

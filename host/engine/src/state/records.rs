@@ -40,12 +40,11 @@ pub enum SessionKind {
 pub struct Flushed {
     /// Its target holds everything up to here once the session has committed.
     pub position: Position,
-    /// Tables without a key whose snapshot is whole once the session has committed.
-    pub completes: Vec<String>,
     /// Dead letters whose events the session holds.
     #[serde(default)]
     pub letters: Vec<u64>,
-    /// Snapshot chunks whose rows the session holds, where plugins remember something of its target: table and number.
+    /// Snapshot chunks whose rows the session holds, where plugins remember something of its target, and tables without a key that it
+    /// holds whole: table and number.
     #[serde(default)]
     pub chunks: Vec<(String, u64)>,
     /// Whether the target is whole again, after binlog was lost, once the session has committed.
@@ -455,13 +454,6 @@ pub(super) fn put_holds(
         "INSERT OR REPLACE INTO targets (target, epoch, position_json) VALUES (?1, ?2, ?3)",
         (target, number(epoch), json(&holds.position)?),
     )?;
-    for table in &holds.completes {
-        let known = read_snapshot_table(tx, table)?.unwrap_or_default();
-        put_snapshot_table(tx, table, &SnapshotTable { planned: true, done: true, ..known })?;
-    }
-    if holds.remade {
-        super::remakes::end(tx, target)?;
-    }
     letters::delivered(tx, &holds.letters, target)?;
     memory::settle(tx, target, &holds.chunks)
 }

@@ -101,12 +101,11 @@ impl Coordinator {
                 continue;
             }
             self.targets[target].dirty = false;
-            let completes = self.snapshots.completed_by(&self.targets[target], &self.epochs.read);
             waiting.insert(target);
             let chunks = std::mem::take(&mut self.targets[target].chunks);
             let position = Position::clone(&position);
             let remade = self.targets[target].take_remade();
-            let holds = Flushed { position, completes, letters: Vec::new(), chunks, remade };
+            let holds = Flushed { position, letters: Vec::new(), chunks, remade };
             self.tell(target, TargetMessage::Barrier { epoch, holds: Box::new(holds) })?;
         }
         let delivered = std::mem::take(&mut self.epochs.delivered);
@@ -153,8 +152,12 @@ impl Coordinator {
             self.store.targets_hold(epoch, &position, self.targets_at(&position))?;
         }
         let position = self.pinned.as_ref().map_or(position, |pinned| Arc::new(pinned.clone()));
+        let tables: Vec<String> = read.iter().map(ToString::to_string).collect();
         for target in &mut self.targets {
             target.ahead.take_if(|ahead| position.includes(ahead));
+            // The checkpoint says it from here on.
+            target.chunks.retain(|(table, _)| !tables.contains(table));
+            target.held_chunks.retain(|(table, _)| !tables.contains(table));
         }
         self.ahead.retain(|_, ahead| !position.includes(ahead));
         // A target that is further than this checkpoint keeps its own position.
@@ -162,7 +165,6 @@ impl Coordinator {
         let is_ahead = |t: &&super::Target| t.ahead.is_some() || (is_pinned && !t.held);
         let still_ahead = self.targets.iter().filter(is_ahead).map(|t| t.label.clone());
         let still_ahead = still_ahead.chain(self.ahead.keys().cloned()).collect();
-        let tables = read.iter().map(ToString::to_string).collect();
         self.store.epoch_committed(epoch, &position, now_ms(), delivered, tables, still_ahead)?;
         self.snapshots.forget(&read);
         self.telemetry.checkpoint(&position, now_ms());

@@ -55,11 +55,14 @@ impl Gatherer {
 impl Coordinator {
     pub(super) fn gather(&mut self, rows: RowsEvent) -> Result<(), EngineError> {
         let table = rows.schema.id.clone();
-        if self.snapshots.holds_already(&table, &rows.transaction) {
-            return Ok(());
-        }
         let run = self.run_of(&table)?;
-        let wants = |t: &usize| !self.targets[*t].held && !self.covers(*t, &rows.transaction);
+        // Rows that a snapshot brings; but not to a target that has committed an earlier one.
+        let by_snapshot = self.snapshots.holds_already(&table, &rows.transaction);
+        let wants = |t: &usize| {
+            let target = &self.targets[*t];
+            let sent = !by_snapshot || target.holds_whole(&table);
+            sent && !target.held && !self.covers(*t, &rows.transaction)
+        };
         let wanted = run.targets.iter().copied().filter(wants);
         let wanted: Vec<usize> = wanted.collect();
         if wanted.is_empty() {

@@ -51,6 +51,9 @@ enum Unread {
     Read(Position),
 }
 
+/// A table without a key counts as one chunk, of this number, where targets say what they hold. No chunk of a table with a key has it.
+pub(super) const WHOLE: u64 = i64::MAX as u64;
+
 /// Snapshots on their way.
 pub(super) struct Snapshots {
     windows: HashMap<u64, Window>,
@@ -122,19 +125,13 @@ impl Snapshots {
 
     /// Whether a target may not commit yet, since a table without a key is only half read into it.
     pub fn holds_back(&self, target: &Target) -> bool {
-        target.sources.iter().any(|s| self.is_being_read(s))
+        target.sources.iter().any(|s| self.is_being_read(s) && !target.holds_whole(s))
     }
 
     /// Whether no checkpoint can be taken now: a target holds rows of finished sources that it may not commit yet.
     pub fn must_wait(&self, targets: &[Target]) -> bool {
         let mixed = |t: &Target| t.sources.iter().any(|s| !self.is_being_read(s));
         targets.iter().any(|t| t.dirty && self.holds_back(t) && mixed(t))
-    }
-
-    /// Tables without a key that are whole once this target has committed.
-    pub fn completed_by(&self, target: &Target, read: &[TableId]) -> Vec<String> {
-        let whole = |table: &&TableId| target.sources.contains(*table) && self.unread.contains_key(*table);
-        read.iter().filter(whole).map(ToString::to_string).collect()
     }
 
     /// Tables that are whole at the sink.
@@ -183,7 +180,14 @@ impl Coordinator {
                     let _ = reply.send(None);
                     return Ok(());
                 }
-                self.run_of(&table)?;
+                let run = self.run_of(&table)?;
+                if run.targets.iter().all(|&target| self.targets[target].holds_whole(&table)) {
+                    // Each has committed it, and no checkpoint says so.
+                    self.snapshots.unread.remove(&table);
+                    self.table_read(table);
+                    let _ = reply.send(None);
+                    return Ok(());
+                }
                 let schema = self.schemas[&table].clone();
                 let opened = Opened { window: 0, seen: self.position.clone(), schema };
                 if reply.send(Some(opened)).is_ok()
@@ -197,15 +201,15 @@ impl Coordinator {
                 let run = self.run_of(&table)?;
                 let bytes = batch.byte_size();
                 self.telemetry.snapshot_rows(batch.rows() as u64);
-                self.introduce(&table, &run.targets)?;
-                self.dispatch(&table, Work::Read(batch), bytes, &run.targets.clone(), From::Whole)?;
+                let targets = self.lacking_whole(&table, &run.targets);
+                self.introduce(&table, &targets)?;
+                self.dispatch(&table, Work::Read(batch), bytes, &targets, From::Whole)?;
                 let _ = placed.send(());
                 Ok(())
             }
             SnapshotMessage::WholeRead { table, passed } => {
                 self.snapshots.ending.push((table, passed));
-                self.end_whole_tables();
-                Ok(())
+                self.end_whole_tables()
             }
             SnapshotMessage::TableRead(table) if self.snapshots.put_off.contains(&table) => Ok(()),
             SnapshotMessage::TableRead(table) => {
@@ -234,7 +238,7 @@ impl Coordinator {
     }
 
     /// Tables that were read whole may be committed once the stream has passed the marks of their snapshots.
-    pub(super) fn end_whole_tables(&mut self) {
+    pub(super) fn end_whole_tables(&mut self) -> Result<(), EngineError> {
         let ending = std::mem::take(&mut self.snapshots.ending);
         for (table, passed) in ending {
             match self.snapshots.unread.get(&table) {
@@ -245,6 +249,10 @@ impl Coordinator {
                 Some(Unread::Since(mark)) => {
                     let mark = mark.clone();
                     self.snapshots.unread.insert(table.clone(), Unread::Read(mark));
+                    let targets = self.run_of(&table)?.targets.clone();
+                    for target in self.lacking_whole(&table, &targets) {
+                        self.targets[target].chunks.push((table.to_string(), WHOLE));
+                    }
                 }
                 Some(Unread::Untouched | Unread::Read(_)) | None => {}
             }
@@ -252,6 +260,12 @@ impl Coordinator {
             // A reader that has gone needs no answer.
             let _ = passed.send(());
         }
+        Ok(())
+    }
+
+    /// Targets that a table without a key is read into: those that have not committed it before a crash, when others had not yet.
+    fn lacking_whole(&self, table: &TableId, targets: &[usize]) -> Vec<usize> {
+        targets.iter().copied().filter(|&target| !self.targets[target].holds_whole(table)).collect()
     }
 
     fn open_window(

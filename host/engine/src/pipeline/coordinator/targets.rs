@@ -8,6 +8,7 @@ use sluicebox_model::{Position, TableId, TransactionId};
 use tokio::sync::mpsc;
 
 use super::Coordinator;
+use super::snapshots::WHOLE;
 use crate::error::EngineError;
 use crate::pipeline::applier::Applier;
 use crate::pipeline::messages::TargetMessage;
@@ -32,7 +33,7 @@ pub(super) struct Target {
     pub introduced: bool,
     /// Whether a change of it waits for an operator: it gets no rows.
     pub held: bool,
-    /// Snapshot chunks that it was sent since its last commit, of tables with a plugin that remembers.
+    /// Snapshot chunks that it was sent since its last commit, of tables with a plugin that remembers and of tables without a key.
     pub chunks: Vec<(String, u64)>,
     /// How far it is where it is made whole again, after binlog was lost.
     pub remade: Remade,
@@ -51,6 +52,13 @@ pub(super) enum Remade {
     Sweeping,
     /// It is whole once it has committed.
     Swept,
+}
+
+impl Target {
+    /// Whether it has committed a table without a key as a whole, which the checkpoint does not say.
+    pub fn holds_whole(&self, table: &TableId) -> bool {
+        !self.held_chunks.is_empty() && self.held_chunks.contains(&(table.to_string(), WHOLE))
+    }
 }
 
 impl Coordinator {

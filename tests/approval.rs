@@ -8,6 +8,8 @@ on_both_servers!(
     a_change_waits_while_others_go_on_and_is_made_when_it_was_approved,
     a_change_that_waits_survives_stops_and_kills,
     a_change_inside_a_snapshot_waits_while_others_go_on,
+    a_change_inside_the_snapshot_of_a_table_without_a_key_waits_too,
+    a_snapshot_alone_ends_after_the_approval,
     a_drop_and_a_rename_wait_like_an_addition,
 );
 
@@ -212,6 +214,82 @@ fn a_change_inside_a_snapshot_waits_while_others_go_on(kind: Kind) {
         if whole && waiting(&pipeline).is_empty() { Ok(()) } else { Err(status.to_string()) }
     });
     assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    for table in ["orders", "others", "events"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+}
+
+/// Of a table without a key nothing was committed, and nothing is until the yes.
+fn a_change_inside_the_snapshot_of_a_table_without_a_key_waits_too(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    // What is written while the snapshot opens must not come twice.
+    server.sql(&format!("GRANT LOCK TABLES ON *.* TO {}@'%'", Server::USER));
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql(TWO_TABLES);
+    let rows: Vec<String> = (10..3000).map(|n| format!("({n})")).collect();
+    source.sql("ALTER TABLE events MODIFY n INT NOT NULL");
+    source.sql(&format!("INSERT INTO events VALUES {}", rows.join(", ")));
+    // Cut by a column it is read slowly; at once it would be whole before anything can happen.
+    let pipeline = pipeline(&source, &emulator)
+        .source("scan.incremental.snapshot.chunk.key-column", &format!("{}.events:n", source.name()))
+        .source("scan.incremental.snapshot.chunk.size", "100")
+        .source("scan.snapshot.max-rows-per-second", "400");
+    let mut program = pipeline.start_and_wait();
+    program.wait_for_line("reading a table whole");
+    // The server keeps a table from changes while it is read: only a reading that failed can meet one.
+    program.kill();
+    source.sql("ALTER TABLE events ADD note VARCHAR(9); INSERT INTO events VALUES (1, 'new')");
+    program = pipeline.start_and_wait();
+    wait_for_question(&pipeline);
+    for round in 3..5 {
+        source.sql(&format!(
+            "INSERT INTO orders VALUES ({round}, 0); INSERT INTO events VALUES ({round}, 'more')"
+        ));
+        wait_for_same_rows(&source, "orders", &sink, "orders");
+        assert_eq!(sink.rows("SELECT n FROM events LIMIT 1"), Vec::<Vec<Option<String>>>::new());
+        assert_eq!(sink.columns("events"), ["n"]);
+        program.assert_running();
+        program.kill();
+        program = pipeline.start_and_wait();
+        wait_for_question(&pipeline);
+    }
+    assert_eq!(run_approve(&pipeline, None).code, Some(0));
+    assert_eq!(wait_for_same_rows(&source, "events", &sink, "events"), 2995);
+    eventually("nothing waits", || match waiting(&pipeline).pop() {
+        None => Ok(()),
+        Some(change) => Err(change.to_string()),
+    });
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    for table in ["orders", "others", "events"] {
+        wait_for_same_rows(&source, table, &sink, table);
+    }
+}
+
+/// In `scan.startup.mode: snapshot` a change that waits is waited for.
+fn a_snapshot_alone_ends_after_the_approval(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql(TWO_TABLES);
+    let rows: Vec<String> = (10..2000).map(|id| format!("({id}, {id})")).collect();
+    source.sql(&format!("INSERT INTO orders VALUES {}", rows.join(", ")));
+    let pipeline = pipeline(&source, &emulator)
+        .source("scan.startup.mode", "snapshot")
+        .source("scan.incremental.snapshot.chunk.size", "100")
+        .source("scan.snapshot.max-rows-per-second", "400");
+    let mut program = pipeline.start_and_wait();
+    eventually("the first chunks", || match sink.describe("orders") {
+        Some(_) if !sink.rows("SELECT id FROM orders LIMIT 1").is_empty() => Ok(()),
+        _ => Err(program.printed()),
+    });
+    source.sql("ALTER TABLE orders ADD note VARCHAR(9)");
+    wait_for_question(&pipeline);
+    program.wait_for_line("tables that wait for an operator");
+    program.assert_running();
+    assert_eq!(run_approve(&pipeline, None).code, Some(0));
+    assert_eq!(program.wait(), Some(0), "{}", program.printed());
+    assert_eq!(sink.columns("orders"), ["id", "n", "note"]);
     for table in ["orders", "others", "events"] {
         wait_for_same_rows(&source, table, &sink, table);
     }

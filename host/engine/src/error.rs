@@ -93,12 +93,6 @@ pub enum EngineError {
         /// The sink table.
         target: String,
     },
-    /// A change waits for an operator while the table is still being read.
-    #[error("a change of `{table}` waits for approval before its snapshot is whole")]
-    HeldInSnapshot {
-        /// The table.
-        table: TableId,
-    },
     /// Rows of one epoch belong to more partitions than can be committed together.
     #[error("rows for `{target}` go to more than {most} partitions between two commits")]
     Partitions {
@@ -223,7 +217,7 @@ impl EngineError {
             | Self::ChangedByOthers { .. }
             | Self::SnapshotDisturbed { .. }
             | Self::Lookup { asked: true, .. } => Retry,
-            Self::Partitions { .. } | Self::HeldInSnapshot { .. } => Halt { refused: false },
+            Self::Partitions { .. } => Halt { refused: false },
             Self::Incomplete { .. } => Halt { refused: true },
             Self::Preflight(_) | Self::Schema { .. } | Self::UnknownFate { .. } => Halt { refused: true },
             Self::Guest(_)
@@ -264,9 +258,6 @@ impl EngineError {
                 Some("set `on-schema-error: pass` on the plugin to let rows of such tables go on without it")
             }
             Self::Incomplete { .. } => Some(INCOMPLETE_HINT),
-            Self::HeldInSnapshot { .. } => Some(
-                "look at it with `sluicebox status FILE`, approve it with `sluicebox schema approve FILE`, and start again",
-            ),
             Self::Expression { .. } => Some(
                 "mend the expression, or set `on-error: skip` or `on-error: dead-letter` on the entry to go on without such rows",
             ),

@@ -479,8 +479,7 @@ impl Applier {
         self.epoch = change.epoch;
         let before = Position::clone(&change.before);
         let chunks = std::mem::take(&mut change.chunks);
-        let holds =
-            Flushed { position: before, letters: Vec::new(), chunks, remade: false };
+        let holds = Flushed { position: before, letters: Vec::new(), chunks, remade: false };
         self.commit(change.epoch, holds, false).await?;
         if let Session::Committing(_) = self.session {
             commit_end(&mut self.session).await?;

@@ -422,12 +422,7 @@ impl Replay {
         let epoch = self.checkpoint.epoch;
         for (label, target) in std::mem::take(&mut self.targets) {
             let position = self.stands_at(&label);
-            let holds = Flushed {
-                position,
-                letters: target.letters,
-                chunks: Vec::new(),
-                remade: false,
-            };
+            let holds = Flushed { position, letters: target.letters, chunks: Vec::new(), remade: false };
             if target.queue.send(TargetMessage::Barrier { epoch, holds: Box::new(holds) }).await.is_err() {
                 self.applier_failure().await?;
             }

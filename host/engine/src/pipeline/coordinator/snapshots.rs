@@ -131,7 +131,7 @@ impl Snapshots {
     /// Whether no checkpoint can be taken now: a target holds rows of finished sources that it may not commit yet.
     pub fn must_wait(&self, targets: &[Target]) -> bool {
         let mixed = |t: &Target| t.sources.iter().any(|s| !self.is_being_read(s));
-        targets.iter().any(|t| t.dirty && self.holds_back(t) && mixed(t))
+        targets.iter().any(|t| t.dirty && !t.held && self.holds_back(t) && mixed(t))
     }
 
     /// Tables that are whole at the sink.
@@ -144,18 +144,23 @@ impl Snapshots {
 }
 
 impl Coordinator {
-    /// A target takes no rows for now: chunks of its tables since the last checkpoint count as not read, and no others are read, until
-    /// the run that follows the approval. Reading them again is harmless where rows have a key.
+    /// A target takes no rows for now: what the snapshot read of its tables since the last checkpoint counts as not read, and nothing else
+    /// of them is read, until the run that follows the approval. Chunks that are read again are harmless where rows have a key; of a table
+    /// without one the target has nothing, since its changes void a reading before the target hears of them.
     pub(super) fn put_off_snapshots(&mut self, target: usize) -> Result<(), EngineError> {
         for table in self.snapshots.reading_into(&self.targets[target]) {
-            let run = self.run_of(&table)?;
-            let mut whole = self.finish_after_snapshot || self.snapshots.unread.contains_key(&table);
-            for &fed in &run.targets {
-                let shape = self.owners.shape(&self.targets[fed].name).map_err(EngineError::Plan)?;
-                whole |= shape.is_none_or(|shape| shape.key.is_empty());
-            }
-            if whole {
-                return Err(EngineError::HeldInSnapshot { table });
+            let is_alone = self.run_of(&table)?.targets.len() == 1;
+            match self.snapshots.unread.get(&table) {
+                // It was whole before the change, and was committed with what came before it.
+                Some(Unread::Read(_)) => continue,
+                // Another target has half of it.
+                Some(Unread::Since(_)) if !is_alone => {
+                    return Err(EngineError::SnapshotDisturbed { table });
+                }
+                Some(Unread::Since(_)) => {
+                    self.snapshots.unread.insert(table.clone(), Unread::Untouched);
+                }
+                Some(Unread::Untouched) | None => {}
             }
             for window in self.snapshots.windows.values_mut().filter(|window| window.table == table) {
                 window.valid = false;
@@ -176,7 +181,7 @@ impl Coordinator {
             SnapshotMessage::Abandon { window } => self.close_window(window),
             SnapshotMessage::Waits => Ok(()),
             SnapshotMessage::Pause { table, reply, mark } => {
-                if !self.schemas.contains_key(&table) {
+                if !self.schemas.contains_key(&table) || self.snapshots.put_off.contains(&table) {
                     let _ = reply.send(None);
                     return Ok(());
                 }
@@ -197,6 +202,10 @@ impl Coordinator {
                 }
                 Ok(())
             }
+            SnapshotMessage::Whole { table, placed, .. } if self.snapshots.put_off.contains(&table) => {
+                let _ = placed.send(());
+                Ok(())
+            }
             SnapshotMessage::Whole { table, batch, placed } => {
                 let run = self.run_of(&table)?;
                 let bytes = batch.byte_size();
@@ -207,6 +216,10 @@ impl Coordinator {
                 let _ = placed.send(());
                 Ok(())
             }
+            SnapshotMessage::WholeRead { table, passed } if self.snapshots.put_off.contains(&table) => {
+                let _ = passed.send(());
+                Ok(())
+            }
             SnapshotMessage::WholeRead { table, passed } => {
                 self.snapshots.ending.push((table, passed));
                 self.end_whole_tables()
@@ -214,6 +227,10 @@ impl Coordinator {
             SnapshotMessage::TableRead(table) if self.snapshots.put_off.contains(&table) => Ok(()),
             SnapshotMessage::TableRead(table) => {
                 self.table_read(table);
+                Ok(())
+            }
+            SnapshotMessage::Done if !self.snapshots.put_off.is_empty() => {
+                tracing::info!("snapshot read but for tables that wait for an operator");
                 Ok(())
             }
             SnapshotMessage::Done => {

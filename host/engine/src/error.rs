@@ -320,7 +320,7 @@ fn hint_for_source(error: &MysqlError) -> Option<&'static str> {
             Some("check `source.hostname` and `source.port`, and that the server runs")
         }
         MysqlError::PositionPurged { .. } => Some(
-            "the server has deleted binlog that was not read yet: raise its retention; then set `source.scan.on-purged: resnapshot` to read all tables anew, or delete the state directory to begin from nothing",
+            "the server has deleted binlog that was not read yet: raise its retention; then set `source.scan.on-purged: resnapshot` to read the affected tables anew, or delete the state directory to begin from nothing",
         ),
         MysqlError::PositionAhead { .. } => {
             Some("is this the same server as before, and did it lose transactions?")

@@ -19,6 +19,7 @@ on_both_servers!(
     binlog_lost_while_running_is_made_good_too,
     tables_added_to_the_file_are_read_while_the_others_flow,
     tables_renamed_into_the_captured_names_are_read_whole,
+    a_table_made_later_has_the_character_set_of_its_database,
     tables_added_to_the_file_are_only_followed_where_that_is_asked_for,
 );
 
@@ -386,6 +387,31 @@ fn tables_added_to_the_file_are_read_while_the_others_flow(kind: Kind) {
     source.sql("INSERT INTO later VALUES (8); INSERT INTO t (id, seq) VALUES ('z', 1)");
     wait_for_same_rows(&source, "later", &sink, "later");
     wait_for_same_rows(&source, "t", &sink, "t");
+    program.assert_running();
+}
+
+/// Texts of a table that names no character set are of its database's, which is not the server's.
+fn a_table_made_later_has_the_character_set_of_its_database(kind: Kind) {
+    let server = Server::shared(kind);
+    let emulator = Emulator::start();
+    let sink = emulator.sink();
+    let (latin, utf8) = (server.database(), server.database());
+    for (database, charset) in [(&latin, "latin1"), (&utf8, "utf8mb4")] {
+        server.sql(&format!("ALTER DATABASE {} CHARACTER SET {charset}", database.name()));
+        database.sql("CREATE TABLE old (id INT PRIMARY KEY)");
+    }
+    let tables = format!("{}.\\.*,{}.\\.*", latin.name(), utf8.name());
+    let pipeline = Pipeline::new(&latin, &emulator)
+        .source("tables", &tables)
+        .source("scan.binlog.newly-added-table.enabled", "true")
+        .block(&format!("route:\n  - source-table: {}.old\n    sink-table: ods_db.old_too\n", utf8.name()));
+    let mut program = pipeline.start_and_wait();
+    for (database, table) in [(&latin, "in_latin"), (&utf8, "in_utf8")] {
+        database.sql(&format!(
+            "CREATE TABLE {table} (id INT PRIMARY KEY, v VARCHAR(20)); INSERT INTO {table} VALUES (1, 'größe')"
+        ));
+        sink.wait_for_rows(&format!("SELECT v FROM {table}"), &[&["größe"]]);
+    }
     program.assert_running();
 }
 

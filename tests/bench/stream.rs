@@ -80,7 +80,7 @@ fn open(source: &Database<'_>, backlog: &Backlog, capture: bool) -> BinlogStream
         new_are_read: false,
         matches: Arc::new(|_| false),
         types: TYPES,
-        default_charset: None,
+        database_charsets: Vec::new(),
     })
     .expect("the stream opens")
 }

@@ -86,7 +86,7 @@ impl ChangeReader {
             captures: Arc::new(move |table: &TableId| *table.database == *database),
             matches: Arc::new(|_| false),
             types: TYPES,
-            default_charset: None,
+            database_charsets: Vec::new(),
         })
         .expect("the stream opens");
         let mut changes = Vec::new();

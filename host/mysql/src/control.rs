@@ -259,14 +259,19 @@ impl Control {
         Ok(rows.first().is_some_and(|(_, cipher)| !cipher.is_empty()))
     }
 
-    /// The character set that new databases get at this server.
+    /// The character sets that new tables of each database get, by the database's name: of those that the account may see.
     ///
     /// # Errors
     ///
     /// When the server cannot be asked.
-    pub async fn default_charset(&mut self) -> Result<Option<String>, MysqlError> {
-        let text = self.text("SELECT @@GLOBAL.character_set_server").await?;
-        Ok((!text.is_empty()).then(|| crate::ddl::charset::canonical(&text).to_string()))
+    pub async fn database_charsets(&mut self) -> Result<Vec<(String, String)>, MysqlError> {
+        let asked = "SELECT schema_name, default_character_set_name FROM information_schema.schemata";
+        let rows: Vec<(String, String)> =
+            self.client.rows(asked, "reading the databases' character sets").await?;
+        Ok(rows
+            .into_iter()
+            .map(|(name, charset)| (name, crate::ddl::charset::canonical(&charset).to_string()))
+            .collect())
     }
 
     /// What would keep capture from working, or make it lose something. Nothing found is an empty list.

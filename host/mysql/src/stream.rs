@@ -67,8 +67,9 @@ pub struct StreamOptions {
     pub matches: Arc<dyn Fn(&TableId) -> bool + Send + Sync>,
     /// What declared types mean in statements.
     pub types: TypeOptions,
-    /// Character set of new tables where neither they nor their database name one.
-    pub default_charset: Option<String>,
+    /// Character sets of the databases that are there, by name: new tables that name none have it. Statements of the stream about a
+    /// database count from there on; of one that is neither here nor there, the server's own is taken.
+    pub database_charsets: Vec<(String, String)>,
 }
 
 impl std::fmt::Debug for StreamOptions {

@@ -93,7 +93,7 @@ pub fn record(config: &PipelineConfig, options: &RecordOptions) -> Result<Record
         captures: Arc::new(move |captured: &TableId| *captured == table),
         matches: Arc::new(|_| false),
         types: config.source.types,
-        default_charset: None,
+        database_charsets: Vec::new(),
     })?;
     runtime.block_on(control.close());
     read(stream, schema, options)

@@ -265,6 +265,7 @@ fn attempt(
         telemetry.plugins.in_force(&entry.key, &entry.plugin, &start.position);
     }
     let retention = runtime.block_on(source.control.retention())?;
+    let database_charsets = runtime.block_on(source.control.database_charsets())?;
     let Source { control, server, connect, server_id } = source;
     runtime.block_on(control.close());
     let known_behind = known_behind(&start);
@@ -312,7 +313,7 @@ fn attempt(
         captures: captures(config, store.known_names()?),
         matches: matches(config),
         types: config.source.types,
-        default_charset: None,
+        database_charsets,
     })?;
     let patience = receiver::Patience {
         attempts: config.source.connect_retries,

@@ -87,7 +87,7 @@ pub(super) fn search_from(config: &PipelineConfig, source: &Source, from: Positi
         captures: Arc::new(|_| false),
         matches: Arc::new(|_| false),
         types: config.source.types,
-        default_charset: None,
+        database_charsets: Vec::new(),
     }
 }
 

@@ -238,6 +238,6 @@ pub(super) fn options(flavour: Flavour) -> StreamOptions {
         new_are_read: false,
         matches: Arc::new(|_| false),
         types: TypeOptions::default(),
-        default_charset: None,
+        database_charsets: Vec::new(),
     }
 }

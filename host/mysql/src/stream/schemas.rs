@@ -96,7 +96,6 @@ pub(super) struct Schemas {
     flavour: Flavour,
     version: (u16, u16, u16),
     lower_case_table_names: u8,
-    default_charset: Option<Arc<str>>,
     database_charsets: HashMap<Arc<str>, Arc<str>>,
     /// Last versions of tables that went, so that one of the same name goes on from there.
     versions: HashMap<TableId, u64>,
@@ -131,8 +130,11 @@ impl Schemas {
             flavour: options.server.flavour,
             version: options.server.version,
             lower_case_table_names: options.server.lower_case_table_names,
-            default_charset: options.default_charset.as_deref().map(Into::into),
-            database_charsets: HashMap::new(),
+            database_charsets: options
+                .database_charsets
+                .iter()
+                .map(|(name, charset)| (name.as_str().into(), charset.as_str().into()))
+                .collect(),
             versions: HashMap::new(),
             generation: 0,
         }
@@ -380,7 +382,7 @@ impl Schemas {
 
     fn context(&self, table: &TableId, statement: &Statement<'_>) -> ApplyContext {
         // A database that no statement told of was most likely made under the server's own character set.
-        let database = self.database_charsets.get(&table.database).or(self.default_charset.as_ref());
+        let database = self.database_charsets.get(&table.database);
         ApplyContext {
             types: self.types,
             database_charset: database.cloned().or_else(|| statement.server_charset.map(Arc::from)),

@@ -140,7 +140,7 @@ impl Session {
             new_are_read: false,
             matches: Arc::new(|_| false),
             types: TypeOptions::default(),
-            default_charset: None,
+            database_charsets: Vec::new(),
         }
     }
 

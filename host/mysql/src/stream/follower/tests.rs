@@ -60,7 +60,7 @@ fn options(flavour: Flavour, from: Position) -> StreamOptions {
         new_are_read: false,
         matches: Arc::new(|_| false),
         types: TypeOptions::default(),
-        default_charset: None,
+        database_charsets: Vec::new(),
     }
 }
 

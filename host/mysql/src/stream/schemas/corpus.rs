@@ -128,7 +128,7 @@ pub(super) fn schemas(
         new_are_read: false,
         matches: Arc::new(|_| false),
         types: TypeOptions::default(),
-        default_charset: None,
+        database_charsets: Vec::new(),
     })
 }
 

@@ -1,9 +1,10 @@
 //! What the host keeps beside each instance: its limits, its clock, its log lines, and what it may ask.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sluicebox_model::ByteSize;
+use sluicebox_model::{ByteSize, TransactionId};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
@@ -32,6 +33,8 @@ pub(crate) struct Guest {
     pub(crate) state: Option<State>,
     /// The table that the running call is about; empty outside of one.
     pub(crate) table: String,
+    /// The transaction of the running batch's first row; none for rows read by a snapshot and outside of `process`.
+    pub(crate) at: Option<Arc<TransactionId>>,
     /// Linear memory now, in bytes.
     pub(crate) memory: usize,
     table_elements: usize,
@@ -52,6 +55,7 @@ impl Guest {
             grants: grants.clone(),
             state: None,
             table: String::new(),
+            at: None,
             memory: 0,
             table_elements: 0,
             refused_memory: None,
@@ -122,21 +126,23 @@ impl Guest {
     /// Writes a log line, and how many were left out before it.
     pub(crate) fn log(&self, level: abi::Level, text: &str, left_out: u64) {
         let (plugin, table) = (&*self.plugin, &*self.table);
+        // Empty for rows that have no place in the stream.
+        let position = self.at.as_ref().map(ToString::to_string).unwrap_or_default();
         if left_out > 0 {
-            tracing::warn!(target: "sluicebox::guest", plugin, table, left_out, "guest logs too much, lines left out");
+            tracing::warn!(target: "sluicebox::guest", plugin, table, position, left_out, "guest logs too much, lines left out");
         }
         match level {
             abi::Level::Debug => {
-                tracing::debug!(target: "sluicebox::guest", plugin, table, text, "guest says")
+                tracing::debug!(target: "sluicebox::guest", plugin, table, position, text, "guest says")
             }
             abi::Level::Info => {
-                tracing::info!(target: "sluicebox::guest", plugin, table, text, "guest says")
+                tracing::info!(target: "sluicebox::guest", plugin, table, position, text, "guest says")
             }
             abi::Level::Warn => {
-                tracing::warn!(target: "sluicebox::guest", plugin, table, text, "guest says")
+                tracing::warn!(target: "sluicebox::guest", plugin, table, position, text, "guest says")
             }
             abi::Level::Error => {
-                tracing::error!(target: "sluicebox::guest", plugin, table, text, "guest says")
+                tracing::error!(target: "sluicebox::guest", plugin, table, position, text, "guest says")
             }
         }
     }

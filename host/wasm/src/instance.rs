@@ -315,6 +315,7 @@ impl Instance {
         let mut start = 0;
         while start < batch.rows() {
             let rows = next_call(plan, batch, start);
+            let first = start;
             start = rows.end;
             let lane = |read: &Read| {
                 let lane = Lane::new(*read, batch, &rows)?;
@@ -332,6 +333,7 @@ impl Instance {
             let started = Instant::now();
             let plugin = self.plugin.loaded();
             let state = state.as_deref_mut();
+            live.enter_at(batch, first);
             let outcome = live.process(plugin, plan.id, &plan.input, input, bytes_in, state);
             self.stats.calls += 1;
             self.stats.process_nanos += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);

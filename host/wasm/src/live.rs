@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicebox_model::TableSchema;
+use sluicebox_model::{ChangeBatch, TableSchema};
 use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
 use wasmtime::{Store, Trap, WasmBacktrace};
 
@@ -80,6 +80,7 @@ impl Live {
             ddl: schema.ddl.as_deref(),
         };
         self.enter(schema, PLAN_OUTPUT_BYTES);
+        self.store.data_mut().at = None;
         let time = plugin.limits.start_time();
         let said = match self.functions.versioned {
             Versioned::V0_1 { plan_table, .. } => {
@@ -91,6 +92,13 @@ impl Live {
         self.planned.insert(id);
         self.memory_at_plan = self.memory();
         Ok(plan)
+    }
+
+    /// Says where in the stream the rows of the next `process` begin.
+    pub(crate) fn enter_at(&mut self, batch: &ChangeBatch, first: usize) {
+        let behind = batch.origins.partition_point(|origin| origin.first_row as usize <= first);
+        let origin = behind.checked_sub(1).map(|at| &batch.origins[at]);
+        self.store.data_mut().at = origin.and_then(|origin| origin.transaction.clone());
     }
 
     /// Calls `process`; `bytes_in` is what the batch weighs. `state` is what the guest remembers, where its plan asks for it.

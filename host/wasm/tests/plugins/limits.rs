@@ -1,9 +1,10 @@
 //! What a plugin does wrong while it runs is an error of one batch, and never more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use sluicebox_model::{ByteSize, RowKind};
+use sluicebox_model::{ByteSize, RowKind, TransactionId};
 use sluicebox_wasm::{Fault, Instance, Limits, WasmError};
 
 use crate::support::{engine, inserts, instance, logged, numbered, numbered_schema, rows_of, spec};
@@ -194,19 +195,23 @@ fn a_plugin_of_which_nothing_comes_in_three_batches_in_a_row_is_broken() {
 }
 
 #[test]
-fn log_lines_name_plugin_and_table_and_those_above_the_limit_are_counted() {
+fn log_lines_name_plugin_table_and_position_and_those_above_the_limit_are_counted() {
     let mut guest =
         misbehaving(json!({ "does": "flood-log" }), Limits { log_lines: 10, ..Limits::default() });
     let schema = numbered_schema(true);
     let plan = guest.plan(1, &schema).expect("a plan");
+    let mut batch = inserts(&schema, 0..1);
+    let transaction = TransactionId { gtid: None, file: "binlog.000007".into(), offset: 4711 };
+    batch.origins[0].transaction = Some(Arc::new(transaction));
     let text = logged(|| {
-        guest.process(&plan, &inserts(&schema, 0..1), None).expect("it is processed");
+        guest.process(&plan, &batch, None).expect("it is processed");
     });
     // Should the call fall into two seconds, ten more get through.
     let dropped = guest.stats().log_lines_dropped;
     assert!([990, 980].contains(&dropped), "{dropped}");
     assert!(
-        text.contains("line 9") && text.contains(r#"plugin="misbehaving" table="shop.orders""#),
+        text.contains("line 9")
+            && text.contains(r#"plugin="misbehaving" table="shop.orders" position="binlog.000007:4711""#),
         "{text}"
     );
     assert!(!text.contains("line 500"), "{text}");

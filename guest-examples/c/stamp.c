@@ -59,7 +59,11 @@ sb_verdict sb_row(const void *state, sb_row_view *row) {
     const table *t = state;
     int64_t id = sb_int(row, t->id);
     if (what() == 4 && id % 2) return SB_DROP;
-    if (what() == 5 && id % 10 == 0) return sb_fail(row, SB_TEXT("a multiple of ten"));
+    if (what() == 5 && id % 10 == 0) {
+        /* Said twice: the last counts. */
+        sb_fail(row, SB_TEXT("not this one"));
+        return sb_fail(row, SB_TEXT("a multiple of ten"));
+    }
     sb_set_int(row, t->stamp, number());
     if (what() == 1 || what() == 6) sb_set_int(row, t->more, 7);
     return SB_KEEP;

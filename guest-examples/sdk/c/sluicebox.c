@@ -556,7 +556,9 @@ void sb_append(sb_row_view *row, sb_handle handle, sb_text more) {
 }
 
 sb_verdict sb_fail(sb_row_view *row, sb_text message) {
-    row->errors[row->error_count++] = (row_error){ row->number, message };
+    /* A row fails once; there is no room for more. The last message counts. */
+    if (row->error_count == 0 || row->errors[row->error_count - 1].row != row->number) row->error_count++;
+    row->errors[row->error_count - 1] = (row_error){ row->number, message };
     return SB_FAIL;
 }
 

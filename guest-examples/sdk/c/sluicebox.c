@@ -776,7 +776,11 @@ void sb_emit(sb_row_view *row) {
 
 /* What is set of the row that is being made counts no more. */
 static void undo(sb_row_view *row) {
-    for (uint32_t i = 0; i < row->plan->computed_count; i++) row->made[i].set = false;
+    for (uint32_t i = 0; i < row->plan->computed_count; i++) {
+        growing *g = &row->made[i];
+        g->set = false;
+        if (g->tag == 3) g->size = g->offsets[row->at];
+    }
 }
 
 /* Several rows of each, or none. */

@@ -17,7 +17,7 @@ use sluicebox_model::{ChangeBatch, ColumnType, Gtid, Origin, Physical, RowKind, 
 
 use sluicebox_wasm::{Instance, Limits, PluginSpec};
 
-use crate::support::{WITH_EVERY_KIND, batch, column, engine, instance, schema, spec};
+use crate::support::{LANGUAGES, batch, column, engine, instance, schema, spec};
 
 const TYPES: [ColumnType; 22] = [
     ColumnType::Boolean,
@@ -152,7 +152,7 @@ fn assert_same_columns(found: &ChangeBatch, wanted: &ChangeBatch, case: &str) {
 
 #[test]
 fn every_kind_of_column_comes_back_as_it_went_in() {
-    for language in WITH_EVERY_KIND {
+    for language in LANGUAGES {
         assert_every_kind_comes_back(&format!("every-kind{language}"), &every_kind());
     }
 }
@@ -171,7 +171,7 @@ fn integers_at_every_limit_come_back_whole_in_every_language() {
         Arc::new(UInt64Array::from(unsigned)),
     ];
     let batch = batch(&schema, vec![RowKind::Insert; ids.len()], columns);
-    for language in WITH_EVERY_KIND {
+    for language in LANGUAGES {
         let mut guest = instance(&format!("every-kind{language}"), json!({}));
         let plan = guest.plan(1, &schema).expect("a plan");
         let processed = guest.process(&plan, &batch, None).expect("it is processed");
@@ -191,7 +191,7 @@ fn a_row_that_goes_half_done_leaves_the_others_whole() {
     batch.columns[0] = Arc::new(Int64Array::from_iter_values((0..20).map(|row| row % 4)));
     let others =
         |twice| (0..20).filter(|row| row % 4 != 3).flat_map(move |row| vec![row; if twice { 2 } else { 1 }]);
-    for language in WITH_EVERY_KIND {
+    for language in LANGUAGES {
         for (drop, twice) in [(false, false), (true, false), (false, true), (true, true)] {
             let case = format!("every-kind{language}, drop {drop}, twice {twice}");
             let config = json!({ "refuse": 3, "drop": drop, "twice": twice });
@@ -278,7 +278,7 @@ fn wide_rows_cross_in_several_calls() {
 
 #[test]
 fn origins_are_what_a_guest_reads_of_them_and_snapshot_rows_have_none() {
-    for language in WITH_EVERY_KIND {
+    for language in LANGUAGES {
         assert_origins_are_read(&format!("every-kind{language}"));
     }
 }

@@ -17,8 +17,6 @@ pub fn engine() -> &'static Engine {
 
 /// Endings of the names of an example's files, one for each language: none is Rust's.
 pub const LANGUAGES: [&str; 5] = ["", "-c", "-python", "-go", "-js"];
-/// Those of the languages that have the plugin `every-kind`: C's SDK knows but one kind of handle, so there is less to show.
-pub const WITH_EVERY_KIND: [&str; 4] = ["", "-python", "-go", "-js"];
 
 /// The file of a plugin of `guest-examples`.
 pub fn plugin_path(name: &str) -> PathBuf {

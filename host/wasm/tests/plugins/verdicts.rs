@@ -4,7 +4,7 @@ use RowKind::{After, Before, Delete, Insert, Read};
 use serde_json::json;
 use sluicebox_model::RowKind;
 
-use crate::support::{inserts, instance, numbered, numbered_schema, rows_of};
+use crate::support::{LANGUAGES, inserts, instance, numbered, numbered_schema, rows_of};
 
 /// The plugin drops odd numbers.
 #[test]
@@ -94,7 +94,8 @@ fn a_condemned_row_takes_the_other_half_of_its_update_with_it() {
 #[test]
 fn an_error_of_the_sdks_row_function_condemns_that_row() {
     let schema = numbered_schema(false);
-    for name in ["every-kind", "every-kind-python", "every-kind-go", "every-kind-js"] {
+    for language in LANGUAGES {
+        let name = &*format!("every-kind{language}");
         let mut guest = instance(name, json!({ "refuse": 5 }));
         let plan = guest.plan(1, &schema).expect("a plan");
         let rows = [(Insert, 4), (Insert, 5), (Before, 5), (After, 6), (Insert, 7)];

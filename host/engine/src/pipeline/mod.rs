@@ -61,7 +61,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
-use crate::config::{Compression, NewTables, OnPurged, PipelineConfig, Startup};
+use crate::config::{NewTables, OnPurged, PipelineConfig, Startup};
 use crate::error::{Disposition, EngineError};
 use crate::sink::policy::FlushPolicy;
 use crate::state::{Checkpoint, Remake, Seen, SnapshotTable, Store};
@@ -70,7 +70,7 @@ use anew::Sinks;
 use applier::Shared;
 use coordinator::{Coordinator, Parts};
 use mend::Mends;
-use prepare::heartbeat;
+use prepare::{compression, heartbeat};
 use snapshot::{SnapshotPlan, Unfinished};
 use versions::Plugins;
 use worker::InForce;
@@ -552,15 +552,6 @@ fn unfinished(
         tables.push(Unfinished { schema: Arc::clone(schema), record: record.clone(), whole: is_appended });
     }
     Ok((whole, tables))
-}
-
-fn compression(configured: Compression) -> sluicebox_maxcompute::Compression {
-    match configured {
-        Compression::Raw => sluicebox_maxcompute::Compression::Raw,
-        Compression::Zlib => sluicebox_maxcompute::Compression::Zlib,
-        Compression::Lz4 => sluicebox_maxcompute::Compression::Lz4,
-        Compression::Snappy => sluicebox_maxcompute::Compression::Snappy,
-    }
 }
 
 #[cfg(test)]

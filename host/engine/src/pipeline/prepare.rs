@@ -19,8 +19,8 @@ use sluicebox_wasm::{Engine, Grants, Limits, Plugin, PluginSpec};
 use super::error_budget::ErrorBudget;
 use super::tables::{Placement, Planner, PluginEntry, Rules, TransformEntry};
 use crate::config::{
-    Approval, DecimalMode, LocalZone, NewTables, OnPurged, PipelineConfig, PluginConfig, SchemaChangeTag,
-    SchemaPlacement, SinkAccount, Startup, Zone,
+    Approval, Compression, DecimalMode, LocalZone, NewTables, OnPurged, PipelineConfig, PluginConfig,
+    SchemaChangeTag, SchemaPlacement, SinkAccount, Startup, Zone,
 };
 use crate::error::{Disposition, EngineError};
 use crate::lookup::Lookups;
@@ -376,6 +376,16 @@ pub(crate) fn judge(findings: &[Finding]) -> Result<(), EngineError> {
         }
     }
     if refused.is_empty() { Ok(()) } else { Err(EngineError::Preflight(refused.join("; "))) }
+}
+
+/// How blocks are packed on their way to the service.
+pub(super) fn compression(configured: Compression) -> sluicebox_maxcompute::Compression {
+    match configured {
+        Compression::Raw => sluicebox_maxcompute::Compression::Raw,
+        Compression::Zlib => sluicebox_maxcompute::Compression::Zlib,
+        Compression::Lz4 => sluicebox_maxcompute::Compression::Lz4,
+        Compression::Snappy => sluicebox_maxcompute::Compression::Snappy,
+    }
 }
 
 /// How long the server may be silent before a connection counts as lost.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Database, Emulator, Kind, Pipeline, Server, Sluicebox, eventually, on_both_servers, wait_for_same_rows,
+    Database, Emulator, Kind, Pipeline, Server, eventually, on_both_servers, wait_for_same_rows,
 };
 
 on_both_servers!(
@@ -89,6 +89,15 @@ fn a_table_is_cut_by_the_column_that_the_file_names(kind: Kind) {
     program.assert_running();
 }
 
+/// Sets the flag that ends the writers, also when a test fails.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Several connections read ranges of one snapshot, while eight others write; the program is killed in the middle of it.
 fn a_table_without_a_key_is_read_in_parallel_and_each_row_once(kind: Kind) {
     let server = Server::private(kind, &[]);
@@ -102,10 +111,13 @@ fn a_table_without_a_key_is_read_in_parallel_and_each_row_once(kind: Kind) {
     let pipeline = Pipeline::new(&source, &emulator)
         .source(CHUNK_COLUMN, &format!("{}.keyless:a", source.name()))
         .source("scan.incremental.snapshot.chunk.size", "100")
-        .source("scan.snapshot.max-rows-per-second", "2500")
+        // Slow enough to be met while it reads.
+        .source("scan.snapshot.max-rows-per-second", "500")
         .option("parallelism", "3");
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Whatever happens below: the scope waits for the writers.
+        let end = Ending(&ended);
         for writer in 1..=8 {
             let (source, ended) = (&source, &ended);
             scope.spawn(move || {
@@ -120,20 +132,18 @@ fn a_table_without_a_key_is_read_in_parallel_and_each_row_once(kind: Kind) {
         }
         let snapshots = "SELECT COUNT(*) FROM information_schema.innodb_trx t
                          JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE p.user = 'cdc'";
-        let read_in_parallel = |program: &mut Sluicebox| {
-            eventually("one snapshot for who cuts and three for who read", || {
-                program.assert_running();
-                let open = server.rows(snapshots);
-                if open == [[Some("4".to_owned())]] { Ok(()) } else { Err(format!("{open:?}")) }
-            });
-        };
         let mut program = pipeline.start();
-        read_in_parallel(&mut program);
+        eventually("one snapshot for who cuts and three for who read", || {
+            program.assert_running();
+            let open = server.rows(snapshots);
+            if open == [[Some("4".to_owned())]] { Ok(()) } else { Err(format!("{open:?}")) }
+        });
         program.kill();
+        // There are more rows by now.
+        let pipeline = pipeline.source("scan.snapshot.max-rows-per-second", "5000");
         let mut program = pipeline.start();
-        read_in_parallel(&mut program);
         program.wait_for_line("snapshot of table read");
-        ended.store(true, Ordering::Relaxed);
+        drop(end);
         wait_for_same_rows(&source, "keyless", &emulator.sink(), "keyless");
         assert_eq!(program.stop(), Some(0), "{}", program.printed());
     });

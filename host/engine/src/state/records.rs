@@ -454,6 +454,9 @@ pub(super) fn put_holds(
         "INSERT OR REPLACE INTO targets (target, epoch, position_json) VALUES (?1, ?2, ?3)",
         (target, number(epoch), json(&holds.position)?),
     )?;
+    if holds.remade {
+        super::remakes::end(tx, target)?;
+    }
     letters::delivered(tx, &holds.letters, target)?;
     memory::settle(tx, target, &holds.chunks)
 }

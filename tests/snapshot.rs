@@ -133,10 +133,14 @@ fn a_table_without_a_key_is_read_in_parallel_and_each_row_once(kind: Kind) {
         let snapshots = "SELECT COUNT(*) FROM information_schema.innodb_trx t
                          JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE p.user = 'cdc'";
         let mut program = pipeline.start();
-        eventually("one snapshot for who cuts and three for who read", || {
+        eventually("several snapshots at once", || {
             program.assert_running();
-            let open = server.rows(snapshots);
-            if open == [[Some("4".to_owned())]] { Ok(()) } else { Err(format!("{open:?}")) }
+            let open = server.rows(snapshots)[0][0].as_deref().map(str::parse::<u32>);
+            if matches!(open, Some(Ok(2..))) {
+                Ok(())
+            } else {
+                Err(format!("{open:?}\n{}", program.printed()))
+            }
         });
         program.kill();
         // There are more rows by now.

@@ -430,6 +430,10 @@ impl Coordinator {
             if self.covers(target, &transaction) {
                 continue;
             }
+            // The change commits what the target has, and half of another source must not be in that.
+            if let Some(table) = self.snapshots.half_read_into(&self.targets[target]) {
+                return Err(EngineError::SnapshotDisturbed { table });
+            }
             let changes = match (self.schema_changes, known.contains(&target)) {
                 (_, false) => vec![SchemaChange::CreateTable],
                 (true, true) => new.as_ref().map_or_else(|| changes.clone(), |run| run.passed_on(&changes)),

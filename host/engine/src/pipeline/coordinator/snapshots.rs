@@ -128,6 +128,13 @@ impl Snapshots {
         target.sources.iter().any(|s| self.is_being_read(s) && !target.holds_whole(s))
     }
 
+    /// A table without a key of which this target has been sent a part, and no more.
+    pub fn half_read_into(&self, target: &Target) -> Option<TableId> {
+        let half =
+            |s: &&TableId| matches!(self.unread.get(*s), Some(Unread::Since(_))) && !target.holds_whole(s);
+        target.sources.iter().find(half).cloned()
+    }
+
     /// Whether no checkpoint can be taken now: a target holds rows of finished sources that it may not commit yet.
     pub fn must_wait(&self, targets: &[Target]) -> bool {
         let mixed = |t: &Target| t.sources.iter().any(|s| !self.is_being_read(s));
@@ -146,7 +153,7 @@ impl Snapshots {
 impl Coordinator {
     /// A target takes no rows for now: what the snapshot read of its tables since the last checkpoint counts as not read, and nothing else
     /// of them is read, until the run that follows the approval. Chunks that are read again are harmless where rows have a key; of a table
-    /// without one the target has nothing, since its changes void a reading before the target hears of them.
+    /// without one the target has nothing, since a change of any of its sources voids the reading before the target hears of it.
     pub(super) fn put_off_snapshots(&mut self, target: usize) -> Result<(), EngineError> {
         for table in self.snapshots.reading_into(&self.targets[target]) {
             let is_alone = self.run_of(&table)?.targets.len() == 1;

@@ -107,6 +107,7 @@ impl Guest for Expressions {
             rename: None,
             expands: false,
             stateful: false,
+            packed: false,
         })
     }
 

@@ -4,6 +4,8 @@
 //! Optional fields that are not known are skipped by their length; those that are known come only from some servers
 //! and settings, so everything in them may be missing.
 
+use std::collections::BTreeMap;
+
 use super::{Cursor, Fault};
 
 /// Numbers of column types in table maps, as far as code needs their names.
@@ -50,6 +52,8 @@ pub(crate) struct TableMap {
     pub(crate) columns: Vec<MapColumn>,
     /// Column names; only with full metadata.
     pub(crate) names: Option<Vec<String>>,
+    /// Labels of ENUM and SET columns by the column's place, in the column's own character set; only with full metadata.
+    pub(crate) labels: BTreeMap<usize, Vec<Vec<u8>>>,
 }
 
 /// A column as its values are written.
@@ -63,7 +67,7 @@ pub(crate) struct MapColumn {
     pub(crate) nullable: bool,
     /// For numbers; none where the server does not say.
     pub(crate) unsigned: Option<bool>,
-    /// Collation number, for text and bytes (63); none where the server does not say.
+    /// Collation number, for text, bytes (63) and labels; none where the server does not say.
     pub(crate) collation: Option<u16>,
 }
 
@@ -80,6 +84,10 @@ impl MapColumn {
             self.kind,
             STRING | VAR_STRING | VARCHAR | VARCHAR_COMPRESSED | BLOB_COMPRESSED | TINY_BLOB..=BLOB
         )
+    }
+
+    fn is_labelled(&self) -> bool {
+        matches!(self.kind, wire::ENUM | wire::SET)
     }
 }
 
@@ -104,7 +112,7 @@ impl TableMap {
             let nullable = nullable[place / 8] >> (place % 8) & 1 == 1;
             columns.push(column(*kind, nullable, &mut metadata)?);
         }
-        let mut map = Self { table_id, database, table, columns, names: None };
+        let mut map = Self { table_id, database, table, columns, names: None, labels: BTreeMap::new() };
         map.read_optional(cursor).ok_or_else(short)?;
         Ok(map)
     }
@@ -121,14 +129,22 @@ impl TableMap {
         const DEFAULT_CHARSET: u8 = 2;
         const CHARSETS: u8 = 3;
         const NAMES: u8 = 4;
+        const SET_LABELS: u8 = 5;
+        const ENUM_LABELS: u8 = 6;
+        const DEFAULT_LABEL_CHARSET: u8 = 10;
+        const LABEL_CHARSETS: u8 = 11;
         while !cursor.is_empty() {
             let field = cursor.u8()?;
             let value = Cursor::new(cursor.length_encoded_bytes()?);
             match field {
                 SIGNS => self.read_signs(value),
-                DEFAULT_CHARSET => self.read_default_charset(value)?,
-                CHARSETS => self.read_charsets(value)?,
+                DEFAULT_CHARSET => self.read_default_charset(value, MapColumn::is_character)?,
+                CHARSETS => self.read_charsets(value, MapColumn::is_character)?,
                 NAMES => self.names = Some(read_names(value)?),
+                SET_LABELS => self.read_labels(value, wire::SET)?,
+                ENUM_LABELS => self.read_labels(value, wire::ENUM)?,
+                DEFAULT_LABEL_CHARSET => self.read_default_charset(value, MapColumn::is_labelled)?,
+                LABEL_CHARSETS => self.read_charsets(value, MapColumn::is_labelled)?,
                 _ => {}
             }
         }
@@ -143,25 +159,35 @@ impl TableMap {
         }
     }
 
-    /// A collation for all character columns, then (place among them, collation) of those that differ.
-    fn read_default_charset(&mut self, mut value: Cursor<'_>) -> Option<()> {
+    /// A collation for all columns that are meant, then (place among them, collation) of those that differ.
+    fn read_default_charset(&mut self, mut value: Cursor<'_>, meant: fn(&MapColumn) -> bool) -> Option<()> {
         let default = collation(&mut value)?;
-        let mut characters: Vec<_> = self.columns.iter_mut().filter(|c| c.is_character()).collect();
-        for column in &mut characters {
+        let mut columns: Vec<_> = self.columns.iter_mut().filter(|c| meant(c)).collect();
+        for column in &mut columns {
             column.collation = Some(default);
         }
         while !value.is_empty() {
             let place = usize::try_from(value.length_encoded()?).ok()?;
             let other = collation(&mut value)?;
-            characters.get_mut(place)?.collation = Some(other);
+            columns.get_mut(place)?.collation = Some(other);
         }
         Some(())
     }
 
-    /// A collation for each character column.
-    fn read_charsets(&mut self, mut value: Cursor<'_>) -> Option<()> {
-        for column in self.columns.iter_mut().filter(|c| c.is_character()) {
+    /// A collation for each column that is meant.
+    fn read_charsets(&mut self, mut value: Cursor<'_>, meant: fn(&MapColumn) -> bool) -> Option<()> {
+        for column in self.columns.iter_mut().filter(|c| meant(c)) {
             column.collation = Some(collation(&mut value)?);
+        }
+        Some(())
+    }
+
+    /// For each column of the kind its number of labels, then the labels.
+    fn read_labels(&mut self, mut value: Cursor<'_>, kind: u8) -> Option<()> {
+        for (place, _) in self.columns.iter().enumerate().filter(|(_, c)| c.kind == kind) {
+            let count = value.length_encoded()?;
+            let labels = (0..count).map(|_| value.length_encoded_bytes().map(<[u8]>::to_vec));
+            self.labels.insert(place, labels.collect::<Option<_>>()?);
         }
         Some(())
     }
@@ -242,6 +268,8 @@ mod tests {
         body.extend([2, 3, 45, 1, 63]);
         body.extend([77, 2, 9, 9]);
         body.extend([4, 10, 1, b'a', 1, b'b', 1, b'c', 1, b'd', 1, b'e']);
+        body.extend([10, 1, 8]);
+        body.extend([6, 5, 2, 1, b'x', 1, 0xe9]);
         body
     }
 
@@ -263,9 +291,26 @@ mod tests {
         let signs: Vec<_> = map.columns.iter().map(|c| c.unsigned).collect();
         assert_eq!(signs, [Some(false), None, Some(true), None, None]);
         let collations: Vec<_> = map.columns.iter().map(|c| c.collation).collect();
-        assert_eq!(collations, [None, None, None, Some(45), Some(63)]);
+        assert_eq!(collations, [None, Some(8), None, Some(45), Some(63)]);
+        assert_eq!(map.labels, BTreeMap::from([(1, vec![b"x".to_vec(), vec![0xe9]])]));
         assert_eq!(map.names.as_deref().map(<[_]>::len), Some(5));
         assert!(map.columns[1].nullable && !map.columns[0].nullable && map.columns[3].nullable);
+    }
+
+    #[test]
+    fn labels_go_to_the_columns_of_their_kind() {
+        let mut body = vec![5, 0, 0, 0, 0, 0, 1, 0, 1, b'd', 0, 1, b't', 0];
+        body.extend([4, 254, 254, 3, 254, 6, 248, 1, 247, 1, 248, 1, 0]);
+        // A character set for each, labels of both sets, then those of the enum.
+        body.extend([11, 5, 8, 252, 255, 0, 33]);
+        body.extend([5, 7, 1, 1, b'a', 2, 0, 1, b'b']);
+        body.extend([6, 3, 1, 1, b'e']);
+        let map = TableMap::parse(&body).expect("a map");
+        let labels = |all: &[&str]| all.iter().map(|l| l.as_bytes().to_vec()).collect::<Vec<_>>();
+        let wanted = [(0, labels(&["a"])), (1, labels(&["e"])), (3, labels(&["", "b"]))];
+        assert_eq!(map.labels, BTreeMap::from(wanted));
+        let collations: Vec<_> = map.columns.iter().map(|c| c.collation).collect();
+        assert_eq!(collations, [Some(8), Some(255), None, Some(33)]);
     }
 
     #[test]

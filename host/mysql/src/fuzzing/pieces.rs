@@ -150,6 +150,7 @@ pub(super) fn wide_table(chosen: impl Fn(usize) -> bool) -> (Arc<TableSchema>, T
         table: "t".to_owned(),
         columns: written,
         names: None,
+        labels: Default::default(),
     };
     (Arc::new(table(columns, key)), map)
 }

@@ -51,6 +51,7 @@ mod tests {
             table: "t".to_owned(),
             columns: columns.iter().map(column).collect(),
             names: names.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+            labels: Default::default(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! What a table's row images look like: its columns as declared, checked against what a table map says of the bytes.
 //!
 //! Declared types decide what a value means (signs, labels, padding, booleans: table maps often do not say), the map decides
-//! how it is written. Where they cannot both be true the schema is not the one of this place in the stream, and nothing may
-//! be decoded: wrong values would look like right ones.
+//! how it is written, and which characters text is in: there a difference from what was declared does no harm. Where they cannot
+//! both be true the schema is not the one of this place in the stream, and nothing may be decoded: wrong values would look like right ones.
 
 use sluicebox_model::{Column, ColumnType, Physical, TableSchema};
 
@@ -11,6 +11,7 @@ use super::charset::{Charset, charset_of_collation};
 use super::decimal::DecimalShape;
 use super::default::Filled;
 use super::history::{HIDDEN_COLUMNS, hides_history};
+use super::labels::labels;
 use crate::event::wire;
 use crate::event::{MapColumn, TableMap};
 use crate::options::Flavour;
@@ -64,9 +65,10 @@ impl RowLayout {
             return Err(LayoutFault::Mismatch("rows have no columns".to_owned()));
         }
         check_names(schema, map)?;
-        let columns = schema.columns.iter().zip(&map.columns);
-        let mut cells =
-            columns.map(|(column, written)| cell(column, written)).collect::<Result<Vec<_>, _>>()?;
+        let columns = schema.columns.iter().zip(&map.columns).enumerate();
+        let mut cells = columns
+            .map(|(place, (column, written))| cell(column, written, map.labels.get(&place).map(|l| &**l)))
+            .collect::<Result<Vec<_>, _>>()?;
         cells.extend(
             (0..hidden).map(|_| Cell { span: Span::Fixed(TIMESTAMP_BYTES), decode: Decode::Timestamp }),
         );
@@ -109,8 +111,8 @@ fn check_names(schema: &TableSchema, map: &TableMap) -> Result<(), LayoutFault> 
     Ok(())
 }
 
-/// How one column's values are read.
-fn cell(column: &Column, written: &MapColumn) -> Result<Cell, LayoutFault> {
+/// How one column's values are read. `labelled`: the labels that the map has for it.
+fn cell(column: &Column, written: &MapColumn, labelled: Option<&[Vec<u8>]>) -> Result<Cell, LayoutFault> {
     let unsupported = |declared: &str| LayoutFault::Unsupported {
         column: column.name.to_string(),
         declared: declared.to_owned(),
@@ -129,6 +131,7 @@ fn cell(column: &Column, written: &MapColumn) -> Result<Cell, LayoutFault> {
     let Form { span, decode } = form(&declared, column.column_type, written).ok_or_else(misfit)?;
     let decode = match decode {
         Kind::Ready(decode) => decode,
+        Kind::Labels(decode) => decode(labels_of(column, declared.labels, written, labelled)?),
         Kind::Text { compressed } => {
             let name = charset_name(column, written).ok_or_else(misfit)?;
             let charset = Charset::named(name).ok_or_else(|| unsupported(&format!("text in {name}")))?;
@@ -141,6 +144,17 @@ fn cell(column: &Column, written: &MapColumn) -> Result<Cell, LayoutFault> {
         }
     };
     Ok(Cell { span, decode })
+}
+
+fn labels_of(
+    column: &Column,
+    declared: Vec<String>,
+    written: &MapColumn,
+    labelled: Option<&[Vec<u8>]>,
+) -> Result<Vec<Box<str>>, LayoutFault> {
+    let labelled = labelled.map(|labels| (labels, written.collation));
+    labels(declared, labelled, column.charset.as_deref())
+        .map_err(|reason| LayoutFault::Mismatch(format!("column `{}` is another one: {reason}", column.name)))
 }
 
 /// The character set of a text column: what the map says, else what was declared, else the servers' usual one. None when
@@ -160,6 +174,8 @@ struct Form {
 
 enum Kind {
     Ready(Decode),
+    /// Depends on the labels.
+    Labels(fn(Vec<Box<str>>) -> Decode),
     /// Depends on the character set.
     Text {
         compressed: bool,
@@ -296,13 +312,14 @@ fn length_of(written: &MapColumn) -> Option<Span> {
 
 fn special(declared: &DeclaredType, written: &MapColumn) -> Option<Form> {
     use BaseType as B;
-    let labels = || declared.labels.iter().map(|l| l.as_str().into()).collect();
-    let value_bytes = || Span::Fixed(usize::from(written.meta));
+    let labelled = |decode: fn(Vec<Box<str>>) -> Decode| {
+        Some(Form { span: Span::Fixed(usize::from(written.meta)), decode: Kind::Labels(decode) })
+    };
     match (declared.base, written.kind, written.meta) {
         (B::Json, wire::JSON, _) => ready(length_of(written)?, Decode::Json),
         (B::Geometry, wire::GEOMETRY, _) => ready(length_of(written)?, Decode::Bytes),
-        (B::Enum, wire::ENUM, 1..=2) => ready(value_bytes(), Decode::Enum(labels())),
-        (B::Set, wire::SET, 1..=8) => ready(value_bytes(), Decode::Set(labels())),
+        (B::Enum, wire::ENUM, 1..=2) => labelled(Decode::Enum),
+        (B::Set, wire::SET, 1..=8) => labelled(Decode::Set),
         (B::Inet4, wire::STRING, 4) => ready(Span::Prefixed(1), Decode::Inet4),
         (B::Inet6, wire::STRING, 16) => ready(Span::Prefixed(1), Decode::Inet6),
         (B::Uuid, wire::STRING, 16) => ready(Span::Prefixed(1), Decode::Uuid),
@@ -346,7 +363,7 @@ mod tests {
             ("varchar(10)", written(wire::STRING, 40, None, None)),
             ("enum('a')", written(wire::SET, 1, None, None)),
         ] {
-            let result = cell(&column(source_type, None), &map);
+            let result = cell(&column(source_type, None), &map, None);
             assert!(matches!(result, Err(LayoutFault::Mismatch(_))), "{source_type}");
         }
     }
@@ -355,7 +372,7 @@ mod tests {
     fn what_a_map_says_of_text_counts_before_what_was_declared() {
         let declared = column("varchar(10)", Some("latin1"));
         for (collation, straight) in [(None, false), (Some(45), true), (Some(8), false)] {
-            let cell = cell(&declared, &written(wire::VARCHAR, 40, None, collation)).expect("a cell");
+            let cell = cell(&declared, &written(wire::VARCHAR, 40, None, collation), None).expect("a cell");
             assert_eq!(matches!(cell.decode, Decode::Bytes), straight, "{collation:?}");
         }
     }
@@ -378,13 +395,14 @@ mod tests {
             table: "t".to_owned(),
             columns: Vec::new(),
             names: None,
+            labels: Default::default(),
         };
         assert!(matches!(RowLayout::new(&schema, &map, Flavour::MySql), Err(LayoutFault::Mismatch(_))));
     }
 
     #[test]
     fn an_unknown_character_set_is_named() {
-        let result = cell(&column("text", Some("cp850")), &written(wire::BLOB, 2, None, None));
+        let result = cell(&column("text", Some("cp850")), &written(wire::BLOB, 2, None, None), None);
         let wanted = LayoutFault::Unsupported { column: "c".into(), declared: "text in cp850".into() };
         assert_eq!(result.err(), Some(wanted));
     }

@@ -12,6 +12,7 @@ mod charset;
 mod decimal;
 mod default;
 mod history;
+mod labels;
 mod layout;
 #[cfg(test)]
 mod oracle;

@@ -5,14 +5,14 @@
 //! missing, and only *may*: they are those of now, and the rows are of then. They are taken where this holds:
 //!
 //! 1. They fit the rows' table map exactly: the number of columns, each one's type, length, digits, sign and character set as far as the
-//!    map says it, and where it has names (`binlog_row_metadata=FULL`) every name.
+//!    map says it, and where it has names and labels (`binlog_row_metadata=FULL`) every name, and every label of `ENUM` and `SET`.
 //! 2. They were read together with a place of the binlog at which they were true, and between the rows and that place the binlog has no
 //!    statement about the table, neither by its name nor by one that it got there, and none about it that is not understood.
 //! 3. Every table map of the table on that way fits them as the first one does.
 //!
 //! So whatever the table was at the rows' place, it got to what it is now by changes that the binlog does not have at all, and each of them
 //! left it as it is in everything that rows show. What remains is that two such unseen changes exchanged columns of one form, the one
-//! before the rows and the other behind them; names in the maps rule that out too.
+//! before the rows and the other behind them, or labels of one column; names and labels in the maps rule that out too.
 //!
 //! What does not hold is told in words, and the mismatch stays the error that it is. The check reads the binlog up to the place and keeps
 //! nothing; who begins again checks again.

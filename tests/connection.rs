@@ -256,41 +256,13 @@ fn a_snapshot_goes_on_when_its_links_stall(kind: Kind) {
     program.assert_running();
 }
 
-/// Makes `replica` follow `first` from here on, with what it has.
-fn follow(replica: &Server, first: &Server) {
-    let (host, port) = (first.host(), first.port());
-    match first.kind() {
-        Kind::MySql => {
-            let seen = first.rows("SELECT @@GLOBAL.gtid_executed")[0][0].clone().unwrap_or_default();
-            let seen = seen.replace('\n', "");
-            replica.sql(&format!(
-                "RESET BINARY LOGS AND GTIDS; SET GLOBAL gtid_purged = '{seen}';
-                 CHANGE REPLICATION SOURCE TO SOURCE_HOST = '{host}', SOURCE_PORT = {port}, SOURCE_USER = '{}',
-                 SOURCE_PASSWORD = '{}', SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1; START REPLICA",
-                Server::USER,
-                Server::PASSWORD
-            ));
-        }
-        Kind::MariaDb => {
-            let seen = first.rows("SELECT @@GLOBAL.gtid_binlog_pos")[0][0].clone().unwrap_or_default();
-            replica.sql(&format!(
-                "RESET MASTER; SET GLOBAL gtid_slave_pos = '{seen}';
-                 CHANGE MASTER TO MASTER_HOST = '{host}', MASTER_PORT = {port}, MASTER_USER = '{}',
-                 MASTER_PASSWORD = '{}', MASTER_USE_GTID = slave_pos; START SLAVE",
-                Server::USER,
-                Server::PASSWORD
-            ));
-        }
-    }
-}
-
 fn another_server_is_read_when_the_first_one_dies(kind: Kind) {
     let own: &[&str] = match kind {
         Kind::MySql => &["--log-replica-updates=ON"],
         Kind::MariaDb => &["--log-slave-updates=ON"],
     };
     let (first, second) = (Server::private(kind, own), Server::private(kind, own));
-    follow(&second, &first);
+    second.follow(&first);
     let (source, emulator) = (first.database(), Emulator::start());
     let sink = emulator.sink();
     with_rows(&source);
@@ -330,7 +302,7 @@ fn another_server_is_read_when_the_first_one_dies(kind: Kind) {
 
 fn a_snapshot_waits_for_a_replica_that_lags(kind: Kind) {
     let (first, second) = (Server::private(kind, &[]), Server::private(kind, &[]));
-    follow(&second, &first);
+    second.follow(&first);
     let (source, emulator) = (first.database(), Emulator::start());
     let sink = emulator.sink();
     with_rows(&source);

@@ -74,16 +74,28 @@ fn change(column: &str, random: &mut Random) -> String {
 /// Random documents, changed at random: each is in the sink what it is in the table.
 #[test]
 fn differences_of_documents_make_the_documents_that_the_server_has() {
+    differences("FULL");
+}
+
+/// The images leave out what they need not have, and documents are no part of that.
+#[test]
+fn differences_of_documents_are_understood_where_other_columns_are_left_out() {
+    differences("NOBLOB");
+}
+
+fn differences(image: &str) {
     let mut random = Random::of_this_run("differences of documents");
-    let server = Server::private(Kind::MySql, &["--binlog-row-value-options=PARTIAL_JSON"]);
+    let image_option = format!("--binlog-row-image={image}");
+    let server = Server::private(Kind::MySql, &["--binlog-row-value-options=PARTIAL_JSON", &image_option]);
     let (source, emulator) = (server.database(), Emulator::start());
     let sink = emulator.sink();
-    source.sql("CREATE TABLE t (id INT PRIMARY KEY, one JSON, n INT, two JSON, s VARCHAR(20))");
+    source.sql("CREATE TABLE t (id INT PRIMARY KEY, one JSON, n INT, two JSON, s VARCHAR(20), l TEXT)");
     for id in 0..ROWS {
         let (one, two) = (document(&mut random, 3), document(&mut random, 3));
-        source.sql(&format!("INSERT INTO t VALUES ({id}, '{one}', {id}, '{two}', 'text')"));
+        source.sql(&format!("INSERT INTO t VALUES ({id}, '{one}', {id}, '{two}', 'text', 'long')"));
     }
-    let pipeline = Pipeline::new(&source, &emulator);
+    let lacks = (image != "FULL").to_string();
+    let pipeline = Pipeline::new(&source, &emulator).sink("partial-update.enabled", &lacks);
     let mut program = pipeline.start_and_wait();
     let mut session = source.session();
     for number in 0..STATEMENTS {
@@ -94,7 +106,8 @@ fn differences_of_documents_make_the_documents_that_the_server_has() {
             2 => format!("n = {number}"),
             3 => format!("one = '{}', {two}", document(&mut random, 3)),
             4 if number % 7 == 0 => "one = NULL".to_owned(),
-            5 => two,
+            5 => format!("{two}, l = REPEAT('l', {number})"),
+            6 => two,
             _ => one,
         };
         let id = random.below(ROWS);

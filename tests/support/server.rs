@@ -123,6 +123,34 @@ impl Server {
         Database { server: self, name }
     }
 
+    /// Makes this private server follow another one of its kind from here on, with what that has.
+    #[track_caller]
+    pub fn follow(&self, first: &Self) {
+        let (host, port, user, password) = (first.host(), first.port(), Self::USER, Self::PASSWORD);
+        let asked = match self.kind {
+            Kind::MySql => "SELECT @@GLOBAL.gtid_executed",
+            Kind::MariaDb => "SELECT @@GLOBAL.gtid_binlog_pos",
+        };
+        let seen = first.rows(asked)[0][0].clone().unwrap_or_default().replace('\n', "");
+        self.sql(&match self.kind {
+            Kind::MySql => format!(
+                "RESET BINARY LOGS AND GTIDS; SET GLOBAL gtid_purged = '{seen}';
+                 CHANGE REPLICATION SOURCE TO SOURCE_HOST = '{host}', SOURCE_PORT = {port}, SOURCE_USER = '{user}',
+                 SOURCE_PASSWORD = '{password}', SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1; START REPLICA"
+            ),
+            Kind::MariaDb => format!(
+                "RESET MASTER; SET GLOBAL gtid_slave_pos = '{seen}';
+                 CHANGE MASTER TO MASTER_HOST = '{host}', MASTER_PORT = {port}, MASTER_USER = '{user}',
+                 MASTER_PASSWORD = '{password}', MASTER_USE_GTID = slave_pos; START SLAVE"
+            ),
+        });
+    }
+
+    /// A database of the server that this one follows, as this one has it.
+    pub fn replicated(&self, database: &Database<'_>) -> Database<'_> {
+        Database { server: self, name: database.name.clone() }
+    }
+
     /// A connection of its own, for transactions and session variables.
     #[track_caller]
     pub fn session(&self) -> Session {

@@ -207,19 +207,41 @@ impl BinlogStream {
             if self.stop.is_stopped() {
                 return Err(MysqlError::Stopped);
             }
-            if let Some(item) = self.follower.take_pending() {
+            if let Some(item) = self.next_arrived()? {
                 return Ok(item);
-            }
-            if self.follower.is_in_payload() {
-                if let Step::Item(item) = self.follower.step_payload()? {
-                    return Ok(item);
-                }
-                continue;
             }
             if let Step::Item(item) = self.step()? {
                 return Ok(item);
             }
         }
+    }
+
+    /// The next item where all that it takes has arrived; none where it would have to be waited for.
+    ///
+    /// # Errors
+    /// As [`BinlogStream::next`].
+    pub fn next_arrived(&mut self) -> Result<Option<StreamItem>, MysqlError> {
+        loop {
+            if let Some(item) = self.follower.take_pending() {
+                return Ok(Some(item));
+            }
+            let step = if self.follower.is_in_payload() {
+                self.follower.step_payload()?
+            } else if self.has_arrived() {
+                self.step()?
+            } else {
+                return Ok(None);
+            };
+            if let Step::Item(item) = step {
+                return Ok(Some(item));
+            }
+        }
+    }
+
+    /// Whether the next event is here. What the stream has to go back for is not.
+    fn has_arrived(&self) -> bool {
+        let goes_on = !self.follower.reads_back() && self.follower.wanted().is_none();
+        goes_on && self.dump.as_ref().is_some_and(Dump::has_event)
     }
 
     /// Takes the next event, wherever the stream has to look for it.
@@ -243,12 +265,6 @@ impl BinlogStream {
             dump.shrink();
         }
         Ok(step)
-    }
-
-    /// Whether `next` has something to look at that has arrived already. It may still wait: what it looks at can be of no
-    /// interest.
-    pub fn has_buffered(&self) -> bool {
-        self.follower.is_busy() || self.dump.as_ref().is_some_and(Dump::has_event)
     }
 
     /// Connects again after a connection was lost, and goes on exactly where `next` stopped: a transaction that was cut is

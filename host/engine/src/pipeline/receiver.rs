@@ -114,21 +114,23 @@ impl Loop {
         let mut batch = Vec::with_capacity(BATCH_ITEMS);
         let mut bytes = 0;
         let mut commit_micros = None;
+        let mut next = self.stream.next().map(Some);
         loop {
-            match self.stream.next() {
-                Ok(item) => {
-                    if let StreamItem::Rows(rows) = &item {
-                        bytes += rows.byte_len();
-                        commit_micros = Some(rows.commit_micros);
-                    }
-                    batch.push(item);
-                }
+            let item = match next {
+                Ok(item) => item,
                 Err(error) => return (batch, Some(error)),
+            };
+            let waits = item.is_none();
+            if let Some(StreamItem::Rows(rows)) = &item {
+                bytes += rows.byte_len();
+                commit_micros = Some(rows.commit_micros);
             }
-            if batch.len() >= BATCH_ITEMS || bytes >= BATCH_BYTES || !self.stream.has_buffered() {
+            batch.extend(item);
+            if batch.len() >= BATCH_ITEMS || bytes >= BATCH_BYTES || waits {
                 self.telemetry.received(bytes, commit_micros);
                 return (batch, None);
             }
+            next = self.stream.next_arrived();
         }
     }
 

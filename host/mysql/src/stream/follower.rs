@@ -211,11 +211,7 @@ impl Follower {
         Some(item)
     }
 
-    /// Whether items or events wait that came with an event before.
-    pub(super) fn is_busy(&self) -> bool {
-        self.payload.is_some() || !self.pending.is_empty()
-    }
-
+    /// Whether events wait that came with an event before.
     pub(super) fn is_in_payload(&self) -> bool {
         self.payload.is_some()
     }

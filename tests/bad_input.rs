@@ -199,12 +199,13 @@ fn a_plugin_of_another_digest_is_not_run() {
 
 // --- plugins that misbehave ---
 
-/// What a plugin does on the row with key 3, and how that is told.
-const MISDEEDS: [(&str, &str, &str); 4] = [
+/// What a plugin does on the row with key 3, and how that is told. In its own words it quotes the row, which is told to no log.
+const MISDEEDS: [(&str, &str, &str); 5] = [
     ("loop", "limits: { time: 50ms }", "it was stopped after its time limit"),
     ("eat-memory", "limits: { memory: 8MiB }", "above its limit of"),
     ("trap", "limits: { time: 1s }", "it stopped"),
-    ("say-error", "limits: { time: 1s }", "I cannot"),
+    ("say-error", "limits: { time: 1s }", "it gave an error of its own"),
+    ("row-errors", "limits: { time: 1s }", ", the first of them id=3"),
 ];
 
 #[test]
@@ -215,8 +216,11 @@ fn a_plugin_that_fails_stops_the_pipeline_and_is_named_with_the_table() {
         let config = format!("config: {{ does: {does}, at: 3 }}");
         let pipeline =
             with_plugin(small(&source, &emulator), &source, &plugin("misbehaving"), &[&config, limits]);
-        let table = format!("plugin `misbehaving` failed on rows of `{}.t`", source.name());
-        let printed = assert_ends(&pipeline, CONFIGURATION, &[&table, told, "hint: set `on-error: skip`"]);
+        let table = format!("rows of `{}.t`", source.name());
+        let failed = "plugin `misbehaving` failed on ";
+        // Rows that it condemns by name are the rows' fault, whatever else it does is the file's.
+        let code = if does == "row-errors" { Some(1) } else { CONFIGURATION };
+        let printed = assert_ends(&pipeline, code, &[failed, &table, told, "hint: set `on-error: skip`"]);
         assert!(!printed.contains("three"), "a row's value was printed: {printed}");
         assert_eq!(
             emulator.sink().typed_rows("SELECT id FROM t").map(|rows| rows.len()).unwrap_or(0),
@@ -249,7 +253,9 @@ fn rows_that_a_plugin_fails_on_are_skipped_and_counted_when_the_file_says_so() {
         });
         program.assert_running();
         assert_eq!(program.stop(), Some(0), "{does}: {}", program.printed());
-        assert!(program.printed().contains("rows skipped: the plugin failed on them"), "{does}");
+        let printed = program.printed();
+        assert!(printed.contains("rows skipped: the plugin failed on them"), "{does}");
+        assert!(!printed.contains("three"), "{does}: a row's value was logged: {printed}");
         assert_eq!(pipeline.status()["dead_letters"], 0, "{does}");
     }
 }

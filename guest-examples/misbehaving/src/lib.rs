@@ -174,8 +174,8 @@ fn act(does: Does, at: Option<i64>, numbers: &[i64], texts: &ByteStrings) -> Res
         Does::Loop => forever(),
         Does::Trap => panic!("as told"),
         Does::EatMemory => eat(),
-        Does::SayError => return Err("I cannot".into()),
-        Does::RowErrors => outcome.errors = row_errors(at, numbers),
+        Does::SayError => return Err(format!("I cannot, with {}", String::from_utf8_lossy(&texts.data))),
+        Does::RowErrors => outcome.errors = row_errors(at, numbers, texts),
         Does::DropRows => outcome.keep = Some(vec![0; rows.div_ceil(8)]),
         Does::DropOddRows => outcome.keep = Some(odd_rows(numbers)),
         Does::FewValues => {
@@ -233,12 +233,20 @@ fn eat() -> ! {
     }
 }
 
-fn row_errors(at: Option<i64>, numbers: &[i64]) -> Vec<RowError> {
+/// Each quotes its row.
+fn row_errors(at: Option<i64>, numbers: &[i64], texts: &ByteStrings) -> Vec<RowError> {
     let condemned = |number: &i64| at.is_none_or(|at| *number == at);
+    let text = |row: usize| {
+        let bytes = &texts.data[texts.offsets[row] as usize..texts.offsets[row + 1] as usize];
+        String::from_utf8_lossy(bytes).into_owned()
+    };
     (0..)
         .zip(numbers)
         .filter(|(_, number)| condemned(number))
-        .map(|(row, number)| RowError { row, message: format!("no {number}, {}", "é".repeat(2_000)) })
+        .map(|(row, number)| RowError {
+            row,
+            message: format!("no {number} with {}, {}", text(row as usize), "é".repeat(2_000)),
+        })
         .collect()
 }
 

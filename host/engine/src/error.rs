@@ -114,7 +114,7 @@ pub enum EngineError {
         table: TableId,
     },
     /// A guest condemned rows and the pipeline file says that this stops the pipeline.
-    #[error("plugin `{plugin}` failed on {rows} rows of `{table}`: {reason}")]
+    #[error("plugin `{plugin}` failed on {rows} rows of `{table}`{row}")]
     Condemned {
         /// The plugin.
         plugin: String,
@@ -122,12 +122,12 @@ pub enum EngineError {
         table: String,
         /// Number of row images.
         rows: usize,
-        /// The guest's words about the first.
-        reason: String,
+        /// Which the first is, by its key; empty without one. What the guest says about it can quote it, and is not told.
+        row: String,
     },
     /// A guest failed on more events than its error budget allows.
     #[error(
-        "plugin `{plugin}` failed on more than {limit} events within a minute, its `error-budget`, the last time on `{table}`: {reason}"
+        "plugin `{plugin}` failed on more than {limit} events within a minute, its `error-budget`, the last time on `{table}`"
     )]
     ErrorBudget {
         /// The plugin.
@@ -136,8 +136,6 @@ pub enum EngineError {
         table: String,
         /// The budget.
         limit: u64,
-        /// The guest's words about the last.
-        reason: String,
     },
     /// A reference table of a plugin could not be read at the start.
     #[error("plugin `{plugin}`: lookup table `{table}`: {reason}")]
@@ -249,7 +247,8 @@ impl EngineError {
                 Some("stop the other process, or give this pipeline its own `pipeline.state-dir`")
             }
             Self::Condemned { .. } | Self::Guest(WasmError::Guest { .. }) => Some(
-                "set `on-error: skip` or `on-error: dead-letter` on the plugin to go on without such rows",
+                "set `on-error: skip` or `on-error: dead-letter` on the plugin to go on without such rows; what it says about a row is \
+                 in its dead letter and in no log",
             ),
             Self::ErrorBudget { .. } => Some(
                 "mend the plugin, or raise its `error-budget`; no row of the last batch went on, so none is lost",

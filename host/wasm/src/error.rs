@@ -112,12 +112,34 @@ pub enum Fault {
     /// It asked the host for something that it may not have.
     #[error("{0}")]
     Forbidden(String),
-    /// It said so itself.
-    #[error("{0}")]
+    /// It said so itself. Its words can quote a row, so they are not in the message, which logs show; see [`Fault::words`].
+    #[error("it gave an error of its own")]
     Said(String),
 }
 
+impl WasmError {
+    /// The message with what the plugin itself has said, which can quote a row: for those who may see the row.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Guest { fault: Fault::Said(words), .. }
+            | Self::Broken { fault: Fault::Said(words), .. } => {
+                format!("{self}: {words}")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 impl Fault {
+    /// What is wrong, in the plugin's own words where it has any. They can quote a row: they belong where the row itself may go,
+    /// and in no log.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Said(words) => words.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the instance's memory can be in any state, so that it must not be used again.
     pub fn poisons(&self) -> bool {
         match self {

@@ -207,7 +207,7 @@ impl Instance {
                 if fault.poisons() {
                     self.lose();
                 }
-                Err(refuse(fault.to_string()))
+                Err(refuse(fault.words()))
             }
         }
     }

@@ -98,7 +98,7 @@ impl Instance {
                 }
                 Err(WasmError::Guest { fault, .. }) => {
                     culprits += rows.len();
-                    let message = fault.to_string();
+                    let message = fault.words();
                     failed.extend(rows.map(|row| FailedRow { row, message: message.clone() }));
                     last = fault;
                 }

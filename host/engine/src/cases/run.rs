@@ -116,7 +116,7 @@ fn run_case(
     let mut state = State::new([], memory);
     let processed = match instance.process_isolating(&plan, &batch, Some(&mut state)) {
         Ok(processed) => processed,
-        Err(error) => return ([differences, vec![error.to_string()]].concat(), Vec::new()),
+        Err(error) => return ([differences, vec![error.words()]].concat(), Vec::new()),
     };
     differences.extend(error_differences(case, &events, &processed.failed));
     let found = events_of(&processed.batch);

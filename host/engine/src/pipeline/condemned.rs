@@ -35,7 +35,8 @@ impl Condemned<'_> {
         Ok(letters)
     }
 
-    /// What happens to events that one stage failed on. They are told by their number alone: a guest's words can quote the row.
+    /// What happens to events that one stage failed on. A guest's are told by their number alone: its words can quote the row. An
+    /// expression's reason is this program's own.
     fn of_one(
         &self,
         input: &ChangeBatch,
@@ -50,8 +51,7 @@ impl Condemned<'_> {
                 let entry = &self.plugins[*plugin];
                 let (plugin, limit) = (entry.plugin.name(), entry.budget.limit());
                 if !entry.budget.spend(failed.len() as u64, Instant::now()) {
-                    let (plugin, reason) = (plugin.to_owned(), first.reason.clone());
-                    return Err(EngineError::ErrorBudget { plugin, table, limit, reason });
+                    return Err(EngineError::ErrorBudget { plugin: plugin.to_owned(), table, limit });
                 }
                 (plugin, entry.on_error)
             }
@@ -68,8 +68,7 @@ impl Condemned<'_> {
             }
             // With `fail` the stage's own error has ended the batch before.
             (OnError::Skip | OnError::Fail, true) => {
-                let reason = &first.reason;
-                tracing::warn!(table, plugin = by, events, reason, "rows skipped: the plugin failed on them");
+                tracing::warn!(table, plugin = by, events, "rows skipped: the plugin failed on them");
             }
             (OnError::Skip | OnError::Fail, false) => {
                 let reason = &first.reason;

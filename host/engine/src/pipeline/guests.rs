@@ -172,7 +172,7 @@ impl Guests {
                 plugin: name,
                 table: batch.schema.id.to_string(),
                 rows: processed.failed.len(),
-                reason: first.message.clone(),
+                row: the_first(batch, first.row),
             }),
             _ => Ok(processed),
         }
@@ -257,17 +257,21 @@ fn express(
     let defect = |reason| EngineError::Plan(format!("`{entry}`: {reason}; this is a defect of this program"));
     let done = plan.process(batch, now_ms().saturating_mul(1000)).map_err(defect)?;
     if let (OnError::Fail, Some(first)) = (on_error, done.failed.first()) {
-        let key = key_as_text(batch, first.row);
         return Err(EngineError::Expression {
             entry: entry.to_owned(),
             table: batch.schema.id.to_string(),
-            row: key.map(|key| format!(", the first of them {key}")).unwrap_or_default(),
+            row: the_first(batch, first.row),
             rows: done.failed.len(),
             reason: first.message.clone(),
         });
     }
     let failed = done.failed.into_iter().map(|f| FailedRow { row: f.row, message: f.message }).collect();
     Ok(Processed { batch: done.batch, failed, dropped: done.dropped })
+}
+
+/// Which of failed rows is the first, for a message; empty where the table has no key.
+fn the_first(batch: &ChangeBatch, row: usize) -> String {
+    key_as_text(batch, row).map(|key| format!(", the first of them {key}")).unwrap_or_default()
 }
 
 fn culprit(stage: &Stage) -> Culprit {

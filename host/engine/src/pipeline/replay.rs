@@ -448,7 +448,7 @@ fn taken(done: Result<Transformed, EngineError>) -> Result<Result<Transformed, K
             }
         }),
         Err(EngineError::Guest(WasmError::Broken { fault, .. })) => {
-            Ok(Err(Kept::Failed { by: None, reason: fault.to_string() }))
+            Ok(Err(Kept::Failed { by: None, reason: fault.words() }))
         }
         Err(error) => Err(error),
     }

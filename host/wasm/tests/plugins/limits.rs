@@ -99,7 +99,9 @@ fn a_trap_names_the_function_and_the_next_batch_finds_a_new_instance() {
 #[test]
 fn an_error_of_the_plugins_own_leaves_its_instance_alive() {
     let mut guest = instance("misbehaving", json!({ "does": "say-error" }));
-    assert_eq!(fault(&mut guest), Fault::Said("I cannot".into()));
+    let said = fault(&mut guest);
+    assert!(said.words().starts_with("I cannot, with é0é1"), "{said:?}");
+    assert_eq!(said.to_string(), "it gave an error of its own", "its words can quote a row");
     assert_eq!((guest.stats().started, guest.stats().lost), (1, 0));
 }
 

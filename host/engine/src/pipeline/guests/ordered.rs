@@ -194,7 +194,7 @@ impl Guests {
             };
             let processed = match processed {
                 Err(EngineError::Guest(WasmError::Guest { fault, .. })) if !self.stops(stage) => {
-                    let (culprit, reason) = (culprit(stage), fault.to_string());
+                    let (culprit, reason) = (culprit(stage), fault.words());
                     let fault = match stage {
                         Stage::Guest { plugin, .. } => Some((*plugin, fault)),
                         Stage::Expressions { .. } => None,

@@ -11,6 +11,7 @@ use sluicebox_guest::bindings;
 use sluicebox_guest::bindings::exports::sluicebox::transform::plugin::{
     About, Batch, Guest, Outcome, Plan, Table,
 };
+use sluicebox_guest::bindings::sluicebox::transform::lookup;
 use sluicebox_guest::bindings::sluicebox::transform::state::{self, Entry};
 use sluicebox_guest::bindings::sluicebox::transform::types::{
     Action, ByteStrings, Computed, ComputedType, OutputColumn, Read, RowError, Source, Vector, VectorData,
@@ -64,6 +65,15 @@ enum Does {
     StateInPlan,
     HugeState,
     LongStateKey,
+    /// Asks for one large value again and again, in one call.
+    AskStateAgain,
+    AskLookupAgain,
+    /// Puts thousands of small values in one call, and a large one in another.
+    PutMuch,
+    /// As much output as with `huge-output`, from a plugin that has a state.
+    HugeOutputWithState,
+    /// Says so when it is told to forget a table.
+    LogForgetting,
     /// Numbers rows by its state; with `at` it traps behind the last of a batch with this number.
     CountInState,
     /// The same, and says of the row with this number that it failed.
@@ -139,6 +149,9 @@ impl Guest for Misbehaving {
                 config.does,
                 Does::HugeState
                     | Does::LongStateKey
+                    | Does::AskStateAgain
+                    | Does::PutMuch
+                    | Does::HugeOutputWithState
                     | Does::CountInState
                     | Does::CountAndCondemn
                     | Does::CountAndForgive
@@ -162,7 +175,11 @@ impl Guest for Misbehaving {
         act(does, config.at, numbers, texts)
     }
 
-    fn forget_table(_id: u32) {}
+    fn forget_table(_id: u32) {
+        if CONFIG.with_borrow(|config| config.does == Does::LogForgetting) {
+            sluicebox_guest::info("forgotten");
+        }
+    }
 }
 
 fn act(does: Does, at: Option<i64>, numbers: &[i64], texts: &ByteStrings) -> Result<Outcome, String> {
@@ -200,7 +217,7 @@ fn act(does: Does, at: Option<i64>, numbers: &[i64], texts: &ByteStrings) -> Res
         Does::RowOutOfRange => {
             outcome.errors.push(RowError { row: rows as u32, message: "beyond".into() });
         }
-        Does::HugeOutput => strings.data = vec![b'x'; 32 << 20],
+        Does::HugeOutput | Does::HugeOutputWithState => strings.data = vec![b'x'; 32 << 20],
         Does::FloodLog => {
             for n in 0..1_000 {
                 sluicebox_guest::info(&format!("line {n}"));
@@ -213,6 +230,12 @@ fn act(does: Does, at: Option<i64>, numbers: &[i64], texts: &ByteStrings) -> Res
         }
         Does::StateUnasked => drop(state::get(&["rows".to_owned()])),
         Does::HugeState => fill_state(),
+        Does::AskStateAgain => {
+            put("large".into(), vec![1; 900 << 10]);
+            drop(state::get(&vec!["large".to_owned(); 1_000]));
+        }
+        Does::AskLookupAgain => drop(lookup::get("countries", &vec!["large".to_owned(); 1_000])),
+        Does::PutMuch => put_much(),
         Does::LongStateKey => put("k".repeat(1_025), Vec::new()),
         Does::AskTime => {
             let text = sluicebox_guest::clock::now().to_string();
@@ -283,6 +306,14 @@ fn fill_state() -> ! {
         put(number.to_string(), vec![0; 64 << 10]);
     }
     unreachable!()
+}
+
+/// As interpreters' SDKs do at a batch's end; together more than twice what a call of few rows may give back.
+fn put_much() {
+    let value = vec![7; 2 << 10];
+    let entry = |number: u32| Entry { key: number.to_string(), value: Some(value.clone()) };
+    state::put(&(0..1_024).map(entry).collect::<Vec<_>>());
+    put("large".into(), vec![7; 3 << 20]);
 }
 
 fn count_in_state(config: &Config, numbers: &[i64]) -> Result<Outcome, String> {

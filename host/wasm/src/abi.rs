@@ -231,6 +231,25 @@ pub(crate) struct Outcome {
     pub(crate) errors: Vec<RowError>,
 }
 
+impl Outcome {
+    /// What it weighs, near enough for a limit.
+    pub(crate) fn bytes(&self) -> usize {
+        let bits = |bits: &Option<Vec<u8>>| bits.as_ref().map_or(0, Vec::len);
+        let column = |column: &Vector| {
+            let data = match &column.data {
+                VectorData::Ints(values) => size_of_val(&values[..]),
+                VectorData::Uints(values) => size_of_val(&values[..]),
+                VectorData::Floats(values) => size_of_val(&values[..]),
+                VectorData::Bytes(values) => size_of_val(&values.offsets[..]) + values.data.len(),
+            };
+            bits(&column.validity) + data
+        };
+        let origins = self.origins.as_ref().map_or(0, |origins| size_of_val(&origins[..]));
+        let errors = self.errors.iter().map(|error| size_of::<RowError>() + error.message.len());
+        origins + bits(&self.keep) + self.columns.iter().map(column).sum::<usize>() + errors.sum::<usize>()
+    }
+}
+
 #[derive(ComponentType, Lift, Debug, Clone, PartialEq, Eq)]
 #[component(record)]
 pub(crate) struct About {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use sluicebox_model::ByteSize;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmStr};
 
@@ -17,6 +18,35 @@ use crate::lookup;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Forbidden(pub(crate) String);
+
+/// What the host may hand over in one answer: as much as the guest's memories may have, for the rest could not arrive. It is counted while
+/// the answer is made: some thousand keys that all name one large value would else be some thousand copies of it, in the host's memory.
+struct Answer {
+    left: usize,
+    limit: ByteSize,
+}
+
+impl Answer {
+    /// Of a list's element, beside its bytes: whether it is there, a pointer, a length.
+    const ELEMENT_BYTES: usize = 12;
+
+    fn to(guest: &Guest) -> Self {
+        let limit = guest.memory_limit();
+        Self { left: limit.as_usize(), limit }
+    }
+
+    /// Counts an element with so many bytes.
+    fn holds(&mut self, bytes: usize) -> Result<(), Forbidden> {
+        let left = self.left.checked_sub(bytes.saturating_add(Self::ELEMENT_BYTES));
+        self.left = left.ok_or_else(|| {
+            let limit = self.limit;
+            Forbidden(format!(
+                "it asks for more at once than {limit}, all the memory that it may have (`limits.memory` in the pipeline file)"
+            ))
+        })?;
+        Ok(())
+    }
+}
 
 /// Gives components what they may import.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -48,7 +78,14 @@ fn link_lookup(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             let tables = store.data().lookups();
             match tables.and_then(|tables| tables.get(&table, &keys)) {
                 // What a table gives is not believed either: the guest would read behind the list's end.
-                Some(entries) if entries.len() == keys.len() => Ok((entries,)),
+                Some(entries) if entries.len() == keys.len() => {
+                    // Entries are shared, not copied: what is too much is told before the guest's memory is filled with it.
+                    let mut answer = Answer::to(store.data());
+                    for entry in &entries {
+                        answer.holds(entry.as_ref().map_or(0, |entry| entry.len()))?;
+                    }
+                    Ok((entries,))
+                }
                 Some(_) => Err(Forbidden(format!("lookup table `{table}` cannot be read")).into()),
                 None => Err(Forbidden(lookup::unknown(&shorten(&table), tables)).into()),
             }
@@ -62,8 +99,15 @@ fn link_state(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     interface.func_wrap(
         "get",
         |mut store: StoreContextMut<'_, Guest>, (keys,): (Vec<String>,)| -> wasmtime::Result<(Values,)> {
+            let mut answer = Answer::to(store.data());
             let state = store.data_mut().state()?;
-            Ok((keys.iter().map(|key| state.get(key).map(<[u8]>::to_vec)).collect(),))
+            let copy = |key: &String| {
+                let value = state.get(key);
+                answer.holds(value.map_or(0, <[u8]>::len))?;
+                Ok(value.map(<[u8]>::to_vec))
+            };
+            let values: Result<Values, Forbidden> = keys.iter().map(copy).collect();
+            Ok((values?,))
         },
     )?;
     interface.func_wrap(

@@ -154,7 +154,7 @@ impl Instance {
     /// No more rows of this table and version will come.
     pub fn forget(&mut self, id: u32) {
         self.plans.remove(&id);
-        let Some(live) = self.live.as_mut().filter(|live| live.planned.contains(&id)) else { return };
+        let Some(live) = self.live.as_mut().filter(|live| live.planned.contains_key(&id)) else { return };
         if let Err(fault) = live.forget_table(self.plugin.loaded(), id) {
             tracing::warn!(plugin = self.plugin.name(), %fault, "guest failed to forget a table");
             self.lose();
@@ -219,7 +219,7 @@ impl Instance {
             shared || **known == *plan
         };
         let known = self.plans.get(&plan.id).is_some_and(same);
-        if known && self.live()?.planned.contains(&plan.id) {
+        if known && self.live()?.planned.contains_key(&plan.id) {
             return Ok(());
         }
         let again = self.ask_plan(plan.id, &plan.input)?;

@@ -3,7 +3,7 @@
 //! Each call has a time limit, a limit on what it gives back, and the memory limit of its store. After a fault that poisons,
 //! the whole store is thrown away: the instance's memory can be in any state.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) struct Live {
     store: Store<Guest>,
     functions: Functions,
     /// Tables that it knows.
-    pub(crate) planned: HashSet<u32>,
+    pub(crate) planned: HashMap<u32, Arc<TableSchema>>,
     /// Its memory when it last planned a table, in bytes.
     memory_at_plan: usize,
 }
@@ -55,7 +55,7 @@ impl Live {
         let instance = instance.map_err(|error| start_error(fault(store.data(), &error).to_string()))?;
 
         let functions = Functions::find(&mut store, &instance, plugin.version).map_err(load_error)?;
-        let mut live = Self { store, functions, planned: HashSet::new(), memory_at_plan: 0 };
+        let mut live = Self { store, functions, planned: HashMap::new(), memory_at_plan: 0 };
         let (about,) = live
             .call(plugin, functions.init, (&plugin.config,), plugin.limits.start_time())
             .map_err(|fault| start_error(fault.to_string()))?;
@@ -80,7 +80,6 @@ impl Live {
             ddl: schema.ddl.as_deref(),
         };
         self.enter(schema, PLAN_OUTPUT_BYTES);
-        self.store.data_mut().at = None;
         let time = plugin.limits.start_time();
         let said = match self.functions.versioned {
             Versioned::V0_1 { plan_table, .. } => {
@@ -89,7 +88,7 @@ impl Live {
             Versioned::V0_2 { plan_table, .. } => self.call(plugin, plan_table, (id, table), time)?.0,
         };
         let plan = said.map_err(|words| Fault::Said(shorten(&words)))?;
-        self.planned.insert(id);
+        self.planned.insert(id, Arc::clone(schema));
         self.memory_at_plan = self.memory();
         Ok(plan)
     }
@@ -112,12 +111,18 @@ impl Live {
         state: Option<&mut State>,
     ) -> Result<abi::Outcome, Fault> {
         let time = plugin.limits.batch_time(batch.rows);
-        self.enter(schema, plugin.limits.output_bytes(bytes_in));
-        let Some(state) = state else { return self.call_process(plugin, id, batch, time) };
+        let most = plugin.limits.output_bytes(bytes_in);
+        let Some(state) = state else {
+            self.enter(schema, most);
+            return self.call_process(plugin, id, batch, time);
+        };
+        // What it puts into its state is taken under the same number as what it gives back: that may be the whole state at once.
+        self.enter(schema, most.saturating_add(plugin.limits.state.as_usize()));
         self.store.data_mut().state = Some(std::mem::take(state));
         let outcome = self.call_process(plugin, id, batch, time);
         *state = self.store.data_mut().state.take().unwrap_or_default();
-        outcome
+        let outcome = outcome?;
+        if outcome.bytes() > most { Err(Fault::Output(too_much(false))) } else { Ok(outcome) }
     }
 
     fn call_process(
@@ -138,7 +143,8 @@ impl Live {
 
     /// Calls `forget-table`.
     pub(crate) fn forget_table(&mut self, plugin: &Loaded, id: u32) -> Result<(), Fault> {
-        self.planned.remove(&id);
+        let Some(schema) = self.planned.remove(&id) else { return Ok(()) };
+        self.enter(&schema, PLAN_OUTPUT_BYTES);
         self.call(plugin, self.functions.forget_table, (id,), plugin.limits.start_time())
     }
 
@@ -183,7 +189,10 @@ impl Live {
         let ticks = self.store.data_mut().begin(time);
         self.store.set_epoch_deadline(ticks);
         let answer = function.call(&mut self.store, parameters);
-        self.store.data_mut().log_output();
+        let guest = self.store.data_mut();
+        guest.log_output();
+        guest.table.clear();
+        guest.at = None;
         answer.map_err(|error| fault(self.store.data(), &error))
     }
 }
@@ -197,8 +206,22 @@ fn fault(guest: &Guest, error: &wasmtime::Error) -> Fault {
         (Some(Trap::Interrupt), _) => Fault::Time(guest.time_limit()),
         (_, Some(wanted)) => Fault::Memory { wanted, limit: guest.memory_limit() },
         (Some(trap), None) => Fault::Trap(trap_report(*trap, error)),
-        (None, None) => Fault::Output(shorten(&error.root_cause().to_string())),
+        (None, None) => match error.root_cause().to_string() {
+            // wasmtime has no type for it.
+            reason if reason.starts_with(TOO_MUCH) => Fault::Output(too_much(guest.state.is_some())),
+            reason => Fault::Output(shorten(&reason)),
+        },
     }
+}
+
+/// How wasmtime begins when more comes at once than it may.
+const TOO_MUCH: &str = "too much data is being copied";
+
+/// What is said then. With state it can have been a `put`.
+fn too_much(stateful: bool) -> String {
+    let state =
+        if stateful { "; or it puts more into its state at once than `limits.state` and that" } else { "" };
+    format!("it is more than `limits.output` in the pipeline file and four times what came in{state}")
 }
 
 /// The kind of trap, and the functions that it came from, the innermost first.

@@ -23,6 +23,7 @@ impl LookupTables for Countries {
         let entry = |key: &String| match key.as_str() {
             "DE" => Some(r#"{"name":"Deutschland","region":"EU","people":84}"#.into()),
             "JP" => Some(r#"{ "region" : null, "name": "\u65e5\u672c \"x\"" }"#.into()),
+            "large" => Some(format!(r#"{{"name":"{}"}}"#, "x".repeat(900 << 10)).into()),
             _ => None,
         };
         (table == "countries").then(|| keys.iter().map(entry).collect())
@@ -140,6 +141,45 @@ fn what_breaks_the_rules_of_version_0_2_is_refused() {
             "{does}: all is as it was"
         );
     }
+}
+
+/// A thousand times 900 KiB: the host would have it all before the guest's memory refuses it.
+#[test]
+fn an_answer_is_no_larger_than_the_memory_that_it_is_for() {
+    for (does, mut state) in
+        [("ask-state-again", Some(State::new([], Limits::DEFAULT_STATE))), ("ask-lookup-again", None)]
+    {
+        let mut guest = granted("misbehaving", json!({ "does": does }), countries());
+        let Fault::Forbidden(reason) = fault(&mut guest, state.as_mut()) else {
+            panic!("{does}: another fault")
+        };
+        assert!(reason.contains("more at once than 64MiB") && reason.contains("`limits.memory`"), "{reason}");
+        assert_eq!(state.map_or(0, |state| state.keys()), 0, "{does}: all is as it was");
+    }
+}
+
+#[test]
+fn what_is_put_at_once_may_be_as_much_as_the_state_and_what_is_given_back_may_not() {
+    let schema = numbered_schema(true);
+    let run = |does: &str, limit: ByteSize| {
+        let limits = Limits { state: limit, memory: ByteSize::mib(256), ..Limits::default() };
+        let spec = PluginSpec { limits, ..spec("misbehaving", json!({ "does": does })) };
+        let mut guest = engine().load(&spec).expect("it loads").instantiate().expect("it starts");
+        let plan = guest.plan(1, &schema).expect("a plan");
+        let mut state = State::new([], limit);
+        let processed = guest.process(&plan, &inserts(&schema, 0..10), Some(&mut state));
+        (processed.map(|processed| processed.batch.rows()), state.keys())
+    };
+    let refused = |(result, keys): (Result<usize, WasmError>, usize)| match result {
+        Err(WasmError::Guest { fault: Fault::Output(reason), .. }) if keys == 0 => reason,
+        other => panic!("expected a fault, found {other:?} and {keys} keys"),
+    };
+    let (rows, keys) = run("put-much", Limits::DEFAULT_STATE);
+    assert_eq!((rows.ok(), keys), (Some(10), 1_025));
+    let reason = refused(run("put-much", ByteSize::kib(512)));
+    assert!(reason.contains("than `limits.state`"), "{reason}");
+    let reason = refused(run("huge-output-with-state", ByteSize::mib(64)));
+    assert!(reason.contains("more than `limits.output`") && !reason.contains("limits.state"), "{reason}");
 }
 
 #[test]

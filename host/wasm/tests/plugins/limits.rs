@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use sluicebox_model::{ByteSize, RowKind, TransactionId};
+use sluicebox_model::{ByteSize, RowKind, TableId, TableSchema, TransactionId};
 use sluicebox_wasm::{Fault, Instance, Limits, WasmError};
 
 use crate::support::{engine, inserts, instance, logged, numbered, numbered_schema, rows_of, spec};
@@ -133,7 +133,7 @@ fn more_output_than_allowed_is_refused_before_it_is_copied() {
         Limits { memory: ByteSize::mib(256), ..Limits::default() },
     );
     let Fault::Output(reason) = fault(&mut guest) else { panic!("another fault") };
-    assert!(reason.contains("too much data"), "{reason}");
+    assert!(reason.contains("more than `limits.output`"), "{reason}");
 }
 
 #[test]
@@ -217,6 +217,22 @@ fn log_lines_name_plugin_table_and_position_and_those_above_the_limit_are_counte
         "{text}"
     );
     assert!(!text.contains("line 500"), "{text}");
+}
+
+#[test]
+fn what_it_says_when_it_forgets_a_table_is_about_that_table() {
+    let mut guest = instance("misbehaving", json!({ "does": "log-forgetting" }));
+    let (first, mut other) = (numbered_schema(true), TableSchema::clone(&numbered_schema(true)));
+    other.id = TableId::new("shop", "others");
+    let other = Arc::new(other);
+    guest.plan(1, &first).expect("a plan");
+    let plan = guest.plan(2, &other).expect("a plan");
+    let mut batch = inserts(&other, 0..1);
+    let transaction = TransactionId { gtid: None, file: "binlog.000007".into(), offset: 4711 };
+    batch.origins[0].transaction = Some(Arc::new(transaction));
+    guest.process(&plan, &batch, None).expect("it is processed");
+    let text = logged(|| guest.forget(1));
+    assert!(text.contains(r#"table="shop.orders" position="" text="forgotten""#), "{text}");
 }
 
 #[test]

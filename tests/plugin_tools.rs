@@ -258,6 +258,11 @@ fn a_compiled_plugin_runs_where_it_was_compiled_and_only_where_it_is_trusted() {
     mode(0o666);
     refused(trusted(), "others can write to it (mode 666");
     mode(0o644);
+    let folder_mode =
+        |mode| std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(mode)).expect("permissions");
+    folder_mode(0o777);
+    refused(trusted(), "others can put files into its folder (mode 777)");
+    folder_mode(0o1777);
     let bytes = std::fs::read(&file).expect("the file");
     let mut damaged = bytes.clone();
     damaged[bytes.len() / 2] ^= 1;

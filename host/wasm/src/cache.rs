@@ -149,6 +149,26 @@ pub(crate) fn closed_to_others(found: &fs::Metadata) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether files in a folder stay what they are: no one but this user and the system's can take one away or put another in its place.
+#[cfg(unix)]
+pub(crate) fn folder_keeps_files(found: &fs::Metadata) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user && found.uid() != 0 {
+        return Err(format!("its folder belongs to user {}, not to user {user}", found.uid()));
+    }
+    // With the sticky bit only a file's owner can take it away.
+    if found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0 {
+        return Err(format!("others can put files into its folder (mode {:03o})", found.mode() & 0o777));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn folder_keeps_files(_: &fs::Metadata) -> Result<(), String> {
+    Err("this system's permissions are not known here".into())
+}
+
 #[cfg(not(unix))]
 pub(crate) fn closed_to_others(_: &fs::Metadata) -> Result<(), String> {
     Err("this system's permissions are not known here".into())

@@ -127,10 +127,8 @@ impl Engine {
     /// [`WasmError::Load`] says what is wrong with the file.
     pub fn read(&self, spec: &PluginSpec) -> Result<PluginFile, WasmError> {
         let refuse = |reason| WasmError::Load { path: spec.path.clone(), reason };
-        if spec.precompiled {
-            precompiled::check_owner(&spec.path).map_err(refuse)?;
-        }
-        let file = load::read(&spec.path).map_err(refuse)?;
+        let read = if spec.precompiled { load::read_closed } else { load::read };
+        let file = read(&spec.path).map_err(refuse)?;
         match &spec.sha256 {
             Some(wanted) if !wanted.eq_ignore_ascii_case(&file.hash) => {
                 Err(refuse(format!("its SHA-256 is {}, the pipeline file wants {wanted}", file.hash)))
@@ -146,7 +144,7 @@ impl Engine {
     pub fn load_file(&self, spec: &PluginSpec, file: &PluginFile) -> Result<Plugin, WasmError> {
         let refuse = |reason| WasmError::Load { path: spec.path.clone(), reason };
         let (component, hash, schema) = match (spec.precompiled, file.bytes.starts_with(precompiled::MAGIC)) {
-            (true, true) => precompiled::load(&self.0.engine, &file.bytes).map_err(refuse)?,
+            (true, true) => precompiled::load(&self.0.engine, file).map_err(refuse)?,
             (false, false) => {
                 let schema = config_schema::of(&file.bytes).map_err(refuse)?;
                 (self.component(file).map_err(refuse)?, file.hash.clone(), schema)

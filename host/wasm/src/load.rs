@@ -6,6 +6,8 @@
 //! exports something else than a plugin, is refused with what it wants and has.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -13,6 +15,7 @@ use wasmtime::component::Component;
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use crate::precompiled;
 use crate::preview1;
 use crate::version::Version;
 use crate::wasi::{self, WasiGrants};
@@ -26,6 +29,8 @@ pub struct PluginFile {
     pub(crate) bytes: Vec<u8>,
     /// SHA-256 in hexadecimal.
     pub(crate) hash: String,
+    /// It was found closed to all others, as what is run as it is must be.
+    pub(crate) closed: bool,
 }
 
 impl PluginFile {
@@ -49,13 +54,25 @@ pub(crate) struct Surface {
 
 /// Reads a file.
 pub(crate) fn read(path: &Path) -> Result<PluginFile, String> {
-    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(format!("it has {size} bytes, a plugin may have {MAX_FILE_BYTES}"));
+    read_open(File::open(path).map_err(|error| error.to_string())?, false)
+}
+
+/// Reads a file that must be closed to all others. What is looked at and what is read is one open file: between the two nobody can put
+/// another in its place.
+pub(crate) fn read_closed(path: &Path) -> Result<PluginFile, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    precompiled::check_closed(&file, path)?;
+    read_open(file, true)
+}
+
+fn read_open(mut file: File, closed: bool) -> Result<PluginFile, String> {
+    let mut bytes = Vec::new();
+    file.by_ref().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("it has more than {MAX_FILE_BYTES} bytes, a plugin may have no more"));
     }
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(PluginFile { bytes, hash })
+    Ok(PluginFile { bytes, hash, closed })
 }
 
 /// The file as a component.

@@ -1,8 +1,9 @@
 //! Plugins compiled ahead of time: files for hosts that may not compile, or that must start at once.
 //!
 //! Such a file is native code, which runs as it is: whoever can write it runs code in this process. So it is loaded only
-//! where the pipeline file says `precompiled: true`, and only while it belongs to the user who runs the program and no one else
-//! can write it. A digest tells damage. Which engine and processor it is for is checked before a byte of it is used: our
+//! where the pipeline file says `precompiled: true`, and only while it belongs to the user who runs the program, no one else
+//! can write it, and no one else can put another file into its folder. All that is asked of the open file that is then read.
+//! A digest tells damage. Which engine and processor it is for is checked before a byte of it is used: our
 //! own heading tells system and architecture, and wasmtime's the engine's version, its settings and the processor's features.
 //!
 //! Form: [`MAGIC`], SHA-256 of all that follows, length of the heading in 4 bytes (lowest first), the heading in JSON, code.
@@ -14,7 +15,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
-use crate::cache::closed_to_others;
+use crate::cache::{closed_to_others, folder_keeps_files};
+use crate::load::PluginFile;
 
 /// First bytes of a file; changes with its form.
 pub(crate) const MAGIC: &[u8; 16] = b"sluicebox-aot-1\n";
@@ -75,20 +77,25 @@ fn read(bytes: &[u8]) -> Result<(Heading, &[u8]), String> {
     Ok((heading, code))
 }
 
-/// Says why a file is not to be trusted: others can write it.
-pub(crate) fn check_owner(path: &Path) -> Result<(), String> {
-    let found = File::open(path).and_then(|file| file.metadata()).map_err(|error| error.to_string())?;
-    closed_to_others(&found)
+/// Says why an open file is not to be trusted: others can write it, or put another of the user's files in its place.
+pub(crate) fn check_closed(file: &File, path: &Path) -> Result<(), String> {
+    let unclear = |error: std::io::Error| error.to_string();
+    let folder = path.canonicalize().map_err(unclear)?;
+    let folder = folder.parent().unwrap_or(&folder).metadata().map_err(unclear)?;
+    closed_to_others(&file.metadata().map_err(unclear)?)
+        .and_then(|()| folder_keeps_files(&folder))
         .map_err(|reason| format!("{reason}; a compiled plugin is code that is run as it is"))
 }
 
-/// The component, the digest of the plugin that it was made from, and the schema of its configuration. The bytes must come from a file that
-/// [`check_owner`] found no fault with.
+/// The component, the digest of the plugin that it was made from, and the schema of its configuration.
 pub(crate) fn load(
     engine: &wasmtime::Engine,
-    bytes: &[u8],
+    file: &PluginFile,
 ) -> Result<(Component, String, Option<Value>), String> {
-    let (heading, code) = read(bytes)?;
+    if !file.closed {
+        return Err("it was not read as a compiled plugin; this is a defect of this program".into());
+    }
+    let (heading, code) = read(&file.bytes)?;
     let component = deserialize(engine, code).map_err(|error| {
         format!(
             "it was compiled by sluicebox {} for another engine or processor than this one: {error:#}; make it again \
@@ -102,8 +109,8 @@ pub(crate) fn load(
 #[allow(unsafe_code, reason = "loading compiled code has no safe form")]
 fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes must be what `Component::serialize` made. They come from a file that the pipeline file names as
-    // compiled, that belongs to this user and that no one else can write (see `check_owner`), and match the digest that `write`
-    // put before them. Another version or configuration of wasmtime, or another processor, is told by wasmtime's own header.
+    // compiled, that belongs to this user and that no one else can write (`load::read_closed` asks that of the open file that it
+    // reads, and `load` takes no other), and match the digest that `write` put before them. Another version or configuration of wasmtime, or another processor, is told by wasmtime's own header.
     unsafe { Component::deserialize(engine, code) }
 }
 
@@ -138,8 +145,10 @@ mod tests {
         let mut other = wasmtime::Config::new();
         other.epoch_interruption(true);
         let other = wasmtime::Engine::new(&other).expect("an engine");
-        let reason = load(&other, &bytes).map(|_| ()).expect_err("it is for another engine");
+        let file = |closed| PluginFile { bytes: bytes.clone(), hash: String::new(), closed };
+        let reason = load(&other, &file(true)).map(|_| ()).expect_err("it is for another engine");
         assert!(reason.contains("for another engine or processor than this one"), "{reason}");
-        assert_eq!(load(&plain, &bytes).map(|(_, hash, _)| hash), Ok("abc".into()));
+        assert_eq!(load(&plain, &file(true)).map(|(_, hash, _)| hash), Ok("abc".into()));
+        assert!(load(&plain, &file(false)).is_err(), "nobody has looked whose it is");
     }
 }

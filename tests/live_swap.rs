@@ -527,10 +527,10 @@ fn a_canary_counts_what_another_version_does_otherwise_and_changes_nothing() {
 }
 
 fn compare_versions(pipeline: &Pipeline) {
+    let path = pipeline.folder().join("canary.wasm");
+    let module = path.to_str().expect("a name in UTF-8");
     let canary = |number: u64, does: u8| {
-        let path = pipeline.folder().join("canary.wasm");
         std::fs::write(&path, version(number, does)).expect("a file");
-        let module = path.to_str().expect("a name in UTF-8");
         let (output, answer) =
             ask(pipeline, "canary", &["--plugin", NAME, "--module", module, "--rows", "300"]);
         assert_eq!(answer["outcome"], "compared", "{output:?}");
@@ -561,4 +561,16 @@ fn compare_versions(pipeline: &Pipeline) {
         "a column that the version in force does not have is no difference of values"
     );
     assert!(tables.contains("adds `more`"), "{tables}");
+    // With a limit of 100 ms on each of 100,000 rows it would hold the workers for hours.
+    std::fs::write(&path, version(1, 7)).expect("a file");
+    let (output, answer) =
+        ask(pipeline, "canary", &["--plugin", NAME, "--module", module, "--rows", "100000"]);
+    assert_eq!((output.code, &answer["outcome"]), (Some(1), &"compared".into()), "{output:?}");
+    let rows = answer["rows"].as_object().expect("counts by table").values();
+    let sums = rows.fold((0, 0), |(rows, failed), tally| {
+        let sum = |name: &str| tally[name].as_u64().expect("a number");
+        (rows + sum("rows"), failed + sum("failed_by_new"))
+    });
+    // Both workers may be in their sixteenth.
+    assert!(sums.0 == sums.1 && (16..=17).contains(&sums.1), "{answer}");
 }

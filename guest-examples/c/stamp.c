@@ -10,6 +10,7 @@
  *   does=4   drops rows whose `id` is odd
  *   does=5   fails on rows whose `id` is a multiple of ten
  *   does=6   adds a column too that is called like the version, `more000000`
+ *   does=7   never comes back from a row
  */
 #include "sluicebox.h"
 
@@ -64,6 +65,7 @@ sb_verdict sb_row(const void *state, sb_row_view *row) {
         sb_fail(row, SB_TEXT("not this one"));
         return sb_fail(row, SB_TEXT("a multiple of ten"));
     }
+    while (what() == 7) {}
     sb_set_int(row, t->stamp, number());
     if (what() == 1 || what() == 6) sb_set_int(row, t->more, 7);
     return SB_KEEP;

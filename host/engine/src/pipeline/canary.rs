@@ -2,7 +2,8 @@
 //!
 //! Nothing that the new version makes goes anywhere, and no value is told: only how many rows differ, by table and column. It runs in the
 //! workers, on their time, until enough rows were compared. What it fails in, however badly, is counted and harms nothing; a batch that the
-//! version in force fails on is not compared.
+//! version in force fails on is not compared. What it may cost is bounded: a worker spends at most [`PATIENCE`] on the events of one batch, and
+//! a version that fails as a whole on [`MAX_FAULTS`] of them is known well enough.
 //!
 //! Where neither drops or fails anything, a batch is compared as it is. Else which row became what cannot be told from what comes
 //! out, so its events go through both versions one at a time, through instances that exist for this alone.
@@ -10,6 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arrow::array::{Array as _, ArrayRef};
 use arrow::compute::kernels::cmp::not_distinct;
@@ -19,6 +21,13 @@ use sluicebox_wasm::{Instance, Processed, TablePlan};
 
 use super::guests::event_rows;
 use super::tables::PluginEntry;
+
+/// Time of one batch for which a worker compares event by event; the rest of the batch is then not compared. A thousand events take the
+/// slowest supported language a tenth of it.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Events that the new version may trap on, or run out of a limit, before the comparison ends: each costs a new instance, and up to twice
+/// the time limit.
+const MAX_FAULTS: u64 = 16;
 
 /// A new version beside the one in force.
 pub(crate) struct Canary {
@@ -31,6 +40,8 @@ pub(crate) struct Canary {
     /// Rows to compare at most.
     limit: u64,
     compared: AtomicU64,
+    /// Events that the new version failed on as a whole.
+    faults: AtomicU64,
     over: AtomicBool,
     tallies: Mutex<BTreeMap<String, Tally>>,
 }
@@ -63,8 +74,8 @@ impl Canary {
         plans: HashMap<TableId, (Arc<TablePlan>, Arc<TablePlan>)>,
         limit: u64,
     ) -> Self {
-        let (compared, over) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { place, old, new, plans, limit, compared, over, tallies: Mutex::default() }
+        let (compared, faults, over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        Self { place, old, new, plans, limit, compared, faults, over, tallies: Mutex::default() }
     }
 
     /// Rows compared so far.
@@ -72,9 +83,10 @@ impl Canary {
         self.compared.load(Ordering::Relaxed)
     }
 
-    /// Whether enough rows were compared, or nobody asks any more.
+    /// Whether enough rows were compared, the new version has failed often enough, or nobody asks any more.
     pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed) || self.compared() >= self.limit
+        let enough = self.compared() >= self.limit || self.faults.load(Ordering::Relaxed) >= MAX_FAULTS;
+        enough || self.over.load(Ordering::Relaxed)
     }
 
     /// Nothing is compared from here on; what was counted, by table.
@@ -168,7 +180,6 @@ impl Beside {
             (self.old, self.new) = (None, None);
             return;
         }
-        let mut tally = Tally::default();
         let begins = begins(input);
         if old.dropped == 0
             && old.failed.is_empty()
@@ -178,35 +189,37 @@ impl Beside {
             && new.batch.kinds == old.batch.kinds
             && old.batch.kinds == input.kinds
         {
-            tally.rows = begins.len() as u64;
+            let mut tally = Tally { rows: begins.len() as u64, ..Tally::default() };
             tally.count_values(&old.batch, &new.batch, &begins);
+            canary.add(&input.schema.id, &tally);
         } else {
-            self.one_by_one(input, &begins, (old_plan, new_plan), &mut tally);
+            self.one_by_one(input, &begins, (old_plan, new_plan));
         }
-        canary.add(&input.schema.id, &tally);
     }
 
+    /// Each event is counted at once: whoever ends the comparison is told what there was until then.
     fn one_by_one(
         &mut self,
         input: &ChangeBatch,
         begins: &[usize],
         (old_plan, new_plan): (&TablePlan, &TablePlan),
-        tally: &mut Tally,
     ) {
-        let canary = Arc::clone(&self.canary);
-        let most = usize::try_from(canary.limit.saturating_sub(canary.compared())).unwrap_or(usize::MAX);
-        for &begin in begins.iter().take(most) {
-            let event = input.slice(event_rows(&input.kinds, begin));
-            let old = run(&mut self.old, &canary.old, old_plan, &event);
-            let new = run(&mut self.new, &canary.new, new_plan, &event);
-            match (old, new) {
-                (Some(old), Some(new)) => tally.count(&old, &new),
-                (Some(_), None) => {
-                    tally.rows += 1;
-                    tally.failed_by_new += 1;
-                }
-                (None, _) => {}
+        let (canary, began) = (Arc::clone(&self.canary), Instant::now());
+        for &begin in begins {
+            if canary.is_over() || began.elapsed() >= PATIENCE {
+                return;
             }
+            let event = input.slice(event_rows(&input.kinds, begin));
+            let Some(old) = run(&mut self.old, &canary.old, old_plan, &event) else { continue };
+            let mut tally = Tally::default();
+            match run(&mut self.new, &canary.new, new_plan, &event) {
+                Some(new) => tally.count(&old, &new),
+                None => {
+                    (tally.rows, tally.failed_by_new) = (1, 1);
+                    canary.faults.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            canary.add(&input.schema.id, &tally);
         }
     }
 }
@@ -222,7 +235,7 @@ fn begins(batch: &ChangeBatch) -> Vec<usize> {
     begins
 }
 
-/// Runs rows through one version; none when it fails as a whole.
+/// Runs rows through one version, once; none when it fails as a whole.
 fn run(
     slot: &mut Option<Instance>,
     entry: &PluginEntry,
@@ -240,7 +253,7 @@ fn run(
         },
     };
     let instance = slot.insert(instance);
-    match instance.process_isolating(plan, batch, None) {
+    match instance.process(plan, batch, None) {
         Ok(processed) => Some(processed),
         Err(error) => {
             tracing::debug!(plugin = entry.plugin.name(), %error, "failed in a comparison");

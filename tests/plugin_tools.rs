@@ -112,6 +112,33 @@ fn cases_bring_their_reference_tables_and_begin_with_an_empty_state() {
     assert_eq!(bench.code, Some(0), "{bench:?}");
 }
 
+const SPLIT: &str = r#"
+table: CREATE TABLE shop.posts (id INT PRIMARY KEY, tags VARCHAR(20))
+config: { column: tags, into: tag }
+cases:
+  - name: an update as no pipeline sends it
+    events: [{ update: { after: { id: 1, tags: red } } }]
+"#;
+
+#[test]
+fn an_update_must_come_as_a_pipeline_would_send_it() {
+    let folder = folder();
+    let told = "event 1 is an update without its row before, which the plan asks for";
+    let differs = cases_of("split-tags", folder.path(), SPLIT);
+    assert_eq!(differs.code, Some(1), "{differs:?}");
+    assert!(differs.stdout.contains(told), "{differs:?}");
+    let plugin = plugin("split-tags");
+    let bench = ["plugin", "bench", plugin.to_str().expect("a plain path"), "--cases", "cases.yaml"];
+    let refused = run(folder.path(), &bench);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains(told), "{refused:?}");
+    // With it both know what to do, whatever the plan makes of it.
+    let whole = SPLIT.replace("update: {", "update: { before: { id: 1, tags: blue },");
+    std::fs::write(folder.path().join("cases.yaml"), whole).expect("a case file");
+    let measured = run(folder.path(), &bench);
+    assert_eq!(measured.code, Some(0), "{measured:?}");
+}
+
 const GRANTED: &str = r#"
 table: CREATE TABLE shop.items (id INT PRIMARY KEY)
 wasi:

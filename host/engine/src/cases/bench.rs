@@ -13,6 +13,7 @@ use sluicebox_model::{ChangeBatch, ColumnType, TableSchema};
 use sluicebox_wasm::{Action, Engine, Instance, Limits, Source, State, TablePlan, WasiGrants, WasmError};
 
 use super::lookup::grants;
+use super::run::as_sent;
 use super::{InlineTables, Subject};
 use crate::events::{Event, Provenance, Row, batch_of};
 
@@ -91,7 +92,10 @@ pub fn bench(subject: &Subject, bench: &Bench) -> Result<Result<Vec<Measured>, S
     for size in SIZES {
         let events = match &bench.rows {
             BenchRows::Events(events) if events.is_empty() => return Ok(Err("there are no events".into())),
-            BenchRows::Events(events) => events.iter().cycle().take(size).cloned().collect(),
+            BenchRows::Events(events) => match as_sent(events, &bench.schema, &plan) {
+                Ok(events) => events.into_iter().cycle().take(size).collect(),
+                Err(reason) => return Ok(Err(reason)),
+            },
             BenchRows::Generated(seed) => generate(&bench.schema, size, *seed),
         };
         match batch_of(&bench.schema, &events, &Provenance::default()) {

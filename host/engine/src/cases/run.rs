@@ -108,7 +108,10 @@ fn run_case(
         return (vec![format!("expected a refusal with `{part}`, it accepts the table")], Vec::new());
     }
     let mut differences = case.plan.as_ref().map_or_else(Vec::new, |wanted| plan_differences(wanted, &plan));
-    let events: Vec<Event> = case.events.iter().map(|event| as_sent(event, schema, &plan)).collect();
+    let events = match as_sent(&case.events, schema, &plan) {
+        Ok(events) => events,
+        Err(reason) => return (vec![format!("events: {reason}")], Vec::new()),
+    };
     let batch = match batch_of(schema, &events, &provenance()) {
         Ok(batch) => batch,
         Err(reason) => return (vec![format!("events: {reason}")], Vec::new()),
@@ -141,15 +144,24 @@ fn provenance() -> Provenance {
     }
 }
 
-fn as_sent(event: &Event, schema: &TableSchema, plan: &TablePlan) -> Event {
-    match event {
+/// Events as a pipeline would send them under a plan, or which of them it never would.
+pub(super) fn as_sent(
+    events: &[Event],
+    schema: &TableSchema,
+    plan: &TablePlan,
+) -> Result<Vec<Event>, String> {
+    let sent = |(number, event): (usize, &Event)| match event {
         Event::Update { before: Some(before), after }
             if !plan.needs_before() && key_of(schema, before) == key_of(schema, after) =>
         {
-            Event::Update { before: None, after: after.clone() }
+            Ok(Event::Update { before: None, after: after.clone() })
         }
-        other => other.clone(),
-    }
+        Event::Update { before: None, .. } if plan.needs_before() => Err(format!(
+            "event {number} is an update without its row before, which the plan asks for: write its `before` too"
+        )),
+        other => Ok(other.clone()),
+    };
+    (1..).zip(events).map(sent).collect()
 }
 
 fn plan_differences(wanted: &ExpectedPlan, plan: &TablePlan) -> Vec<String> {

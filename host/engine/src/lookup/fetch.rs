@@ -8,13 +8,14 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{
     ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
 };
+use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use sluicebox_model::ByteSize;
 
 use crate::config::LookupOrigin;
 
 /// A server that has not answered whole by then is asked again at the next turn.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Where a table's bytes come from, and what is known of those that were taken last.
 pub(super) enum Fetcher {
@@ -59,7 +60,12 @@ impl Fetcher {
                 let url = Url::parse(url.reveal()).map_err(|_| "it is no URL".to_owned())?;
                 // reqwest takes the process's provider; another part of the program may have chosen one already.
                 let _ = rustls::crypto::ring::default_provider().install_default();
-                let client = Client::builder().timeout(DEADLINE).build();
+                let client = Client::builder()
+                    .timeout(DEADLINE)
+                    .redirect(follow(sent.is_empty()))
+                    // It would tell the next server the URL, which can carry a token.
+                    .referer(false)
+                    .build();
                 let client = client.map_err(|error| format!("no HTTP client: {}", error.without_url()))?;
                 Ok(Self::Url(Box::new(Asked { client, url, headers: sent, etag: None, modified: None })))
             }
@@ -87,6 +93,27 @@ impl Fetcher {
             (Self::File { .. }, Taken::Url { .. }) | (Self::Url(_), Taken::File(_)) => {}
         }
     }
+}
+
+/// Servers that one question may be sent on to, in a row.
+const MOST_REDIRECTS: usize = 10;
+
+/// Where a server may send the question on to. Headers carry secrets that are meant for the server that is named, so with them it is only
+/// that server; and what was asked over TLS is not asked in the clear.
+fn follow(anywhere: bool) -> Policy {
+    Policy::custom(move |attempt| {
+        let Some(from) = attempt.previous().last() else { return attempt.follow() };
+        let to = attempt.url();
+        if from.origin() != to.origin() && (!anywhere || from.scheme() == "https" && to.scheme() != "https") {
+            return attempt.error(
+                "the server sends the question to another server, which must not see its headers or is asked in the clear: name that one in `url`",
+            );
+        }
+        if attempt.previous().len() > MOST_REDIRECTS {
+            return attempt.error("the server sends the question on and on");
+        }
+        attempt.follow()
+    })
 }
 
 impl Asked {

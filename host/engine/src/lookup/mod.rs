@@ -2,7 +2,7 @@
 //!
 //! One question of a plugin, for as many keys as it likes, sees one state of a table. A table that cannot be read at the start stops the
 //! pipeline; one that cannot be read later stays as it was, and a line in the log says so, once for each reason. Tables
-//! are read by a thread of their own, so a slow server holds nothing up.
+//! are read by a thread of their own, each in its own task there, so a slow server holds nothing up: no rows, and no other table.
 
 mod fetch;
 mod parse;
@@ -10,11 +10,10 @@ mod parse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use sluicebox_wasm::LookupTables;
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 
 use crate::config::{LookupConfig, LookupOrigin};
 use crate::error::EngineError;
@@ -33,7 +32,7 @@ struct Shared(RwLock<Arc<Entries>>);
 
 /// Reads tables again until it is dropped.
 struct Watcher {
-    stop: Option<Sender<()>>,
+    stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -43,7 +42,6 @@ struct Watched {
     config: LookupConfig,
     fetcher: Fetcher,
     shared: Arc<Shared>,
-    due: Instant,
     /// What went wrong the last time; told once.
     fault: Option<String>,
 }
@@ -73,13 +71,11 @@ impl Lookups {
             tracing::info!(plugin, lookup = config.name, entries = entries.len(), "lookup table read");
             let shared = Arc::new(Shared(RwLock::new(Arc::new(entries))));
             tables.insert(config.name.clone(), Arc::clone(&shared));
-            let due = Instant::now() + config.refresh;
             watched.push(Watched {
                 plugin: plugin.to_owned(),
                 config: config.clone(),
                 fetcher,
                 shared,
-                due,
                 fault: None,
             });
         }
@@ -120,18 +116,18 @@ async fn read(fetcher: &mut Fetcher, config: &LookupConfig) -> Result<Option<Ent
 }
 
 impl Watcher {
-    fn start(runtime: Runtime, mut watched: Vec<Watched>) -> std::io::Result<Self> {
-        let (stop, stopped) = bounded(0);
+    fn start(runtime: Runtime, watched: Vec<Watched>) -> std::io::Result<Self> {
+        let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("lookups".to_owned())
-            .spawn(move || watch(&runtime, &mut watched, &stopped))?;
+            .spawn(move || watch(runtime, watched, stopped))?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        // Its end is the message. A question that is under way ends by its own deadline; nobody waits for it.
+        // Its end is the message. A question that is under way ends with its task; nobody waits for it.
         self.stop = None;
         if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
             let _ = thread.join();
@@ -139,19 +135,25 @@ impl Drop for Watcher {
     }
 }
 
-fn watch(runtime: &Runtime, watched: &mut [Watched], stopped: &Receiver<()>) {
-    while let Some(next) = watched.iter_mut().min_by_key(|table| table.due) {
-        match stopped.recv_timeout(next.due.saturating_duration_since(Instant::now())) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
-        }
-        let result = runtime.block_on(read(&mut next.fetcher, &next.config));
-        next.take(result);
-        next.due = Instant::now() + next.config.refresh;
+fn watch(runtime: Runtime, watched: Vec<Watched>, stopped: oneshot::Receiver<()>) {
+    for table in watched {
+        runtime.spawn(table.read_again_and_again());
     }
+    // That nobody can tell it to stop any more is how it is told.
+    let _ = runtime.block_on(stopped);
+    // A name that is being looked up has a thread that cannot be stopped; it is not waited for.
+    runtime.shutdown_background();
 }
 
 impl Watched {
+    async fn read_again_and_again(mut self) {
+        loop {
+            tokio::time::sleep(self.config.refresh).await;
+            let result = read(&mut self.fetcher, &self.config).await;
+            self.take(result);
+        }
+    }
+
     fn take(&mut self, result: Result<Option<Entries>, String>) {
         let (plugin, lookup) = (&*self.plugin, &*self.config.name);
         match result {
@@ -178,10 +180,11 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead as _, BufReader, Write as _};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::path::Path;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
+    use crossbeam::channel::{Receiver, bounded};
     use sluicebox_model::{ByteSize, Secret};
 
     use super::*;
@@ -270,17 +273,22 @@ mod tests {
         std::thread::spawn(move || {
             for answer in answers {
                 let (mut stream, _) = listener.accept().expect("a client");
-                let mut head = String::new();
-                let mut lines = BufReader::new(stream.try_clone().expect("cloned")).lines();
-                while let Some(Ok(line)) = lines.next().filter(|l| l.as_ref().is_ok_and(|l| !l.is_empty())) {
-                    head.push_str(&line.to_ascii_lowercase());
-                    head.push('\n');
-                }
+                let head = head_of(&stream);
                 stream.write_all(answer.as_bytes()).expect("answered");
                 heads.send(head).expect("somebody listens");
             }
         });
         (url, seen)
+    }
+
+    fn head_of(stream: &TcpStream) -> String {
+        let mut head = String::new();
+        let mut lines = BufReader::new(stream).lines();
+        while let Some(Ok(line)) = lines.next().filter(|l| l.as_ref().is_ok_and(|l| !l.is_empty())) {
+            head.push_str(&line.to_ascii_lowercase());
+            head.push('\n');
+        }
+        head
     }
 
     fn answer(status: &str, headers: &str, body: &str) -> String {
@@ -307,5 +315,51 @@ mod tests {
             assert!(head.contains("if-none-match: \"a\""), "{head}");
         }
         wait("the new name", || ask(&lookups, "1").is_some_and(|entry| entry.contains("Bob")));
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_holds_no_other_table_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("customers.csv");
+        replace(&path, "id,name\n1,Ada\n");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/table", listener.local_addr().expect("an address"));
+        let (stuck, is_stuck) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let (mut first, _) = listener.accept().expect("a connection");
+            head_of(&first);
+            first.write_all(answer("200 OK", "", "id,name\n1,Eve\n").as_bytes()).expect("answered");
+            drop(first);
+            // Taken, and never answered; held until the test is over.
+            let second = listener.accept().expect("a connection");
+            stuck.send(second).expect("somebody listens");
+        });
+        let slow = LookupOrigin::Url { url: Secret::new(url), headers: Vec::new() };
+        let slow = LookupConfig { name: "slow".to_owned(), ..config(slow) };
+        let lookups =
+            Lookups::start("p", &[slow, config(LookupOrigin::File(path.clone()))]).expect("both are read");
+        let _held = is_stuck.recv_timeout(PATIENCE).expect("the second question");
+        replace(&path, "id,name\n1,Bob\n");
+        let begun = Instant::now();
+        wait("the new name", || ask(&lookups, "1").is_some_and(|entry| entry.contains("Bob")));
+        assert!(begun.elapsed() < fetch::DEADLINE / 2, "it waited for the server's deadline");
+    }
+
+    #[test]
+    fn headers_are_not_sent_on_to_another_server() {
+        let (elsewhere, seen_there) = serve(vec![answer("200 OK", "", "id,name\n1,Eve\n")]);
+        let (url, _seen) = serve(vec![
+            answer("302 Found", &format!("Location: {elsewhere}\r\n"), ""),
+            answer("302 Found", &format!("Location: {elsewhere}\r\n"), ""),
+        ]);
+        let asked = |headers| LookupOrigin::Url { url: Secret::new(url.clone()), headers };
+        let secret = vec![("X-Api-Key".to_owned(), Secret::new("s3cret"))];
+        let error =
+            Lookups::start("p", &[config(asked(secret))]).expect_err("it is not followed").to_string();
+        assert!(error.contains("sends the question to another server"), "{error}");
+        assert!(seen_there.try_recv().is_err(), "the other server was asked");
+        let config = LookupConfig { refresh: PATIENCE, ..config(asked(Vec::new())) };
+        let lookups = Lookups::start("p", &[config]).expect("without headers it is followed");
+        assert!(ask(&lookups, "1").is_some_and(|entry| entry.contains("Eve")));
     }
 }

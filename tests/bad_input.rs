@@ -288,6 +288,22 @@ fn a_plugin_that_fails_on_every_row_stops_the_pipeline_although_rows_may_be_skip
 }
 
 #[test]
+fn a_plugin_is_told_of_a_change_of_its_table_and_may_refuse_it() {
+    let server = Server::shared(Kind::MySql);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let config = "config: { does: refuse-change }";
+    let pipeline = with_plugin(small(&source, &emulator), &source, &plugin("misbehaving"), &[config]);
+    let mut program = pipeline.start();
+    emulator.sink().wait_for_rows("SELECT COUNT(*) FROM t", &[&["4"]]);
+    program.assert_running();
+    source.sql("ALTER TABLE t ADD COLUMN note VARCHAR(9)");
+    assert_eq!(program.wait(), CONFIGURATION, "{}", program.printed());
+    // The first version that is asked about is 1, the change makes the next.
+    let told = "version 2 by ALTER TABLE t ADD COLUMN note VARCHAR(9)";
+    assert!(program.printed().contains(told), "{}", program.printed());
+}
+
+#[test]
 fn a_plugin_that_fails_at_its_start_or_on_a_table_is_told() {
     let server = Server::shared(Kind::MySql);
     for (does, told) in [

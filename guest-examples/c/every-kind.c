@@ -2,7 +2,8 @@
  *
  * Each column is set twice, and the second time counts. `meta` adds columns with what else is known of a row; `refuse` condemns rows
  * whose first integer has this value, or drops them with `drop`. `twice` makes two rows of each, told apart by a column `copy`, of which
- * only the second is set; a row is condemned or dropped between the two, and by then has columns that are set wrong. */
+ * only the second is set; a row is condemned or dropped between the two, and by then has columns that are set wrong. `ddl` refuses every
+ * table, and tells its version (of one digit) and the statement that led to it. */
 #include "sluicebox.h"
 
 const char sb_plugin_name[] = "every-kind-c";
@@ -17,7 +18,7 @@ typedef struct {
     sb_handle commit_time[2], position[2], transaction[2], seed[2];
 } columns;
 
-static bool has_meta, drops, twice, refuses;
+static bool has_meta, drops, twice, refuses, tells_ddl;
 static int64_t refused;
 
 static bool is_true(sb_text config, const char *key) {
@@ -28,6 +29,7 @@ sb_text sb_init(sb_text config) {
     has_meta = is_true(config, "meta");
     drops = is_true(config, "drop");
     twice = is_true(config, "twice");
+    tells_ddl = is_true(config, "ddl");
     sb_text number = sb_json_get(config, "refuse");
     refuses = number.size > 0 && !sb_equal(number, SB_TEXT("null"));
     bool negative = refuses && number.data[0] == '-';
@@ -77,7 +79,19 @@ static void plan_key(const sb_table *table, sb_plan *plan, columns *c) {
     if (count > 0) sb_key(plan, key, count);
 }
 
+static sb_text told(const sb_table *table) {
+    const char before[] = "version 0 by ";
+    sb_text ddl = table->ddl.size ? table->ddl : SB_TEXT("nothing");
+    uint32_t size = sizeof before - 1;
+    char *text = sb_borrow(size + ddl.size);
+    for (uint32_t i = 0; i < size; i++) text[i] = before[i];
+    text[sizeof "version " - 1] = (char)('0' + table->version % 10);
+    for (uint32_t i = 0; i < ddl.size; i++) text[size + i] = ddl.data[i];
+    return (sb_text){ text, size + ddl.size };
+}
+
 sb_text sb_plan_table(const sb_table *table, sb_plan *plan, void **state) {
+    if (tells_ddl) return told(table);
     columns *c = sb_keep(sizeof(columns));
     for (int kind = 0; kind < KINDS; kind++) {
         c->of[kind] = sb_keep(table->count * sizeof(sb_handle));

@@ -2,16 +2,18 @@
 //
 // Each column is set twice, and the second time counts. `meta` adds columns with what else is known of a row; `refuse` condemns rows
 // whose first integer has this value, or drops them with `drop`. `twice` makes two rows of each, told apart by a column `copy`, of which only
-// the second is set; a row is condemned or dropped between the two, and by then has columns that are set wrong.
+// the second is set; a row is condemned or dropped between the two, and by then has columns that are set wrong. `ddl` refuses every table,
+// and tells its version and the statement that led to it.
 
 import { DROP, KEEP, Kind, Type, definePlugin } from "../sdk/js/sluicebox.js";
 
 class EveryKind {
-  constructor({ meta = false, refuse = null, drop = false, twice = false }) {
-    Object.assign(this, { meta, refuse, drop, twice });
+  constructor({ meta = false, refuse = null, drop = false, twice = false, ddl = false }) {
+    Object.assign(this, { meta, refuse, drop, twice, ddl });
   }
 
   plan(table, plan) {
+    if (this.ddl) throw new Error(`version ${table.version} by ${table.ddl ?? "nothing"}`);
     const columns = [];
     let first = null;
     for (const { name, type, precision } of table.columns) {

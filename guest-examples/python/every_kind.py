@@ -2,7 +2,8 @@
 
 Each column is set twice, and the second time counts. `meta` adds columns with what else is known of a row; `refuse` condemns rows
 whose first integer has this value, or drops them with `drop`. `twice` makes two rows of each, told apart by a column `copy`, of which only
-the second is set; a row is condemned or dropped between the two, and by then has columns that are set wrong.
+the second is set; a row is condemned or dropped between the two, and by then has columns that are set wrong. `ddl` refuses every table, and
+tells its version and the statement that led to it.
 """
 
 from sluicebox import DROP, KEEP, ColumnType, Error, Kind, Transform, Type, export_plugin
@@ -13,8 +14,11 @@ class EveryKind(Transform):
         self.meta = config.get("meta", False)
         self.refuse = config.get("refuse")
         self.drop, self.twice = config.get("drop", False), config.get("twice", False)
+        self.ddl = config.get("ddl", False)
 
     def plan(self, table, plan):
+        if self.ddl:
+            raise Error(f"version {table.version} by {table.ddl or 'nothing'}")
         self.first = None
         columns = []
         for column in table.columns:

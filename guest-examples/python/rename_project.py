@@ -1,4 +1,4 @@
-"""Renames a table and its columns, and leaves columns out. The host does all of it: no row enters the plugin.
+"""Renames a table and its columns, and leaves columns out, or all but those of `keep`. The host does all of it: no row enters the plugin.
 
     config: { table: orders_clean, rename: { order_no: order_number }, remove: [note, internal_flags] }
 """
@@ -17,6 +17,8 @@ class RenameProject(Transform):
             plan.rename(column, name)
         for column in self.config.get("remove", []):
             plan.remove(column)
+        if "keep" in self.config:
+            plan.keep_only(self.config["keep"])
         plan.pass_rows()
 
     def row(self, table, row):

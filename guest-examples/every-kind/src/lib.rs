@@ -2,7 +2,8 @@
 //!
 //! Each column is set twice, and the second time counts. `meta` adds columns with what else is known of a row; `refuse`
 //! condemns rows whose first integer has this value, or drops them with `drop`. `twice` makes two rows of each, told apart by a column `copy`,
-//! of which only the second is set; a row is condemned or dropped between the two, and by then has columns that are set wrong.
+//! of which only the second is set; a row is condemned or dropped between the two, and by then has columns that are set wrong. `ddl` refuses
+//! every table, and tells its version and the statement that led to it.
 
 use serde::Deserialize;
 use sluicebox_guest::{
@@ -20,6 +21,8 @@ struct EveryKind {
     drop: bool,
     #[serde(default)]
     twice: bool,
+    #[serde(default)]
+    ddl: bool,
 }
 
 #[derive(Default)]
@@ -48,6 +51,10 @@ impl Transform for EveryKind {
     }
 
     fn plan(&mut self, table: &Schema, plan: &mut Plan) -> Result<Columns> {
+        if self.ddl {
+            let ddl = table.ddl.as_deref().unwrap_or("nothing");
+            return Err(format!("version {} by {ddl}", table.version).into());
+        }
         let mut columns = Columns::default();
         for column in &table.columns {
             let name = &column.name;

@@ -2,12 +2,14 @@
 //
 // Each column is set twice, and the second time counts. meta adds columns with what else is known of a row; refuse condemns rows whose
 // first integer has this value, or drops them with drop. twice makes two rows of each, told apart by a column copy, of which only the second
-// is set; a row is condemned or dropped between the two, and by then has columns that are set wrong.
+// is set; a row is condemned or dropped between the two, and by then has columns that are set wrong. ddl refuses every table, and tells its
+// version and the statement that led to it.
 package main
 
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"sluicebox"
 )
@@ -17,6 +19,7 @@ type everyKind struct {
 	Refuse *int64
 	Drop   bool
 	Twice  bool
+	DDL    bool
 }
 
 type columns struct {
@@ -39,6 +42,13 @@ func start(config []byte) (sluicebox.Transform[*columns], error) {
 }
 
 func (e *everyKind) Plan(table *sluicebox.Table, plan *sluicebox.Plan) (*columns, error) {
+	if e.DDL {
+		ddl := table.DDL
+		if ddl == "" {
+			ddl = "nothing"
+		}
+		return nil, fmt.Errorf("version %d by %s", table.Version, ddl)
+	}
 	c := &columns{meta: e.Meta, twice: e.Twice}
 	for _, column := range table.Columns {
 		name, wide := column.Name, column.Precision > 18

@@ -1,4 +1,4 @@
-// Renames a table and its columns, and leaves columns out. The host does all of it: no row enters the plugin.
+// Renames a table and its columns, and leaves columns out, or all but those of keep. The host does all of it: no row enters the plugin.
 //
 //	config: { table: orders_clean, rename: { order_no: order_number }, remove: [note, internal_flags] }
 package main
@@ -13,6 +13,7 @@ type renameProject struct {
 	Table  string
 	Rename map[string]string
 	Remove []string
+	Keep   []string
 }
 
 // Row needs to know nothing: it is never called.
@@ -32,6 +33,9 @@ func (r *renameProject) Plan(_ *sluicebox.Table, plan *sluicebox.Plan) (nothing,
 	}
 	for _, column := range r.Remove {
 		plan.Remove(column)
+	}
+	if r.Keep != nil {
+		plan.KeepOnly(r.Keep...)
 	}
 	plan.Pass()
 	return nothing{}, nil

@@ -34,6 +34,8 @@ enum Does {
     LoopAtStart,
     TrapAtStart,
     RefuseTable,
+    /// Refuses a table that a statement has changed, and quotes that.
+    RefuseChange,
     LoopInPlan,
     TrapInPlan,
     ImpossiblePlan,
@@ -118,6 +120,11 @@ impl Guest for Misbehaving {
         let config = CONFIG.with_borrow(Clone::clone);
         match config.does {
             Does::RefuseTable => return Err(format!("I do not like `{}`", table.name)),
+            Does::RefuseChange => {
+                if let Some(ddl) = &table.ddl {
+                    return Err(format!("version {} by {ddl}", table.version));
+                }
+            }
             Does::LoopInPlan => forever(),
             Does::TrapInPlan => panic!("in a plan"),
             Does::StateInPlan => drop(state::get(&["rows".to_owned()])),

@@ -1,4 +1,4 @@
-//! Renames a table and its columns, and leaves columns out. The host does all of it: no row enters the plugin.
+//! Renames a table and its columns, and leaves columns out, or all but those of `keep`. The host does all of it: no row enters the plugin.
 //!
 //! ```yaml
 //! config: { table: orders_clean, rename: { order_no: order_number }, remove: [note, internal_flags] }
@@ -17,6 +17,7 @@ struct RenameProject {
     rename: BTreeMap<String, String>,
     #[serde(default)]
     remove: Vec<String>,
+    keep: Option<Vec<String>>,
 }
 
 impl Transform for RenameProject {
@@ -35,6 +36,9 @@ impl Transform for RenameProject {
         }
         for column in &self.remove {
             plan.remove(column)?;
+        }
+        if let Some(columns) = &self.keep {
+            plan.keep_only(&columns.iter().map(String::as_str).collect::<Vec<_>>())?;
         }
         plan.pass();
         Ok(())

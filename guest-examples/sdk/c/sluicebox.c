@@ -11,6 +11,7 @@
 #define EXPORT(name) __attribute__((export_name(name)))
 
 void *memcpy(void *into, const void *from, size_t size) { return __builtin_memcpy(into, from, size); }
+void *memmove(void *into, const void *from, size_t size) { return __builtin_memmove(into, from, size); }
 void *memset(void *into, int byte, size_t size) { return __builtin_memset(into, byte, size); }
 
 bool sb_equal(sb_text a, sb_text b) {
@@ -298,7 +299,7 @@ struct sb_plan {
     uint32_t read_count, computed_count;
     column *columns;
     uint32_t column_count;
-    bool before, discard, has_key, expands, stateful;
+    bool before, pass, discard, has_key, expands, stateful;
     uint32_t *key;
     uint32_t key_count;
     sb_text rename, error;
@@ -332,6 +333,13 @@ static int32_t find_column(sb_plan *plan, sb_text name) {
         if (same_name(plan->table->columns[i].name, name)) return (int32_t)i;
     plan_error(plan, "the table has no column `", name, "`");
     return -1;
+}
+
+/* The column of the output that is an input one, or none where it was removed; columns may have been put in another order. */
+static output *output_of(sb_plan *plan, int32_t input) {
+    for (uint32_t i = 0; i < plan->table->count; i++)
+        if (plan->outputs[i].input == (uint32_t)input) return &plan->outputs[i];
+    return &plan->outputs[input];
 }
 
 static sb_handle new_column(sb_plan *plan, column made) {
@@ -368,7 +376,7 @@ sb_handle sb_read_meta(sb_plan *plan, sb_meta meta) {
 sb_handle sb_rewrite(sb_plan *plan, sb_text name) {
     int32_t input = find_column(plan, name);
     if (input < 0) return 0;
-    output *out = &plan->outputs[input];
+    output *out = output_of(plan, input);
     if (out->kind == 1) return out->handle;
     out->kind = 1, out->by = 1, out->like = (uint32_t)input, out->nullable = plan->table->columns[input].nullable;
     return out->handle = new_column(plan, of_input(plan, input));
@@ -384,18 +392,39 @@ sb_handle sb_add(sb_plan *plan, sb_text name, sb_type type, uint32_t precision, 
 
 void sb_rename(sb_plan *plan, sb_text name, sb_text as) {
     int32_t input = find_column(plan, name);
-    if (input >= 0) plan->outputs[input].name = as;
+    if (input >= 0) output_of(plan, input)->name = as;
 }
 
 void sb_remove(sb_plan *plan, sb_text name) {
     int32_t input = find_column(plan, name);
-    if (input >= 0) plan->outputs[input].gone = true;
+    if (input >= 0) output_of(plan, input)->gone = true;
+}
+
+void sb_keep_only(sb_plan *plan, const sb_text *names, uint32_t count) {
+    for (uint32_t i = 0; i < plan->output_count; i++)
+        if (plan->outputs[i].kind == 1) plan_error(plan, "sb_keep_only must come before columns are computed, as `", plan->outputs[i].name, "` is");
+    if (plan->error.size) return;
+    /* Those that stay in front, in the order wanted; the others behind them, gone. */
+    for (uint32_t n = 0; n < count; n++) {
+        int32_t input = find_column(plan, names[n]);
+        if (input < 0) return;
+        output *found = output_of(plan, input);
+        if (found->gone || found < plan->outputs + n) {
+            plan_error(plan, "sb_keep_only names `", names[n], "`, which was removed or is named twice");
+            return;
+        }
+        output kept = *found;
+        memmove(plan->outputs + n + 1, plan->outputs + n, (size_t)((char *)found - (char *)(plan->outputs + n)));
+        plan->outputs[n] = kept;
+    }
+    for (uint32_t i = count; i < plan->output_count; i++) plan->outputs[i].gone = true;
 }
 
 void sb_rename_table(sb_plan *plan, sb_text name) { plan->rename = name; }
 void sb_want_before(sb_plan *plan) { plan->before = true; }
 void sb_want_state(sb_plan *plan) { plan->stateful = true; }
 void sb_expand(sb_plan *plan) { plan->expands = true; }
+void sb_pass(sb_plan *plan) { plan->pass = true; }
 void sb_discard(sb_plan *plan) { plan->discard = true; }
 
 void sb_key(sb_plan *plan, const sb_text *names, uint32_t count) {
@@ -597,17 +626,19 @@ typedef struct { uint8_t is_error; union { sb_text error; wire_outcome outcome; 
 _Static_assert(sizeof(wire_column) == 40 && sizeof(wire_output) == 32 && sizeof(wire_plan) == 52, "the canonical form");
 _Static_assert(sizeof(vector) == 32 && sizeof(wire_outcome) == 40 && sizeof(row_error) == 12, "the canonical form");
 
+__attribute__((weak)) const char sb_plugin_version[] = "0.1.0";
+
 EXPORT(PLUGIN "#init") about_result *init(const char *config, uint32_t size) {
     about_result *result = sb_borrow(sizeof *result);
     memset(result, 0, sizeof *result);
     sb_text error = sb_init(keep_text((sb_text){ config, size }));
     if (error.size) result->is_error = 1, result->is.error = error;
-    else result->is.about.name = literal(sb_plugin_name), result->is.about.version = SB_TEXT("0.1.0");
+    else result->is.about.name = literal(sb_plugin_name), result->is.about.version = literal(sb_plugin_version);
     return result;
 }
 
 /* The table as the author sees it, kept: names are used as long as the plan. */
-static const sb_table *keep_table(sb_text database, sb_text name, uint64_t version, const wire_column *columns, uint32_t count) {
+static const sb_table *keep_table(sb_text database, sb_text name, uint64_t version, const wire_column *columns, uint32_t count, sb_text ddl) {
     sb_table *table = sb_keep(sizeof *table);
     sb_column *kept_columns = sb_keep(count * sizeof *kept_columns + 1);
     for (uint32_t i = 0; i < count; i++) {
@@ -615,7 +646,7 @@ static const sb_table *keep_table(sb_text database, sb_text name, uint64_t versi
         kept_columns[i] = (sb_column){ keep_text(c->name), c->type, c->precision, c->scale, c->nullable != 0, c->key.is_some != 0, c->key.place,
                                        keep_text(c->source_type) };
     }
-    *table = (sb_table){ keep_text(database), keep_text(name), version, kept_columns, count };
+    *table = (sb_table){ keep_text(database), keep_text(name), version, kept_columns, count, keep_text(ddl) };
     return table;
 }
 
@@ -641,7 +672,7 @@ static wire_plan answer(sb_plan *plan) {
     bool changed = false;
     for (uint32_t i = 0; i < plan->output_count; i++) {
         output *o = &plan->outputs[i];
-        changed |= o->gone || o->kind == 1 || !sb_equal(o->name, plan->table->columns[i].name);
+        changed |= o->gone || o->kind == 1 || o->input != i || !sb_equal(o->name, plan->table->columns[i].name);
         if (o->gone) continue;
         wire_output *w = &outputs[count++];
         memset(w, 0, sizeof *w);
@@ -658,7 +689,7 @@ static wire_plan answer(sb_plan *plan) {
     }
     for (uint32_t i = 0; i < plan->read_count; i++) reads[i] = (wire_read){ (plan->reads[i] & META) != 0, plan->reads[i] & ~META };
     /* Without anything to read or compute the host does the rest alone. */
-    uint8_t action = plan->discard ? 1 : plan->read_count || plan->computed_count || plan->before || plan->expands || plan->stateful ? 2 : 0;
+    uint8_t action = plan->discard ? 1 : plan->pass ? 0 : plan->read_count || plan->computed_count || plan->before || plan->expands || plan->stateful ? 2 : 0;
     return (wire_plan){ action, plan->before, reads, plan->read_count, changed, outputs, count,
                         plan->has_key, plan->key, plan->key_count, plan->rename.size != 0, plan->rename, plan->expands, plan->stateful, 0 };
 }
@@ -674,10 +705,10 @@ static void forget(uint32_t id) {
 EXPORT(PLUGIN "#plan-table")
 plan_result *plan_table(uint32_t id, const char *database, uint32_t database_size, const char *name, uint32_t name_size, uint64_t version,
                         const wire_column *columns, uint32_t count, uint32_t has_ddl, const char *ddl, uint32_t ddl_size) {
-    (void)has_ddl, (void)ddl, (void)ddl_size;
+    sb_text led = has_ddl ? (sb_text){ ddl, ddl_size } : SB_TEXT("");
     plan_result *result = sb_borrow(sizeof *result);
     memset(result, 0, sizeof *result);
-    sb_plan *plan = new_plan(id, keep_table((sb_text){ database, database_size }, (sb_text){ name, name_size }, version, columns, count));
+    sb_plan *plan = new_plan(id, keep_table((sb_text){ database, database_size }, (sb_text){ name, name_size }, version, columns, count, led));
     sb_text error = sb_plan_table(plan->table, plan, &plan->state);
     if (!error.size) error = plan->error;
     if (error.size) {

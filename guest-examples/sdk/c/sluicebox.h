@@ -1,6 +1,6 @@
 /* Write a Sluicebox transform plugin as a function of one row, in C.
  *
- * A plugin is four things: `sb_plugin_name`, and three functions. `sb_init` is told the configuration, `sb_plan` says once for
+ * A plugin is four things: `sb_plugin_name` (and, if you like, `sb_plugin_version`), and three functions. `sb_init` is told the configuration, `sb_plan` says once for
  * each table (and each version of its schema) which columns are read, renamed, removed or computed, and `sb_row` is called for each
  * row. Columns are found by name in `sb_plan` alone; there they become numbers, which `sb_row` uses.
  *
@@ -88,6 +88,7 @@ typedef struct {
     uint64_t version;
     const sb_column *columns;
     uint32_t count;
+    sb_text ddl; /* the statement that led to this version; empty when there was none */
 } sb_table;
 
 typedef struct sb_plan sb_plan;
@@ -100,14 +101,16 @@ sb_handle sb_read(sb_plan *plan, sb_text column);
 /* Reads a column and computes it anew, with exactly its type; not set, it keeps its value. */
 sb_handle sb_rewrite(sb_plan *plan, sb_text column);
 typedef enum { SB_META_COMMIT_TIME, SB_META_POSITION, SB_META_TRANSACTION, SB_META_SEED } sb_meta;
-/* Reads something else about the row: the commit time (sb_int, microseconds since 1970-01-01T00:00:00Z), the order in the stream (sb_uint),
- * the source's transaction (sb_bytes), all null for rows of a snapshot; or a number that looks random and is the same whenever the
- * row comes again (sb_uint), never null. */
+/* Reads something else about the row: the commit time (sb_int, microseconds since 1970-01-01T00:00:00Z), the order in the stream (sb_uint,
+ * begins anew at each start of the pipeline, 0 for dead letters that are sent again), the source's transaction (sb_bytes), all null for rows of
+ * a snapshot; or a number that looks random and is the same whenever the row comes again (sb_uint), never null. */
 sb_handle sb_read_meta(sb_plan *plan, sb_meta meta);
 /* Computes a new column, behind the others; not set, it is null, or empty or 0 where it may not be null. */
 sb_handle sb_add(sb_plan *plan, sb_text name, sb_type type, uint32_t precision, uint32_t scale, bool nullable);
 void sb_rename(sb_plan *plan, sb_text column, sb_text name);
 void sb_remove(sb_plan *plan, sb_text column);
+/* Leaves all columns out but these, and puts these in this order. To be called before columns are computed. */
+void sb_keep_only(sb_plan *plan, const sb_text *columns, uint32_t count);
 void sb_rename_table(sb_plan *plan, sb_text name);
 /* Every update comes as two rows, before and after. */
 void sb_want_before(sb_plan *plan);
@@ -117,6 +120,9 @@ void sb_want_state(sb_plan *plan);
  * deleted, what is made of the row after put in its place. `sb_key` must be called, with a computed column that tells a row's several
  * rows apart, or without any column for a table without a key. */
 void sb_expand(sb_plan *plan);
+/* Nothing is decided or computed by row: `sb_row` is never called, and the host does the rest without the plugin. It is so by itself where
+ * nothing is read. */
+void sb_pass(sb_plan *plan);
 /* All rows of the table are dropped. */
 void sb_discard(sb_plan *plan);
 /* Another key: columns of the output by their names there. Behind all renames. */
@@ -152,6 +158,8 @@ sb_verdict sb_fail(sb_row_view *row, sb_text message);
 /* --- what the author writes --- */
 
 extern const char sb_plugin_name[];
+/* The plugin's own version, for reports; "0.1.0" where the author defines none. */
+extern const char sb_plugin_version[];
 /* The error's text; an empty one is no error. */
 sb_text sb_init(sb_text config);
 /* `*state` is what `sb_row` gets for rows of this table; make it with sb_keep. */

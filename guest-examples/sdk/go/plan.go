@@ -229,7 +229,8 @@ func (p *Plan) Discard() { p.action = actionDiscard }
 // CommitTime reads the commit time at the source, in microseconds since 1970-01-01T00:00:00Z; null for rows of a snapshot.
 func (p *Plan) CommitTime() Int { return Int{p.reading(reading{1, 0, ints}), -1} }
 
-// Position reads the order of the event in the stream; null for rows of a snapshot.
+// Position reads the order of the event in the stream, which begins anew at each start of the pipeline: it orders rows of one run. Null for rows
+// of a snapshot, 0 for dead letters that are sent again.
 func (p *Plan) Position() Uint { return Uint{p.reading(reading{1, 1, uints}), -1} }
 
 // Transaction reads the name of the source's transaction; null for rows of a snapshot.

@@ -151,7 +151,8 @@ export interface Plan {
   discard(): void;
   /** Microseconds since 1970-01-01T00:00:00Z; null for rows of a snapshot. */
   commitTime(): Int;
-  /** The order of the event in the stream; null for rows of a snapshot. */
+  /** The order of the event in the stream, which begins anew at each start of the pipeline: it orders rows of one run. Null for rows of a snapshot, 0
+   * for dead letters that are sent again. */
   position(): Uint;
   /** The name of the source's transaction; null for rows of a snapshot. */
   transaction(): Text;

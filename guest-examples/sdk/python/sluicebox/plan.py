@@ -214,7 +214,8 @@ class Plan:
         return self._read("commit", _wit.Read_Meta(_wit.Meta.COMMIT_TIME), "int")
 
     def position(self) -> int:
-        """Reads the order of the event in the stream; None for rows of a snapshot."""
+        """Reads the order of the event in the stream, which begins anew at each start of the pipeline: it orders rows of one run. None for
+        rows of a snapshot, 0 for dead letters that are sent again."""
         return self._read("position", _wit.Read_Meta(_wit.Meta.POSITION), "uint")
 
     def transaction(self) -> int:

@@ -352,7 +352,8 @@ impl Plan {
         Int(self.read(wit::Read::Meta(wit::Meta::CommitTime), Shape::Ints))
     }
 
-    /// Reads the order of the event in the stream; null for rows of a snapshot.
+    /// Reads the order of the event in the stream, which begins anew at each start of the pipeline: it orders rows of one run. Null for
+    /// rows of a snapshot, 0 for dead letters that are sent again.
     pub fn position(&mut self) -> UInt {
         UInt(self.read(wit::Read::Meta(wit::Meta::Position), Shape::UInts))
     }

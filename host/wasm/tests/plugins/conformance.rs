@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sluicebox_model::{ChangeBatch, ColumnType, RowKind, TableSchema};
-use sluicebox_wasm::{Instance, PluginSpec};
+use sluicebox_wasm::{Action, Instance, PluginSpec, WasmError};
 
 use crate::support::{LANGUAGES, batch, column, engine, instance, schema, spec};
 
@@ -197,6 +197,41 @@ fn plugins_of_version_0_1_still_run() {
 fn rename_project_conforms() {
     let config = json!({ "rename": { "id": "order_id", "email": "contact" } });
     assert_all_conform("rename-project", &config, <[Row]>::to_vec);
+}
+
+#[test]
+fn columns_are_left_out_and_put_in_another_order_in_every_language() {
+    for name in LANGUAGES.map(|language| format!("rename-project{language}")) {
+        let config = json!({ "rename": { "email": "contact" }, "keep": ["email", "ID"] });
+        let mut guest = instance(&name, config);
+        let plan = guest.plan(1, &orders()).expect("a plan");
+        assert_eq!(plan.action, Action::Pass, "{name}");
+        let columns: Vec<&str> = plan.output.columns.iter().map(|column| &*column.name).collect();
+        assert_eq!(columns, ["contact", "id"], "{name}");
+        assert_eq!(plan.output.key, [1], "{name}");
+        for wrong in [json!(["email", "email", "id"]), json!(["email", "id", "nothing"])] {
+            let refused = instance(&name, json!({ "keep": wrong })).plan(1, &orders());
+            assert!(matches!(refused, Err(WasmError::Plan { .. })), "{name}: {wrong}: {refused:?}");
+        }
+    }
+    assert_eq!(instance("rename-project-c", json!({})).about().version, "0.2.0", "its own");
+}
+
+#[test]
+fn every_language_is_told_the_version_of_a_table_and_the_statement_that_led_to_it() {
+    let changed = |ddl: Option<&str>| {
+        Arc::new(TableSchema { version: 7, ddl: ddl.map(Into::into), ..TableSchema::clone(&orders()) })
+    };
+    for name in LANGUAGES.map(|language| format!("every-kind{language}")) {
+        let mut guest = instance(&name, json!({ "ddl": true }));
+        for (ddl, told) in [
+            (Some("ALTER TABLE orders ADD größe INT"), "version 7 by ALTER TABLE orders ADD größe INT"),
+            (None, "version 7 by nothing"),
+        ] {
+            let reason = guest.plan(1, &changed(ddl)).expect_err("it refuses").to_string();
+            assert!(reason.ends_with(told), "{name}: {reason}");
+        }
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod merging;
 mod partial_json;
 mod partial_rows;
 mod partitions;
+mod plugin_grants;
 mod plugin_languages;
 mod plugin_state;
 mod plugin_tools;

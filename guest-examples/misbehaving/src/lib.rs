@@ -61,7 +61,6 @@ enum Does {
     HugeOutput,
     FloodLog,
     Leak,
-    Count,
     /// Uses state that its plan did not ask for.
     StateUnasked,
     StateInPlan,
@@ -231,10 +230,6 @@ fn act(does: Does, at: Option<i64>, numbers: &[i64], texts: &ByteStrings) -> Res
             }
         }
         Does::Leak => std::mem::forget(std::hint::black_box(vec![1_u8; 1 << 20])),
-        Does::Count => {
-            let calls = CALLS.with_borrow_mut(|calls| std::mem::replace(calls, *calls + 1));
-            strings = counted(calls, rows);
-        }
         Does::StateUnasked => drop(state::get(&["rows".to_owned()])),
         Does::HugeState => fill_state(),
         Does::AskStateAgain => {
@@ -296,11 +291,6 @@ fn split_character(rows: usize) -> ByteStrings {
         *second = 1;
     }
     ByteStrings { offsets, data: "é".into() }
-}
-
-/// In each row how often `process` was called before: state that a plugin must not have.
-fn counted(calls: u64, rows: usize) -> ByteStrings {
-    repeated(&calls.to_string(), rows)
 }
 
 fn put(key: String, value: Vec<u8>) {

@@ -233,6 +233,28 @@ mod tests {
 
     use super::*;
 
+    /// What an engine of another version, of other settings or on another processor compiled has another name.
+    #[test]
+    fn an_entry_of_another_engine_is_not_looked_at() {
+        let engine = |config: &wasmtime::Config| wasmtime::Engine::new(config).expect("an engine");
+        let plain = engine(&wasmtime::Config::new());
+        let mut settings = wasmtime::Config::new();
+        settings.epoch_interruption(true);
+        let other = engine(&settings);
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(folder.path().join("cache")).expect("a cache");
+        let component = Component::new(&plain, wat::parse_str("(component)").expect("WebAssembly"));
+        cache.store(&plain, "hash", &component.expect("it compiles"));
+        assert!(cache.load(&plain, "hash").is_some());
+        assert!(cache.load(&other, "hash").is_none());
+        assert!(cache.load(&plain, "another").is_none());
+        assert_eq!(cache.path(&plain, "hash"), cache.path(&engine(&wasmtime::Config::new()), "hash"));
+        assert_ne!(cache.path(&plain, "hash"), cache.path(&other, "hash"));
+        // A copy under the other's name is told by wasmtime's own header, or by the digest that the name is in.
+        fs::copy(cache.path(&plain, "hash"), cache.path(&other, "hash")).expect("a copy");
+        assert!(cache.load(&other, "hash").is_none());
+    }
+
     #[test]
     fn the_newest_stay_up_to_so_many_bytes() {
         let now = SystemTime::now();

@@ -24,6 +24,9 @@ pub fn instances() -> u64 {
     INSTANCES.load(Ordering::Relaxed)
 }
 
+/// How wasmtime begins when there are more instances, tables or memories than a store may have. It has no type for it.
+const TOO_MANY: &str = "resource limit exceeded";
+
 /// The data of a store.
 pub(crate) struct Guest {
     plugin: String,
@@ -40,6 +43,8 @@ pub(crate) struct Guest {
     table_elements: usize,
     /// What the guest asked for in the running call and did not get.
     pub(crate) refused_memory: Option<ByteSize>,
+    /// The same, of elements of its tables.
+    pub(crate) refused_elements: Option<usize>,
     clock: Clock,
     log: LogLines,
     /// None where nothing of it is granted.
@@ -59,6 +64,7 @@ impl Guest {
             memory: 0,
             table_elements: 0,
             refused_memory: None,
+            refused_elements: None,
             clock: Clock::default(),
             log: LogLines::new(limits.log_lines),
             wasi: None,
@@ -68,6 +74,7 @@ impl Guest {
     /// Begins a call that may take so long; the answer is the number of ticks until [`Guest::deadline`] is to be asked.
     pub(crate) fn begin(&mut self, limit: Duration) -> u64 {
         self.refused_memory = None;
+        self.refused_elements = None;
         self.clock = Clock { limit, used_before: None };
         ticks(limit)
     }
@@ -85,6 +92,19 @@ impl Guest {
     /// What its memories may have together.
     pub(crate) fn memory_limit(&self) -> ByteSize {
         self.limits.memory
+    }
+
+    /// What may be said of how it was refused more tables, or more modules, than it may have; by wasmtime's words.
+    pub(crate) fn refused_parts(&self, words: &str) -> Option<String> {
+        let Limits { instances, table_elements, .. } = self.limits;
+        if let Some(wanted) = self.refused_elements {
+            return Some(format!(
+                "it asks for {wanted} elements of tables, above its limit of {table_elements} (`limits.table-elements` in the pipeline file)"
+            ));
+        }
+        words.starts_with(TOO_MANY).then(|| {
+            format!("it has more core modules than its limit of {instances} (`limits.instances` in the pipeline file)")
+        })
     }
 
     /// Log lines left out so far.
@@ -223,6 +243,8 @@ impl ResourceLimiter for Guest {
         let fits = all <= usize::try_from(self.limits.table_elements).unwrap_or(usize::MAX);
         if fits {
             self.table_elements = all;
+        } else {
+            self.refused_elements = Some(all);
         }
         Ok(fits)
     }

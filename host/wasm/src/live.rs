@@ -209,7 +209,10 @@ fn fault(guest: &Guest, error: &wasmtime::Error) -> Fault {
         (None, None) => match error.root_cause().to_string() {
             // wasmtime has no type for it.
             reason if reason.starts_with(TOO_MUCH) => Fault::Output(too_much(guest.state.is_some())),
-            reason => Fault::Output(shorten(&reason)),
+            reason => match guest.refused_parts(&reason) {
+                Some(refused) => Fault::Forbidden(refused),
+                None => Fault::Output(shorten(&reason)),
+            },
         },
     }
 }

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
-use sluicebox_model::{ByteSize, ChangeBatch, ColumnType, RowKind, TableSchema};
+use sluicebox_model::{ByteSize, ChangeBatch, ColumnType, RowKind, TableId, TableSchema};
 use sluicebox_wasm::{Fault, Grants, Instance, Limits, LookupTables, PluginSpec, State, WasmError};
 
 use crate::support::{LANGUAGES, batch, column, engine, inserts, instance, numbered_schema, schema, spec};
@@ -249,6 +249,27 @@ fn a_count_goes_on_from_batch_to_batch_and_from_instance_to_instance() {
         assert!(found == wanted, "{name} counts otherwise");
         assert_eq!(saved.len(), 4);
     }
+}
+
+#[test]
+fn what_is_remembered_of_one_target_is_not_seen_by_another() {
+    let mut guest = instance("misbehaving", json!({ "does": "count-in-state", "at": 99 }));
+    let schemas = ["orders", "others"].map(|name| {
+        let id = TableId::new("shop", name);
+        Arc::new(TableSchema { id, ..TableSchema::clone(&numbered_schema(true)) })
+    });
+    let plans = [0, 1].map(|place| guest.plan(place as u32, &schemas[place]).expect("a plan"));
+    let mut states = [0, 1].map(|_| State::new([], Limits::DEFAULT_STATE));
+    let mut count = |place: usize, rows: std::ops::Range<i64>| {
+        let batch = inserts(&schemas[place], rows);
+        let out = guest.process(&plans[place], &batch, Some(&mut states[place]));
+        out.map(|out| out.batch.columns[1].as_string::<i32>().value(0).to_owned()).ok()
+    };
+    assert_eq!(count(0, 0..3).as_deref(), Some("1"));
+    assert_eq!(count(1, 0..1).as_deref(), Some("1"), "the other table's count begins anew");
+    assert_eq!(count(0, 99..100), None, "it traps while it has the first one's state");
+    assert_eq!(count(1, 0..1).as_deref(), Some("2"));
+    assert_eq!(count(0, 0..1).as_deref(), Some("4"));
 }
 
 #[test]

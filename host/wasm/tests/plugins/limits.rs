@@ -83,6 +83,30 @@ fn a_plugin_that_cannot_even_begin_in_its_memory_does_not_start() {
 }
 
 #[test]
+fn a_plugin_of_more_modules_or_larger_tables_than_it_may_have_does_not_start() {
+    for (name, limits, told) in [
+        (
+            // It has an adapter beside its own module.
+            "preview1",
+            Limits { instances: 1, ..Limits::default() },
+            "more core modules than its limit of 1 (`limits.instances`",
+        ),
+        (
+            "misbehaving",
+            Limits { table_elements: 1, ..Limits::default() },
+            "above its limit of 1 (`limits.table-elements`",
+        ),
+    ] {
+        let spec = sluicebox_wasm::PluginSpec { limits, ..spec(name, json!({ "does": "nothing" })) };
+        let error = engine().load(&spec).expect("it loads").instantiate().err().expect("it does not start");
+        assert!(
+            matches!(&error, WasmError::Start { reason, .. } if reason.contains(told)),
+            "{name}: {error}"
+        );
+    }
+}
+
+#[test]
 fn a_trap_names_the_function_and_the_next_batch_finds_a_new_instance() {
     let mut guest = misbehaving(json!({ "does": "trap", "at": 3 }), Limits::default());
     let Fault::Trap(report) = fault(&mut guest) else { panic!("another fault") };

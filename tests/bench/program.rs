@@ -22,13 +22,36 @@ pub struct Run {
     pub dropped: u64,
 }
 
-/// Runs it until everything is committed, with a plugin or without one.
-pub fn run(source: &Database<'_>, backlog: &Backlog, compression: &str, with: Option<&str>) -> Run {
+/// What is done with rows on their way.
+#[derive(Clone, Copy)]
+pub enum Through {
+    Nothing,
+    /// `orders.wasm`: a filter, a mask, two renames, two columns left out.
+    Plugin,
+    /// The same work by SQL expressions, which the host evaluates itself.
+    Expressions,
+}
+
+impl Through {
+    fn transform(self, source: &Database<'_>) -> String {
+        let entry = match self {
+            Self::Nothing => return String::new(),
+            Self::Plugin => format!("plugin: {}", plugin("orders").display()),
+            Self::Expressions => EXPRESSIONS.to_owned(),
+        };
+        format!("transform:\n  - source-table: {}.orders\n    {entry}\n", source.name())
+    }
+}
+
+const EXPRESSIONS: &str = "filter: quantity > 2 AND status <> 'CANCELLED'
+    projection: id, order_no AS order_number, customer_id,
+      CONCAT(LEFT(email, 1), '***', SUBSTR(email, POSITION('@' IN email))) AS email,
+      status, amount, quantity, created AS created_at";
+
+/// Runs it until everything is committed.
+pub fn run(source: &Database<'_>, backlog: &Backlog, compression: &str, through: Through) -> Run {
     let emulator = Emulator::start_discarding();
-    let transform = with.map_or_else(String::new, |name| {
-        let path = plugin(name);
-        format!("transform:\n  - source-table: {}.orders\n    plugin: {}\n", source.name(), path.display())
-    });
+    let transform = through.transform(source);
     let pipeline = Pipeline::new(source, &emulator)
         .source("tables", &format!("{}.orders", source.name()))
         .source("ssl.mode", "disabled")

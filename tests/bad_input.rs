@@ -8,6 +8,7 @@ on_both_servers!(
     a_server_that_is_down,
     a_wrong_password,
     an_account_that_lacks_a_grant,
+    an_account_that_may_not_lock_tables,
     a_server_without_a_binlog,
 );
 
@@ -386,6 +387,43 @@ fn an_account_that_lacks_a_grant(kind: Kind) {
         drop(program);
         source.sql(&format!("DROP USER {name}@'%'"));
     }
+}
+
+/// What that costs is told of the tables whose rows are appended, and of no others.
+fn an_account_that_may_not_lock_tables(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let name = format!("poor_{}", source.name());
+    source.sql(&format!(
+        "CREATE USER {name}@'%' IDENTIFIED BY 'pass'; GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {name}@'%'"
+    ));
+    let takes = |table: &str| {
+        let path = plugin("misbehaving").display().to_string();
+        format!(
+            "transform:\n  - source-table: {}.{table}\n    plugin:\n      - path: {path}\n        config: {{ does: take-key-away }}\n",
+            source.name()
+        )
+    };
+    let as_poor = |pipeline: Pipeline| pipeline.source("username", &name).source("password", "pass");
+    let plain = as_poor(small(&source, &emulator));
+    let pipeline = as_poor(Pipeline::new(&source, &emulator)).block(&takes("t"));
+    source.sql("CREATE TABLE other (id INT NOT NULL PRIMARY KEY)");
+    let told = |pipeline: &Pipeline| {
+        let validated = pipeline.command("validate", &["--connect", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&validated.stdout).expect("JSON");
+        let findings = json["plan"]["findings"].as_array().unwrap_or_else(|| panic!("{json}")).clone();
+        findings.into_iter().filter(|f| f["check"] == "lock-tables").collect::<Vec<_>>()
+    };
+    assert_eq!(told(&plain), Vec::<serde_json::Value>::new());
+    let found = told(&pipeline);
+    let found = found.first().expect("a finding").to_string();
+    assert!(found.contains(&format!("{}.t;", source.name())) && !found.contains("other"), "{found}");
+    let mut program = pipeline.start_and_wait();
+    program.wait_for_line("lock-tables");
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    source.sql(&format!("GRANT LOCK TABLES ON {}.* TO {name}@'%'", source.name()));
+    assert_eq!(told(&pipeline), Vec::<serde_json::Value>::new());
+    source.sql(&format!("DROP USER {name}@'%'"));
 }
 
 fn a_server_without_a_binlog(kind: Kind) {

@@ -104,7 +104,7 @@ pub async fn examine(config: &PipelineConfig) -> Result<Examination, EngineError
     let mut source = source(config, None).await?;
     let tables = source.tables(config).await?;
     let schemas = source.read_schemas(config, &tables).await?;
-    let (findings, _) = source.findings(config, &schemas).await?;
+    let (findings, _) = source.findings(config, &schemas, Some(&mut planner)).await?;
     let settings = table_settings(config, &project);
     let mut examination = Examination {
         server: source.server.version_text.clone(),

@@ -25,7 +25,7 @@ pub async fn survey(config: &PipelineConfig) -> Result<Survey, EngineError> {
     let mut source = source(config, None).await?;
     let tables = source.tables(config).await?;
     let schemas = source.read_schemas(config, &tables).await?;
-    let (findings, _) = source.findings(config, &schemas).await?;
+    let (findings, _) = source.findings(config, &schemas, None).await?;
     let mut databases: BTreeMap<String, Vec<TableSchema>> = BTreeMap::new();
     for schema in schemas {
         databases.entry(schema.id.database.to_string()).or_default().push(schema);

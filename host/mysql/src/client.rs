@@ -90,6 +90,22 @@ impl Client {
         self.peer.within(self.patience, doing, self.conn.query_drop(statement)).await
     }
 
+    /// The code of the error that answers a statement; none when it succeeds.
+    pub(crate) async fn error_code(
+        &mut self,
+        statement: &str,
+        doing: &str,
+    ) -> Result<Option<u16>, MysqlError> {
+        let answer = async {
+            match self.conn.query_drop(statement).await {
+                Ok(()) => Ok(None),
+                Err(Error::Server(ServerError { code, .. })) => Ok(Some(code)),
+                Err(other) => Err(other),
+            }
+        };
+        self.peer.within(self.patience, doing, answer).await
+    }
+
     /// Runs a statement and gathers its rows; for small results.
     pub(crate) async fn rows<T>(&mut self, statement: &str, doing: &str) -> Result<Vec<T>, MysqlError>
     where

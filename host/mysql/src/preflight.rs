@@ -5,6 +5,8 @@
 //! not ask is a finding itself. Any session with the right privilege can change some of these settings for itself
 //! later; the stream watches for that.
 
+mod appended;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use crate::control::Control;
 use crate::error::MysqlError;
 use crate::options::{ConnectOptions, Flavour, ServerInfo};
 use crate::wire::{Connection, DumpStart, Stop};
+use appended::{check_locks, judge_keyless};
 
 /// What a pipeline is going to do.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +32,8 @@ pub struct Needs {
     pub tables: Vec<TableId>,
     /// Those without a key.
     pub keyless: Vec<TableId>,
+    /// Those whose rows are appended at the sink: without a key, or losing it on their way.
+    pub appended: Vec<TableId>,
     /// The `server-time-zone` option: `UTC`, `+08:00`, or a zone's name.
     pub server_time_zone: Option<String>,
     /// Rows that lack columns find a place that takes them.
@@ -93,7 +98,8 @@ pub(crate) async fn run(control: &mut Control, needs: &Needs) -> Result<Vec<Find
     if needs.snapshot {
         findings.extend(control.watermark().await?.err());
         findings.extend(check_select(control, needs).await?);
-        findings.extend(judge_keyless(&control.server, needs));
+        findings.extend(judge_keyless(needs));
+        findings.extend(check_locks(control, needs).await?);
     }
     findings.extend(check_engines(control, needs).await?);
     findings.extend(check_zone(control, needs).await?);
@@ -397,26 +403,6 @@ async fn check_engines(control: &mut Control, needs: &Needs) -> Result<Option<Fi
             "ALTER TABLE ... ENGINE=InnoDB, or do not write to them during the snapshot",
         )
     }))
-}
-
-fn judge_keyless(server: &ServerInfo, needs: &Needs) -> Option<Finding> {
-    let what = match server.flavour {
-        Flavour::MariaDb => "the whole table is read in one snapshot",
-        Flavour::MySql => {
-            "the whole table is read in one snapshot, for whose opening it is locked against writing for a \
-                           moment (without LOCK TABLES, rows written in that moment may come twice)"
-        }
-    };
-    (!needs.keyless.is_empty()).then(|| {
-        warn(
-            "keyless",
-            format!(
-                "these tables have neither primary key nor unique key without NULL: {}; {what}",
-                named(&needs.keyless)
-            ),
-            "ALTER TABLE ... ADD PRIMARY KEY",
-        )
-    })
 }
 
 /// The server's clock against the option. It decides nothing here, for instants are read in UTC; but whoever set it believes

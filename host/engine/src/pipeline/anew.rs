@@ -63,7 +63,7 @@ pub(super) async fn begin_anew(
     let known = store.known_at(from.as_ref().unwrap_or(&checkpoint.position))?;
     let tables = source.tables(config).await?;
     let (now, schemas) = source.schemas_now(config, &tables).await?;
-    let (findings, watermark) = source.findings(config, &schemas).await?;
+    let (findings, watermark) = source.findings(config, &schemas, Some(&mut *sinks.planner)).await?;
     judge(&findings)?;
     let captured = known.iter().filter(|schema| config.source.captures(&schema.id));
     let ways = ways(sinks.planner, captured.clone().chain(&schemas))?;

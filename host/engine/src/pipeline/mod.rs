@@ -245,7 +245,7 @@ fn attempt(
     let mut source = runtime.block_on(source(config, checkpoint.as_ref().map(|c| &c.position)))?;
     runtime.block_on(supervisor.mends.look(config, &mut source))?;
     let start = match checkpoint {
-        None => runtime.block_on(begin(config, store, &mut source))?,
+        None => runtime.block_on(begin(config, store, &mut source, &mut planner))?,
         Some(checkpoint) => {
             recovery::forget_letters(store, &checkpoint.position)?;
             let hints = Hints::modern(project.has_schemas());
@@ -386,11 +386,16 @@ fn attempt(
 }
 
 /// The pipeline's first start: where to begin, and what to snapshot.
-async fn begin(config: &PipelineConfig, store: &Store, source: &mut Source) -> Result<Start, EngineError> {
+async fn begin(
+    config: &PipelineConfig,
+    store: &Store,
+    source: &mut Source,
+    planner: &mut Planner,
+) -> Result<Start, EngineError> {
     let tables = source.tables(config).await?;
     // The checks come before the position, which a server that is not set up for capture does not give: they say what to do.
     let checked = source.read_schemas(config, &tables).await?;
-    let (findings, watermark) = source.findings(config, &checked).await?;
+    let (findings, watermark) = source.findings(config, &checked, Some(planner)).await?;
     judge(&findings)?;
     let (now, schemas) = source.schemas_now(config, &tables).await?;
     let position = match &config.source.startup {
@@ -457,14 +462,16 @@ async fn resume(
     // A table that went meanwhile is still to be followed up to its end, and cannot be asked about.
     let there: HashSet<TableId> = source.control.tables().await?.into_iter().collect();
     let checked: Vec<_> = schemas.iter().filter(|s| there.contains(&s.id)).cloned().collect();
-    let (findings, watermark) = source.findings(config, &checked).await?;
+    let snapshot = store.snapshot_tables()?;
+    let reads = snapshot.iter().any(|(_, record)| !record.done);
+    let (findings, watermark) = source.findings(config, &checked, reads.then_some(sinks.planner)).await?;
     judge(&findings)?;
     Ok(Start {
         position,
         epoch: checkpoint.epoch,
         schemas,
         foreign,
-        snapshot: store.snapshot_tables()?,
+        snapshot,
         watermark,
         first: checkpoint.epoch == 0,
     })

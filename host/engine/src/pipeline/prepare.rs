@@ -323,23 +323,29 @@ impl Source {
         Ok(schemas)
     }
 
-    /// What is wrong with the source's settings and grants.
+    /// What is wrong with the source's settings and grants. `planner`: for what becomes of the tables; without it they stay what they are.
     pub async fn findings(
         &mut self,
         config: &PipelineConfig,
         schemas: &[TableSchema],
+        planner: Option<&mut Planner>,
     ) -> Result<(Vec<Finding>, Option<Watermark>), EngineError> {
         let source = &config.source;
         let snapshot = matches!(source.startup, Startup::Initial | Startup::Snapshot)
             || source.new_tables == NewTables::Snapshot
             || source.on_purged == OnPurged::Resnapshot;
         let keyless = |s: &&TableSchema| s.key.is_empty();
+        let mut planner = planner.filter(|_| snapshot);
+        let appended = |s: &&TableSchema| {
+            s.key.is_empty() || planner.as_mut().is_some_and(|planner| planner.takes_key(s))
+        };
         let needs = Needs {
             server_id: self.server_id,
             snapshot,
             stream: true,
             tables: schemas.iter().map(|s| s.id.clone()).collect(),
             keyless: schemas.iter().filter(keyless).map(|s| s.id.clone()).collect(),
+            appended: schemas.iter().filter(appended).map(|s| s.id.clone()).collect(),
             server_time_zone: None,
             partial_rows: config.sink.partial_update,
         };

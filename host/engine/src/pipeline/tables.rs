@@ -274,6 +274,12 @@ impl Planner {
         Ok(planned)
     }
 
+    /// Whether plugins take a table's key away. A table that cannot be planned is told where it is needed.
+    pub fn takes_key(&mut self, schema: &TableSchema) -> bool {
+        !self.chain_of(&schema.id).is_empty()
+            && self.plan(&Arc::new(schema.clone())).is_ok_and(|planned| planned.output.key.is_empty())
+    }
+
     /// Whether rows of a table may pass without a plugin that has no plan for it.
     fn lets_pass(&self, plugin: usize, table: &TableId) -> bool {
         let known = |pass: &HashSet<(usize, TableId)>| pass.contains(&(plugin, table.clone()));

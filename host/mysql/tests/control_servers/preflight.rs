@@ -18,6 +18,7 @@ fn needs() -> Needs {
         stream: true,
         tables: vec![TableId::new(DATABASE, "t"), TableId::new(DATABASE, "old")],
         keyless: Vec::new(),
+        appended: Vec::new(),
         server_time_zone: Some("+00:00".to_owned()),
         partial_rows: false,
     }
@@ -108,8 +109,30 @@ async fn tables(flavour: Flavour, conn: &mut Conn) {
     let keyless = Needs { keyless: vec![TableId::new(DATABASE, "t")], ..needs() };
     let found = checks(flavour, &keyless).await;
     assert_eq!(found, [("keyless", Severity::Warn), ("engine", Severity::Warn)], "{flavour:?}");
+    locks(flavour, conn).await;
     let gone = Needs { tables: vec![TableId::new(DATABASE, "gone")], ..needs() };
     assert_eq!(checks(flavour, &gone).await, [("select", Severity::Refuse)], "{flavour:?}");
+}
+
+/// Granted on the database, on everything, or by a role, with columns that may be read one by one: it is tried, not read.
+async fn locks(flavour: Flavour, conn: &mut Conn) {
+    sql(conn, "ALTER TABLE old ENGINE=InnoDB").await;
+    let needs =
+        Needs { appended: vec![TableId::new(DATABASE, "t"), TableId::new(DATABASE, "old")], ..needs() };
+    let found = findings(flavour, &needs).await;
+    let found: Vec<_> = found.iter().map(|f| (f.check, f.severity, &*f.fix)).collect();
+    let fix = "GRANT LOCK TABLES ON `control_preflight`.* TO 'control_preflight'@'%'";
+    assert_eq!(found, [("lock-tables", Severity::Warn, fix)], "{flavour:?}");
+    let on_tables = ["SELECT ON control_preflight.t", "SELECT ON control_preflight.old"];
+    for (grant, select) in [
+        ("LOCK TABLES ON *.*", &ALL[..1]),
+        ("LOCK TABLES ON control_preflight.*", &ALL[..1]),
+        ("LOCK TABLES ON control_preflight.*", &on_tables),
+    ] {
+        account(conn, &[&ALL[1..], select, &[grant]].concat()).await;
+        assert_eq!(findings(flavour, &needs).await, [], "{flavour:?}: {grant}, {select:?}");
+    }
+    account(conn, &ALL).await;
 }
 
 #[tokio::test]

@@ -170,6 +170,12 @@ fn deleted_rows_stay_under_soft_delete(kind: Kind) {
          UPDATE orders SET price = 9 WHERE id = 4",
     );
     sink.wait_for_rows(query, &[&["1", "eu", "-D"], &["3", "eu", "-U"], &["4", "eu", "+U"]]);
+    // The row of a key that goes is a deleted one.
+    source.sql("UPDATE orders SET id = 5 WHERE id = 4");
+    sink.wait_for_rows(
+        query,
+        &[&["1", "eu", "-D"], &["3", "eu", "-U"], &["4", "eu", "-D"], &["5", "eu", "+I"]],
+    );
     program.assert_running();
 }
 

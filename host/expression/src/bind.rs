@@ -52,6 +52,8 @@ pub(crate) struct Scope<'a> {
     pub settings: &'a Settings,
     /// Columns that the projection computes, which come before the table's of the same name.
     pub computed: &'a [(String, Option<Type>)],
+    /// Other names that the projection gives columns of the table, and their places there.
+    pub aliases: &'a [(String, usize)],
 }
 
 /// A planned expression and its type.
@@ -176,7 +178,8 @@ impl Binder<'_> {
             let kind = self.scope.computed[place].1.clone().unwrap_or(Type::Null);
             return Ok(Bound { node: Node::Computed(place), kind });
         }
-        if let Some(place) = self.scope.schema.index_of(name) {
+        let alias = || self.scope.aliases.iter().find(|(other, _)| same(other)).map(|(_, place)| *place);
+        if let Some(place) = self.scope.schema.index_of(name).or_else(alias) {
             let kind = Type::of_column(self.scope.schema.columns[place].column_type);
             return Ok(Bound { node: Node::Column(place), kind });
         }

@@ -194,6 +194,9 @@ impl RulePlan {
             return Err("the batch does not fit its table".into());
         }
         let (mut rows, kinds_in) = (Rows::new(batch), &batch.kinds);
+        if self.soft_delete {
+            self.mark_moved(&mut rows, now)?;
+        }
         let mut failed = BTreeMap::new();
         let mut dropped = 0;
         if let Some(filter) = &self.filter {
@@ -217,6 +220,44 @@ impl RulePlan {
         dropped -= u64::try_from(failed.len() - known).unwrap_or(0).min(dropped);
         let failed = failed.into_iter().map(|(row, message)| FailedRow { row, message }).collect();
         Ok(Processed { batch, failed, dropped })
+    }
+
+    /// Under SOFT_DELETE the row of the old key stays when an update gives it another: the update is a delete and an insert, and its
+    /// images say so.
+    fn mark_moved(&self, rows: &mut Rows, now: i64) -> Result<(), String> {
+        let pairs: Vec<usize> = (0..rows.len()).filter(|row| is_pair(&rows.kinds, *row)).collect();
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        for place in &self.output.key {
+            let column = self.key_column(*place, rows, now)?;
+            for &before in &pairs {
+                if column.slice(before, 1).as_ref() != column.slice(before + 1, 1).as_ref() {
+                    rows.events[before] = RowKind::Delete;
+                    rows.events[before + 1] = RowKind::Insert;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A column of the output's key for all of `rows`. Where it cannot be computed it is null; what failed is told with the projection.
+    fn key_column(&self, place: usize, rows: &Rows, now: i64) -> Result<ArrayRef, String> {
+        match self.outputs.get(place) {
+            Some(Output::Column(place)) => {
+                rows.columns.get(*place).cloned().ok_or_else(|| "a column is missing".into())
+            }
+            Some(Output::Computed(computed)) => {
+                let (columns, meta) = (self.read(rows, &self.projected)?, self.metadata(rows));
+                let env = self.env(rows, &columns, &meta, now);
+                let values =
+                    as_column(computed.node.evaluate(&env, None).spread(rows.len())?, &computed.kind);
+                let column_type = self.output.columns[place].column_type;
+                write(column_type, values)
+                    .ok_or_else(|| "a computed column is of another kind than planned".into())
+            }
+            None => Err("a column of the key is missing".into()),
+        }
     }
 
     /// Leaves in `rows` those that the filter lets through; the answer is how many it dropped.
@@ -462,10 +503,15 @@ impl Rows {
         fold(&self.kinds, None, &gone, true)
     }
 
-    /// A deleted row goes on as one that was inserted.
+    /// A deleted row goes on as one that was inserted, and so do both rows of an update that is a delete and an insert.
     fn soften(&mut self) {
-        for kind in self.kinds.iter_mut().filter(|kind| **kind == RowKind::Delete) {
-            *kind = RowKind::Insert;
+        for (kind, event) in self.kinds.iter_mut().zip(&self.events) {
+            if let (RowKind::Delete, _)
+            | (RowKind::Before, RowKind::Delete)
+            | (RowKind::After, RowKind::Insert) = (*kind, *event)
+            {
+                *kind = RowKind::Insert;
+            }
         }
     }
 

@@ -189,7 +189,12 @@ impl Rule {
                 Output::Computed(computed) => (column.name.to_string(), Some(computed.kind.clone())),
             })
             .collect();
-        let filter = planning.filter(&computed).map_err(|error| (Part::Filter, error))?;
+        let alias = |(column, output): (&Column, &Output)| match output {
+            Output::Column(place) => Some((column.name.to_string(), *place)),
+            Output::Computed(_) => None,
+        };
+        let aliases: Vec<(String, usize)> = columns.iter().zip(&outputs).filter_map(alias).collect();
+        let filter = planning.filter(&computed, &aliases).map_err(|error| (Part::Filter, error))?;
         let key = planning.key(&columns, &outputs)?;
         let checked: Vec<usize> = key.iter().copied().filter(|place| columns[*place].nullable).collect();
         key.iter().for_each(|place| columns[*place].nullable = false);
@@ -309,7 +314,8 @@ impl Planning<'_> {
         let bound = match dashed {
             Some(place) => Bound { node: Node::Column(place), kind: Type::Null },
             None => {
-                let scope = Scope { schema: self.schema, settings: self.settings, computed: &[] };
+                let scope =
+                    Scope { schema: self.schema, settings: self.settings, computed: &[], aliases: &[] };
                 bind::bind(value, text, &scope)?
             }
         };
@@ -331,9 +337,13 @@ impl Planning<'_> {
         Ok((column, Output::Computed(Computed { node: bound.node, kind: bound.kind, written })))
     }
 
-    fn filter(&self, computed: &[(String, Option<Type>)]) -> Result<Option<Node>, ExpressionError> {
+    fn filter(
+        &self,
+        computed: &[(String, Option<Type>)],
+        aliases: &[(String, usize)],
+    ) -> Result<Option<Node>, ExpressionError> {
         let Some((text, expr)) = &self.rule.filter else { return Ok(None) };
-        let scope = Scope { schema: self.schema, settings: self.settings, computed };
+        let scope = Scope { schema: self.schema, settings: self.settings, computed, aliases };
         bind::condition(expr, text, &scope).map(Some)
     }
 

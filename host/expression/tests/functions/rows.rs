@@ -186,6 +186,47 @@ fn a_deleted_row_stays_under_soft_delete() {
 }
 
 #[test]
+fn an_update_that_changes_the_key_is_a_delete_and_an_insert_under_soft_delete() {
+    let soft = |projection, primary_keys| {
+        plan(&RuleText {
+            projection: Some(projection),
+            primary_keys,
+            converter: Some("SOFT_DELETE"),
+            ..RuleText::default()
+        })
+    };
+    let moved =
+        [(Before, 1, Some("eu"), 1), (After, 5, Some("eu"), 2), (Before, 6, None, 1), (After, 6, None, 2)];
+    let by_id = soft("id, __data_event_type__ AS op", None);
+    assert_eq!(go_on(&by_id, &moved), ["Insert 1 -D", "Insert 5 +I", "Before 6 -U", "After 6 +U"]);
+    let other = [
+        (Before, 1, Some("eu"), 1),
+        (After, 1, Some("us"), 2),
+        (Before, 2, Some("a"), 1),
+        (After, 3, Some("a"), 2),
+    ];
+    let want = ["Insert 1 eu -D", "Insert 1 us +I", "Before 2 a -U", "After 3 a +U"];
+    assert_eq!(go_on(&soft("id, region, __data_event_type__ AS op", Some("region")), &other), want);
+    // A key that is computed changes with what it is computed of.
+    let computed = soft("UPPER(region) AS area, __data_event_type__ AS op", Some("area"));
+    let same_area = [
+        (Before, 1, Some("eu"), 1),
+        (After, 1, Some("EU"), 2),
+        (Before, 2, Some("a"), 1),
+        (After, 2, Some("b"), 2),
+    ];
+    assert_eq!(go_on(&computed, &same_area), ["Before EU -U", "After EU +U", "Insert A -D", "Insert B +I"]);
+    // A filter sees them as what they are.
+    let filtered = plan(&RuleText {
+        projection: Some("id, __data_event_type__ AS op"),
+        filter: Some("__data_event_type__ <> '-D'"),
+        converter: Some("SOFT_DELETE"),
+        ..RuleText::default()
+    });
+    assert_eq!(go_on(&filtered, &moved[..2]), ["Insert 5 +I"]);
+}
+
+#[test]
 fn a_filter_sees_computed_columns_first() {
     let text = |filter| RuleText {
         projection: Some("id, VERSION * 10 AS VERSION"),
@@ -195,6 +236,17 @@ fn a_filter_sees_computed_columns_first() {
     let rows = [(Insert, 1, None, 5), (Insert, 2, None, 50)];
     assert_eq!(go_on(&plan(&text("VERSION = 50")), &rows), ["Insert 1 50"]);
     assert_eq!(go_on(&plan(&text("region IS NULL AND id = 2")), &rows), ["Insert 2 500"]);
+    let alias = |filter| RuleText {
+        projection: Some("id AS version, VERSION AS number"),
+        filter: Some(filter),
+        ..RuleText::default()
+    };
+    assert_eq!(go_on(&plan(&alias("number = 50")), &rows), ["Insert 2 50"], "another name");
+    assert_eq!(
+        go_on(&plan(&alias("version = 5")), &rows),
+        ["Insert 1 5"],
+        "a name of the table is the table's"
+    );
 }
 
 #[test]

@@ -61,7 +61,7 @@ const fn unwritten(block: &'static str, key: &'static str, text: &'static str) -
 }
 
 /// Everything that is not as upstream, by key.
-static DIFFERENCES: [Difference; 18] = [
+static DIFFERENCES: [Difference; 20] = [
     written("source", "server-id", "one id is enough: the snapshot reads no binlog of its own"),
     unwritten(
         "source",
@@ -72,6 +72,16 @@ static DIFFERENCES: [Difference; 18] = [
         "source",
         "scan.startup.mode",
         "`initial`; streaming begins at once and does not wait for a checkpoint of the whole snapshot",
+    ),
+    written(
+        "source",
+        "scan.incremental.snapshot.backfill.skip",
+        "no chunk is ever without the changes that came while it was read",
+    ),
+    written(
+        "source",
+        "scan.parse.online.schema.changes.enabled",
+        "changes by gh-ost and pt-online-schema-change are followed with or without it",
     ),
     written("sink", "include.schema.changes", "carried out; upstream's MaxCompute sink ignores it"),
     written("sink", "exclude.schema.changes", "carried out; upstream's MaxCompute sink ignores it"),
@@ -98,7 +108,7 @@ static DIFFERENCES: [Difference; 18] = [
     written(
         "transform[]",
         "projection",
-        "letter case does not count in column names; null in gives null out where upstream's older functions fail; `pipeline.transform.compat: flink` follows upstream to the letter",
+        "letter case does not count in column names; lists, maps and rows become STRING with JSON in them, where upstream makes ARRAY, MAP and STRUCT; null in gives null out where upstream's older functions fail; `pipeline.transform.compat: flink` follows upstream to the letter",
     ),
     written(
         "transform[]",
@@ -108,7 +118,7 @@ static DIFFERENCES: [Difference; 18] = [
     written(
         "transform[]",
         "primary-keys",
-        "an update that changes this key deletes the old row; upstream leaves it in the table",
+        "an update that changes this key deletes the old row (`SOFT_DELETE` keeps it as deleted); upstream leaves it in the table",
     ),
     written(
         "transform[]",

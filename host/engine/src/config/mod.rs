@@ -196,6 +196,9 @@ fn check(context: &mut Context<'_>, root: &Node, file: &Path, is_default: bool) 
     let sink = section(context, &top, &SINK, sink::TABLE);
     let options = section(context, &top, &PIPELINE, options::TABLE)
         .unwrap_or_else(|| Block::absent(PIPELINE.head.key, top.place()));
+    if is_default {
+        options::remark_default(context, &options);
+    }
     let list = |key| top.node(key).unwrap_or((&Node::Null, top.place()));
     let (routes, place) = list(&ROUTE);
     let rules = transform::routes(context, routes, place);

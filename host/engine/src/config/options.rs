@@ -285,6 +285,16 @@ impl PipelineOptions {
     }
 }
 
+/// Says which behaviour a file of defaults has put in force.
+pub(super) fn remark_default(context: &mut Context<'_>, block: &Block<'_>) {
+    let behaviour = block.get(&BEHAVIOUR);
+    let word = SchemaBehaviour::WORDS.iter().find(|(_, other)| behaviour == Some(*other));
+    if let Some((word, _)) = word {
+        let message = format!("not written; `{word}` is in force, from the file of defaults");
+        context.findings.default_note(block.path(BEHAVIOUR_KEY), message);
+    }
+}
+
 /// The route mode of the block.
 pub(super) fn route_mode(block: &Block<'_>) -> Option<RouteMode> {
     block.get(&ROUTE_MODE)

@@ -245,7 +245,7 @@ static BACKFILL_SKIP: Opt<bool> = Opt::new(
     kinds::FLAG,
     "Whether changes during a chunk are not merged into it.",
 )
-.not_carried_out("remove it; the merge costs no second binlog connection here")
+.no_effect("they always are, without a second binlog connection")
 .unless("false");
 static UNBOUNDED_FIRST: Opt<bool> = Opt::new(
     "scan.incremental.snapshot.unbounded-chunk-first.enabled",
@@ -331,7 +331,7 @@ static ONLINE_CHANGES: Opt<bool> = Opt::new(
     kinds::FLAG,
     "Whether changes by gh-ost and pt-online-schema-change are recognised by their shadow tables.",
 )
-.not_carried_out("remove it")
+.no_effect("such changes are always followed: the columns of the table that takes the name are compared with those before")
 .unless("false");
 static SSL_MODE: Opt<TlsMode> = Opt::new(
     "ssl.mode",

@@ -11,6 +11,7 @@ on_both_servers!(
     a_change_inside_the_snapshot_of_a_table_without_a_key_waits_too,
     a_snapshot_alone_ends_after_the_approval,
     a_drop_and_a_rename_wait_like_an_addition,
+    a_table_that_a_start_finds_different_is_asked_for_first,
 );
 
 const TWO_TABLES: &str = "
@@ -293,4 +294,33 @@ fn a_snapshot_alone_ends_after_the_approval(kind: Kind) {
     for table in ["orders", "others", "events"] {
         wait_for_same_rows(&source, table, &sink, table);
     }
+}
+
+fn a_table_that_a_start_finds_different_is_asked_for_first(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    sink.execute(
+        "CREATE TABLE orders (id BIGINT NOT NULL, PRIMARY KEY (id)) TBLPROPERTIES ('transactional'='true', 'write.bucket.num'='4')",
+    );
+    source.sql(
+        "CREATE TABLE orders (id INT NOT NULL PRIMARY KEY, n INT); INSERT INTO orders VALUES (1, 1), (2, 2)",
+    );
+    let pipeline = pipeline(&source, &emulator);
+    for _ in 0..2 {
+        let mut program = pipeline.start();
+        assert_eq!(program.wait(), Some(1), "{}", program.printed());
+        let printed = program.printed();
+        assert!(
+            printed.contains("nobody has approved that") && printed.contains("ADD COLUMNS (`n` INT)"),
+            "{printed}"
+        );
+        assert_eq!(sink.columns("orders"), ["id"]);
+        assert_eq!(waiting(&pipeline).len(), 1);
+    }
+    assert_eq!(run_approve(&pipeline, None).code, Some(0));
+    let mut program = pipeline.start_and_wait();
+    wait_for_same_rows(&source, "orders", &sink, "orders");
+    assert_eq!(waiting(&pipeline), Vec::<serde_json::Value>::new());
+    program.assert_running();
 }

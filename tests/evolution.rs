@@ -1,6 +1,8 @@
 //! What schema changes of the source do to the sink table, by each behaviour, and how a table that was there before is taken.
 
-use crate::support::{Emulator, Kind, Pipeline, Server, Sink, on_both_servers, wait_for_same_rows};
+use crate::support::{
+    Emulator, Kind, Pipeline, Server, Sink, Sluicebox, eventually, on_both_servers, wait_for_same_rows,
+};
 
 on_both_servers!(
     lenient_keeps_what_the_source_drops_and_renames,
@@ -10,6 +12,11 @@ on_both_servers!(
     a_table_that_fits_otherwise_is_reconciled,
     a_type_that_cannot_become_another_is_refused_with_ways_on,
     a_drop_and_a_rename_right_after_a_restart_are_followed,
+    names_that_one_statement_takes_away_and_gives_again_are_followed,
+    what_does_not_fit_a_column_that_stays_is_null,
+    what_is_excluded_does_not_reach_the_table_and_what_is_not_does,
+    exception_stops_at_a_change_and_at_nothing_else,
+    comments_reach_the_sink_where_they_are_wanted,
 );
 
 /// A table, a row of each of its shapes, and every kind of change of its columns.
@@ -130,9 +137,13 @@ fn a_table_that_fits_otherwise_is_reconciled(kind: Kind) {
         "CREATE TABLE people (id INT NOT NULL PRIMARY KEY, name VARCHAR(9), age BIGINT, city VARCHAR(9));
          INSERT INTO people VALUES (1, 'ada', 36, 'london')",
     );
-    let pipeline = Pipeline::new(&source, &emulator);
+    // A zone that the server is not in changes no value, and is told.
+    let pipeline = Pipeline::new(&source, &emulator).source("server-time-zone", "\"+09:00\"");
     let plan = pipeline.command("validate", &["--connect", "--json"]);
     let plan: serde_json::Value = serde_json::from_str(&plan.stdout).expect("JSON");
+    let findings = plan["plan"]["findings"].as_array().expect("findings");
+    let zone = findings.iter().find(|finding| finding["check"] == "time-zone").expect("the zone");
+    assert_eq!(zone["refuses"], false, "{zone}");
     let columns = plan["plan"]["tables"][0]["sinks"][0]["columns"].as_array().expect("columns").clone();
     let actions: Vec<_> = columns
         .iter()
@@ -200,4 +211,203 @@ fn a_drop_and_a_rename_right_after_a_restart_are_followed(kind: Kind) {
     sink.wait_for_rows("SELECT id, c FROM people", &[&["1", "3"]]);
     assert_eq!(sink.columns("people"), ["id", "c"]);
     program.assert_running();
+}
+
+/// A statement's clauses mean the columns as they were before it; rows that nobody writes again show whose values are where.
+fn names_that_one_statement_takes_away_and_gives_again_are_followed(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql(
+        "CREATE TABLE t (id INT NOT NULL PRIMARY KEY, a INT, b INT, c INT, d INT);
+         INSERT INTO t VALUES (1, 10, 20, 30, 40)",
+    );
+    let pipeline = Pipeline::new(&source, &emulator).option("schema.change.behavior", "EVOLVE");
+    let mut program = pipeline.start();
+    sink.wait_for_rows("SELECT id, a, b, c, d FROM t", &[&["1", "10", "20", "30", "40"]]);
+    source.sql("ALTER TABLE t CHANGE a b INT, CHANGE b a INT; INSERT INTO t (id, a, b) VALUES (2, 21, 22)");
+    sink.wait_for_rows(
+        "SELECT id, a, b, c FROM t ORDER BY id",
+        &[&["1", "20", "10", "30"], &["2", "21", "22", "NULL"]],
+    );
+    source
+        .sql("ALTER TABLE t DROP COLUMN c, ADD COLUMN c VARCHAR(9); INSERT INTO t (id, c) VALUES (3, 'new')");
+    sink.wait_for_rows("SELECT id, c FROM t ORDER BY id", &[&["1", "NULL"], &["2", "NULL"], &["3", "new"]]);
+    source.sql("ALTER TABLE t DROP COLUMN d, CHANGE a d BIGINT, ADD COLUMN a INT; INSERT INTO t (id, d) VALUES (4, 5000000000)");
+    sink.wait_for_rows(
+        "SELECT id, a, b, c, d FROM t ORDER BY id",
+        &[
+            &["1", "NULL", "10", "NULL", "20"],
+            &["2", "NULL", "22", "NULL", "21"],
+            &["3", "NULL", "NULL", "new", "NULL"],
+            &["4", "NULL", "NULL", "NULL", "5000000000"],
+        ],
+    );
+    assert_eq!(sink.columns("t"), ["id", "b", "d", "c", "a"]);
+    program.assert_running();
+}
+
+/// Three files say that the column stays as it is: what has no way into it is null, is counted, and stops nothing, also after a restart.
+fn what_does_not_fit_a_column_that_stays_is_null(kind: Kind) {
+    let server = Server::shared(kind);
+    let source = server.database();
+    source.sql("CREATE TABLE t (id INT NOT NULL PRIMARY KEY, n INT); INSERT INTO t VALUES (1, 1)");
+    let emulators = [(); 3].map(|()| Emulator::start());
+    let sinks = emulators.each_ref().map(Emulator::sink);
+    let [ignore, off, excluded] = emulators.each_ref().map(|emulator| Pipeline::new(&source, emulator));
+    let pipelines = [
+        ignore.option("schema.change.behavior", "IGNORE"),
+        off.option("schema.change.behavior", "EVOLVE").source("schema-change.enabled", "false"),
+        excluded.sink("exclude.schema.changes", "[alter.column.type]"),
+    ];
+    let mut programs = pipelines.each_ref().map(Pipeline::start_and_wait);
+    let all = |query: &str, want: &[&[&str]]| sinks.iter().for_each(|sink| sink.wait_for_rows(query, want));
+    all("SELECT id, n FROM t", &[&["1", "1"]]);
+    source.sql(
+        "ALTER TABLE t MODIFY n BIGINT; INSERT INTO t VALUES (2, 5000000000), (3, 3);
+         ALTER TABLE t ADD more INT, MODIFY n VARCHAR(20); INSERT INTO t VALUES (4, 'four', 4)",
+    );
+    let query = "SELECT id, n FROM t ORDER BY id";
+    let want: [&[&str]; 4] = [&["1", "1"], &["2", "NULL"], &["3", "3"], &["4", "NULL"]];
+    all(query, &want);
+    for (pipeline, program) in pipelines.iter().zip(&mut programs) {
+        assert_eq!(pipeline.counter("sink_values_nulled_total"), Ok(1), "5000000000");
+        assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    }
+    let plan = pipelines[0].command("validate", &["--connect"]);
+    for part in [
+        "keep n: INT -> STRING; values that have no way into its type are null",
+        "keep more: (none) -> INT; rows are written without it",
+    ] {
+        assert!(plan.code == Some(0) && plan.stdout.contains(part), "no `{part}` in {plan:?}");
+    }
+    // The first rows of a run tell what the table lacks.
+    let mut programs = pipelines.each_ref().map(Pipeline::start_and_wait);
+    source.sql("INSERT INTO t VALUES (5, '5', 5)");
+    all(query, &[&want[..], &[&["5", "NULL"][..]]].concat());
+    for (sink, columns) in sinks.iter().zip(["id,n", "id,n", "id,n,more"]) {
+        assert_eq!(sink.columns("t").join(","), columns);
+    }
+    programs.iter_mut().for_each(Sluicebox::assert_running);
+}
+
+fn what_is_excluded_does_not_reach_the_table_and_what_is_not_does(kind: Kind) {
+    let server = Server::shared(kind);
+    let source = server.database();
+    source.sql(
+        "CREATE TABLE t (id INT NOT NULL PRIMARY KEY, a INT, b INT); INSERT INTO t VALUES (1, 1, 1), (2, 2, 2);
+         CREATE TABLE gone (id INT NOT NULL PRIMARY KEY); INSERT INTO gone VALUES (1)",
+    );
+    let emulators = [(); 3].map(|()| Emulator::start());
+    let [follows, keeps, lacks] = emulators.each_ref().map(Emulator::sink);
+    let [all, some, none] = emulators
+        .each_ref()
+        .map(|emulator| Pipeline::new(&source, emulator).option("schema.change.behavior", "EVOLVE"));
+    let some = some.sink("exclude.schema.changes", "[truncate.table, drop]");
+    let mut programs = [all.start_and_wait(), some.start_and_wait()];
+    for sink in [&follows, &keeps] {
+        sink.wait_for_rows("SELECT id, a FROM t ORDER BY id", &[&["1", "1"], &["2", "2"]]);
+        sink.wait_for_rows("SELECT id FROM gone", &[&["1"]]);
+    }
+    source.sql(
+        "TRUNCATE TABLE t; ALTER TABLE t DROP COLUMN a; ALTER TABLE t RENAME COLUMN b TO c, ADD d INT;
+         INSERT INTO t VALUES (3, 3, 3); DROP TABLE gone",
+    );
+    follows.wait_for_rows("SELECT id, c, d FROM t", &[&["3", "3", "3"]]);
+    keeps.wait_for_rows(
+        "SELECT id, a, c, d FROM t ORDER BY id",
+        &[&["1", "1", "1", "NULL"], &["2", "2", "2", "NULL"], &["3", "NULL", "3", "3"]],
+    );
+    eventually("the table goes", || match follows.tables() {
+        tables if tables == ["t"] => Ok(()),
+        tables => Err(format!("{tables:?}")),
+    });
+    for program in &mut programs {
+        assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    }
+    assert_eq!(keeps.tables(), ["gone", "t"]);
+    assert_eq!(keeps.rows("SELECT id FROM gone"), [[Some("1".to_owned())]]);
+    // Where no table may be made, one that is missing is an error, and `validate` says so first.
+    let none = none.sink("exclude.schema.changes", "[create]");
+    let plan = none.command("validate", &["--connect"]);
+    assert!(plan.code == Some(3) && plan.stdout.contains("has `create.table` in it"), "{plan:?}");
+    let mut program = none.start();
+    assert_eq!(program.wait(), Some(3), "{}", program.printed());
+    assert!(program.printed().contains("make the table by hand"), "{}", program.printed());
+    assert_eq!(lacks.tables(), Vec::<String>::new());
+}
+
+fn exception_stops_at_a_change_and_at_nothing_else(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let sink = emulator.sink();
+    source.sql("CREATE TABLE t (id INT NOT NULL PRIMARY KEY, n INT); INSERT INTO t VALUES (1, 1)");
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("scan.binlog.newly-added-table.enabled", "true")
+        .option("schema.change.behavior", "EXCEPTION");
+    let mut program = pipeline.start_and_wait();
+    sink.wait_for_rows("SELECT id, n FROM t", &[&["1", "1"]]);
+    source.sql(
+        "ALTER TABLE t ALTER COLUMN n SET DEFAULT 7; ALTER TABLE t ADD UNIQUE KEY (n);
+         ALTER TABLE t DEFAULT CHARACTER SET latin1; ALTER TABLE t COMMENT = 'numbers';
+         CREATE TABLE later (id INT NOT NULL PRIMARY KEY); INSERT INTO later VALUES (1); INSERT INTO t (id) VALUES (2)",
+    );
+    sink.wait_for_rows("SELECT id, n FROM t ORDER BY id", &[&["1", "1"], &["2", "7"]]);
+    sink.wait_for_rows("SELECT id FROM later", &[&["1"]]);
+    program.assert_running();
+    source.sql("INSERT INTO t VALUES (3, 3); ALTER TABLE t ADD more INT; INSERT INTO t VALUES (4, 4, 4)");
+    assert_eq!(program.wait(), Some(1), "{}", program.printed());
+    let message = format!(
+        "schema change of `{}.t` is not allowed: `schema.change.behavior` is `EXCEPTION`",
+        source.name()
+    );
+    assert!(program.printed().contains(&message), "{}", program.printed());
+    // What came before it is there, and nothing behind it.
+    sink.wait_for_rows("SELECT id FROM t ORDER BY id", &[&["1"], &["2"], &["3"]]);
+    assert_eq!(sink.columns("t"), ["id", "n"]);
+    assert_eq!(pipeline.start().wait(), Some(1), "a restart comes to it again");
+    let pipeline = pipeline.option("schema.change.behavior", "LENIENT");
+    let mut program = pipeline.start();
+    sink.wait_for_rows("SELECT id, more FROM t WHERE id = 4", &[&["4", "4"]]);
+    program.assert_running();
+}
+
+/// The comments of a table's columns.
+fn comments(sink: &Sink, table: &str) -> Vec<Option<String>> {
+    sink.describe(table).map_or_else(Vec::new, |t| t.columns.into_iter().map(|c| c.comment).collect())
+}
+
+fn comments_reach_the_sink_where_they_are_wanted(kind: Kind) {
+    let server = Server::shared(kind);
+    let source = server.database();
+    source.sql("CREATE TABLE t (id INT NOT NULL PRIMARY KEY, n INT COMMENT 'it''s old', m INT) COMMENT 'first'; INSERT INTO t VALUES (1, 1, 1)");
+    let emulators = [(); 2].map(|()| Emulator::start());
+    let [told, silent] = emulators.each_ref().map(Emulator::sink);
+    let [with, without] = emulators.each_ref().map(|emulator| {
+        Pipeline::new(&source, emulator).source("scan.binlog.newly-added-table.enabled", "true")
+    });
+    let with = with.source("include-comments.enabled", "true");
+    let mut programs = [with.start(), without.start()];
+    let both = |query: &str, want: &[&[&str]]| {
+        [&told, &silent].iter().for_each(|sink| sink.wait_for_rows(query, want))
+    };
+    both("SELECT id FROM t", &[&["1"]]);
+    source.sql(
+        "ALTER TABLE t MODIFY n INT COMMENT 'new', MODIFY m BIGINT COMMENT 'wider', ADD more INT COMMENT 'added', COMMENT = 'second';
+         INSERT INTO t VALUES (2, 2, 2, 2);
+         CREATE TABLE later (id INT NOT NULL PRIMARY KEY, n INT COMMENT 'column') COMMENT 'table'; INSERT INTO later VALUES (1, 1)",
+    );
+    both("SELECT id FROM t ORDER BY id", &[&["1"], &["2"]]);
+    both("SELECT id FROM later", &[&["1"]]);
+    let text = |comments: Vec<Option<String>>| -> Vec<String> {
+        comments.into_iter().map(Option::unwrap_or_default).collect()
+    };
+    assert_eq!(text(comments(&told, "t")), ["", "new", "wider", "added"]);
+    assert_eq!(text(comments(&told, "later")), ["", "column"]);
+    assert_eq!(text(comments(&silent, "t")), [""; 4]);
+    assert_eq!(text(comments(&silent, "later")), [""; 2]);
+    let table = |sink: &Sink, name: &str| sink.describe(name).and_then(|t| t.comment).unwrap_or_default();
+    assert_eq!((table(&told, "t"), table(&told, "later")), ("second".into(), "table".into()));
+    assert_eq!((table(&silent, "t"), table(&silent, "later")), (String::new(), String::new()));
+    programs.iter_mut().for_each(Sluicebox::assert_running);
 }

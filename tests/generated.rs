@@ -6,6 +6,7 @@
 //!
 //!   - a write puts the row as it is at the source; columns of the sink that the source does not have are null from then on;
 //!   - `EVOLVE` renames and drops columns of every row that is there; `LENIENT` and a table of several sources only add;
+//!   - a statement may take a name away and give it again: two columns swap, a new one has the name of one that goes;
 //!   - `IGNORE` knows the columns that the table was made with, as long as their values go into them.
 
 use std::collections::BTreeMap;
@@ -24,8 +25,8 @@ on_both_servers!(
 /// Scenes of one pipeline; eight pipelines make 512 of them.
 const SCENES: usize = 64;
 /// Statements of a scene between two comparisons, and how many comparisons there are.
-const STEPS: usize = 8;
-const ROUNDS: usize = 3;
+const STEPS: usize = 4;
+const ROUNDS: usize = 6;
 
 /// What a column holds, as far as a model must know: numbers stay numbers until they become texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,12 @@ enum Change {
     Add(String, Family),
     Drop(String),
     Rename(String, String),
+    /// Two columns took each other's names.
+    Swap(String, String),
+    /// A column went and another of its name came, in one statement.
+    Replace(String),
+    /// All rows went.
+    Truncate,
     /// Its values are texts from here on.
     Retype(String),
     Nothing,
@@ -120,7 +127,7 @@ impl Table {
 
     /// A random statement, and what it did.
     fn step(&mut self, random: &mut Random) -> (String, Vec<Change>) {
-        match random.below(14) {
+        match random.below(18) {
             0..=3 => self.insert(random),
             4..=6 => self.update(random),
             7 => self.move_key(random),
@@ -128,8 +135,45 @@ impl Table {
             9 | 10 => self.add(random),
             11 => self.drop(random),
             12 => self.rename(random),
+            13 => self.swap(random),
+            14 => self.replace(random),
+            15 => self.truncate(),
             _ => self.retype(random),
         }
+    }
+
+    /// Two columns of a family take each other's names.
+    fn swap(&mut self, random: &mut Random) -> (String, Vec<Change>) {
+        let Some((one, family)) = self.any_column(random) else { return self.insert(random) };
+        let other = self.columns.iter().find(|(name, f)| *name != one && *f == family);
+        let Some((other, _)) = other.cloned() else { return self.insert(random) };
+        for row in self.rows.values_mut() {
+            let (a, b) = (row[&one].clone(), row[&other].clone());
+            row.extend([(one.clone(), b), (other.clone(), a)]);
+        }
+        let statement = format!(
+            "ALTER TABLE {} RENAME COLUMN {one} TO {other}, RENAME COLUMN {other} TO {one}",
+            self.name
+        );
+        (statement, vec![Change::Swap(one, other)])
+    }
+
+    fn replace(&mut self, random: &mut Random) -> (String, Vec<Change>) {
+        let Some((name, family)) = self.any_column(random) else { return self.insert(random) };
+        self.rows.values_mut().for_each(|row| {
+            row.insert(name.clone(), None);
+        });
+        let statement = format!(
+            "ALTER TABLE {} DROP COLUMN {name}, ADD COLUMN {name} {} NULL",
+            self.name,
+            family.declaration(random)
+        );
+        (statement, vec![Change::Replace(name)])
+    }
+
+    fn truncate(&mut self) -> (String, Vec<Change>) {
+        self.rows.clear();
+        (format!("TRUNCATE TABLE {}", self.name), vec![Change::Truncate])
     }
 
     fn insert(&mut self, random: &mut Random) -> (String, Vec<Change>) {
@@ -297,6 +341,23 @@ impl Model {
                 let family = source.columns.iter().find(|(name, _)| name == new).map(|(_, f)| *f);
                 self.add(new, family.expect("the column that was renamed"));
             }
+            Change::Swap(one, other) if follows => {
+                for (name, _) in &mut self.columns {
+                    let taken = if name == one { other } else { one };
+                    if name == one || name == other {
+                        name.clone_from(taken);
+                    }
+                }
+                for row in self.rows.values_mut() {
+                    let (a, b) = (row[one].clone(), row[other].clone());
+                    row.extend([(one.clone(), b), (other.clone(), a)]);
+                }
+            }
+            Change::Replace(name) if follows => self.rows.values_mut().for_each(|row| {
+                row.insert(name.clone(), None);
+            }),
+            // Under `LENIENT` that is excluded unless the file says otherwise.
+            Change::Truncate if follows => self.rows.clear(),
             Change::Retype(name) if adds => {
                 self.columns
                     .iter_mut()
@@ -304,6 +365,7 @@ impl Model {
                     .for_each(|(_, f)| *f = Family::Text);
             }
             Change::Add(..) | Change::Drop(_) | Change::Rename(..) | Change::Retype(_) => {}
+            Change::Swap(..) | Change::Replace(_) | Change::Truncate => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Several source tables in one sink table: their columns come together, their keys get along or that is said.
 
-use crate::support::{Emulator, Kind, Pipeline, Server, on_both_servers};
+use crate::support::{Emulator, Kind, Pipeline, Server, eventually, on_both_servers};
 
 on_both_servers!(
     shards_with_equal_keys_are_told_apart_by_a_source_column,
@@ -10,6 +10,7 @@ on_both_servers!(
     tables_with_different_keys_do_not_merge,
     names_that_the_service_does_not_take_are_told_at_the_start,
     a_route_that_changes_between_two_runs_is_told_and_followed,
+    tables_land_in_the_schemas_that_the_file_says,
 );
 
 /// Routes the shards of a database into one table, with more lines for the entry.
@@ -66,20 +67,30 @@ fn columns_of_different_types_meet_before_the_table_is_made(kind: Kind) {
     let sink = emulator.sink();
     // No statement of the service makes a text or a decimal of a BOOLEAN or a DATE column: it has to be made so.
     source.sql(
-        "CREATE TABLE shard_0 (id INT NOT NULL PRIMARY KEY, flag BOOLEAN, n INT, f FLOAT, d DATE, b VARBINARY(9), z DATETIME);
-         INSERT INTO shard_0 VALUES (1, TRUE, 7, 0.5, '2001-02-03', 'foobar', '2001-02-03 04:05:06');
-         CREATE TABLE shard_1 (id BIGINT NOT NULL PRIMARY KEY, flag INT, n DECIMAL(5,2), f BIGINT, d DATETIME, b VARCHAR(9), z TIMESTAMP NULL, more INT);
+        "CREATE TABLE shard_0 (id INT NOT NULL PRIMARY KEY, flag BOOLEAN, n INT, f FLOAT, d DATE, b VARBINARY(9), z DATETIME, m DECIMAL(38,10));
+         INSERT INTO shard_0 VALUES (1, TRUE, 7, 0.5, '2001-02-03', 'foobar', '2001-02-03 04:05:06', 5);
+         CREATE TABLE shard_1 (id BIGINT NOT NULL PRIMARY KEY, flag INT, n DECIMAL(5,2), f BIGINT, d DATETIME, b VARCHAR(9), z TIMESTAMP NULL, m DECIMAL(38), more INT);
          SET time_zone = '+00:00';
-         INSERT INTO shard_1 VALUES (2, 7, 1.25, 9007199254740992, '2001-02-03 04:05:06', 'text', '2001-02-02 20:05:06', 8)",
+         INSERT INTO shard_1 VALUES (2, 7, 1.25, 9007199254740992, '2001-02-03 04:05:06', 'text', '2001-02-02 20:05:06', 6, 8)",
     );
     let pipeline = Pipeline::new(&source, &emulator)
         .option("local-time-zone", "Asia/Shanghai")
         .block(&route(source.name(), "    on-key-conflict: last-wins\n"));
     let mut program = pipeline.start();
     sink.wait_for_rows(
-        "SELECT id, flag, n, f, d, b, z, more FROM merged ORDER BY id",
+        "SELECT id, flag, n, f, d, b, z, m, more FROM merged ORDER BY id",
         &[
-            &["1", "true", "7.00", "0.5", "2001-02-03 00:00:00", "Zm9vYmFy", "2001-02-02 20:05:06", "NULL"],
+            &[
+                "1",
+                "true",
+                "7.00",
+                "0.5",
+                "2001-02-03 00:00:00",
+                "Zm9vYmFy",
+                "2001-02-02 20:05:06",
+                "5",
+                "NULL",
+            ],
             &[
                 "2",
                 "7",
@@ -88,6 +99,7 @@ fn columns_of_different_types_meet_before_the_table_is_made(kind: Kind) {
                 "2001-02-03 04:05:06",
                 "text",
                 "2001-02-02 20:05:06",
+                "6",
                 "8",
             ],
         ],
@@ -96,11 +108,21 @@ fn columns_of_different_types_meet_before_the_table_is_made(kind: Kind) {
         sink.describe("merged").expect("the table").columns.iter().map(|c| c.data_type.to_string()).collect();
     assert_eq!(
         types,
-        ["BIGINT", "STRING", "DECIMAL(12,2)", "DOUBLE", "TIMESTAMP_NTZ", "STRING", "TIMESTAMP", "INT"]
+        [
+            "BIGINT",
+            "STRING",
+            "DECIMAL(12,2)",
+            "DOUBLE",
+            "TIMESTAMP_NTZ",
+            "STRING",
+            "TIMESTAMP",
+            "DECIMAL(38,0)",
+            "INT"
+        ]
     );
     program.assert_running();
     // A number that the common type would round is an error, not another number.
-    source.sql("INSERT INTO shard_1 VALUES (3, 0, 0, 9007199254740993, NULL, NULL, NULL, NULL)");
+    source.sql("INSERT INTO shard_1 VALUES (3, 0, 0, 9007199254740993, NULL, NULL, NULL, NULL, NULL)");
     assert_ne!(program.wait(), Some(0));
     assert!(program.printed().contains("a DOUBLE would round the number"), "{}", program.printed());
 }
@@ -134,7 +156,14 @@ fn what_one_shard_drops_stays_for_the_others(kind: Kind) {
     ];
     sink.wait_for_rows(query, &rows);
     source.sql("DROP TABLE shard_0; UPDATE shard_1 SET a = 5");
-    sink.wait_for_rows(query, &[rows[0], &["2", "5", "2", "NULL"], rows[2], rows[3]]);
+    let rows: [&[&str]; 4] = [rows[0], &["2", "5", "2", "NULL"], rows[2], rows[3]];
+    sink.wait_for_rows(query, &rows);
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    // A start that finds one of them only: what the other wrote is protected still.
+    let mut program = pipeline.start_and_wait();
+    source
+        .sql("TRUNCATE TABLE shard_1; ALTER TABLE shard_1 DROP COLUMN a; INSERT INTO shard_1 VALUES (6, 6)");
+    sink.wait_for_rows(query, &[&rows[..], &[&["6", "NULL", "6", "NULL"][..]]].concat());
     program.assert_running();
 }
 
@@ -211,4 +240,48 @@ fn a_route_that_changes_between_two_runs_is_told_and_followed(kind: Kind) {
     sink.wait_for_rows("SELECT id FROM ods_orders", &[&["2"]]);
     assert_eq!(sink.rows("SELECT id FROM orders"), [[Some("1".to_owned())]]);
     program.assert_running();
+}
+
+/// In a project with schemas: by database and route, or where Flink CDC puts them.
+fn tables_land_in_the_schemas_that_the_file_says(kind: Kind) {
+    let server = Server::shared(kind);
+    let source = server.database();
+    for table in ["orders", "two", "three"] {
+        source.sql(&format!(
+            "CREATE TABLE {table} (id INT NOT NULL PRIMARY KEY); INSERT INTO {table} VALUES (1)"
+        ));
+    }
+    let name = source.name();
+    let routes = format!(
+        "route:\n  - source-table: {name}.two\n    sink-table: ods.two\n  - source-table: {name}.three\n    sink-table: lake.any.three\n"
+    );
+    for (placement, schemas) in
+        [(None, [name, "ods", "lake"]), (Some("flink"), ["default", "default", "lake"])]
+    {
+        let emulator = Emulator::start_with_schemas();
+        let sink = emulator.sink();
+        let pipeline = Pipeline::new(&source, &emulator).block(&routes);
+        let pipeline = match placement {
+            Some(placement) => pipeline.sink("schema-placement", placement),
+            None => pipeline,
+        };
+        let mut program = pipeline.start_and_wait();
+        for (table, schema) in ["orders", "two", "three"].into_iter().zip(schemas) {
+            eventually(&format!("`{table}` in `{schema}`"), || {
+                program.assert_running();
+                match sink.rows_in(schema, &format!("SELECT id FROM {table}")) {
+                    Ok(rows) if rows == [[Some("1".to_owned())]] => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            });
+        }
+        // Changes find them as well.
+        source.sql("ALTER TABLE orders ADD n INT; INSERT INTO orders VALUES (2, 2)");
+        eventually("the new row", || match sink.rows_in(schemas[0], "SELECT n FROM orders WHERE id = 2") {
+            Ok(rows) if rows == [[Some("2".to_owned())]] => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        assert_eq!(program.stop(), Some(0), "{}", program.printed());
+        source.sql("ALTER TABLE orders DROP COLUMN n; DELETE FROM orders WHERE id = 2");
+    }
 }

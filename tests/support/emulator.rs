@@ -30,6 +30,12 @@ impl Emulator {
         Self::start_with(&["--discard"])
     }
 
+    /// Starts one whose projects have schemas.
+    #[track_caller]
+    pub fn start_with_schemas() -> Self {
+        Self::start_with(&["--schemas"])
+    }
+
     #[track_caller]
     fn start_with(options: &'static [&'static str]) -> Self {
         let data =

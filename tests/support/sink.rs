@@ -64,6 +64,11 @@ impl Sink {
         });
     }
 
+    /// The rows of a query in a schema of a project that has schemas.
+    pub fn rows_in(&self, schema: &str, query: &str) -> Result<Rows, Error> {
+        Ok(wait(self.client.execute(query, &Hints::modern(true), Some(schema)))?.rows)
+    }
+
     /// Names of all tables, sorted.
     #[track_caller]
     pub fn tables(&self) -> Vec<String> {

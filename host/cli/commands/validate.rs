@@ -73,15 +73,17 @@ fn show(plan: &Examination) {
         }
         for sink in &table.sinks {
             line!("  -> {} ({})", sink.table, sink.action);
-            for column in sink.columns.iter().filter(|c| c.action != "keep") {
+            for column in sink.columns.iter().filter(|c| c.action != "keep" || c.reason.is_some()) {
                 let none = || "(none)".to_owned();
                 let (there, wanted) = (&column.there, &column.wanted);
+                let lost = column.reason.as_ref().filter(|_| column.action == "keep");
                 line!(
-                    "     {} {}: {} -> {}",
+                    "     {} {}: {} -> {}{}",
                     column.action,
                     column.column,
                     there.clone().unwrap_or_else(none),
-                    wanted.clone().unwrap_or_else(none)
+                    wanted.clone().unwrap_or_else(none),
+                    lost.map(|lost| format!("; {lost}")).unwrap_or_default()
                 );
             }
             for statement in &sink.statements {

@@ -171,6 +171,16 @@ pub enum EngineError {
         /// What changed and which option decided.
         reason: String,
     },
+    /// A start found a sink table that has to be changed, and no operator has said yes to it.
+    #[error(
+        "sink table `{target}` has to be changed before rows come into it, and nobody has approved that: {statements}"
+    )]
+    Unapproved {
+        /// The sink table.
+        target: String,
+        /// What would be run.
+        statements: String,
+    },
     /// Memory, threads or sockets could not be had.
     #[error("cannot start {what}: {source}")]
     Start {
@@ -225,9 +235,11 @@ impl EngineError {
             | Self::State(_)
             | Self::Plan(_)
             | Self::Value { .. } => Halt { refused: false },
-            Self::Expression { .. } | Self::SchemaChange { .. } | Self::Start { .. } | Self::Lost(_) => {
-                Halt { refused: false }
-            }
+            Self::Expression { .. }
+            | Self::SchemaChange { .. }
+            | Self::Unapproved { .. }
+            | Self::Start { .. }
+            | Self::Lost(_) => Halt { refused: false },
         }
     }
 
@@ -260,6 +272,7 @@ impl EngineError {
             Self::Expression { .. } => Some(
                 "mend the expression, or set `on-error: skip` or `on-error: dead-letter` on the entry to go on without such rows",
             ),
+            Self::Unapproved { .. } => Some("say yes with `sluicebox schema approve FILE`, then start again"),
             Self::SchemaChange { .. } => {
                 Some("see `schema.change.behavior` and `sink.exclude.schema.changes`")
             }

@@ -7,17 +7,20 @@ use sluicebox_maxcompute::Client;
 use sluicebox_model::TableSchema;
 use sluicebox_wasm::{Action, Source as ColumnSource, TablePlan};
 
-use crate::config::PipelineConfig;
+use crate::config::{PipelineConfig, SchemaChangeTag};
 use crate::error::EngineError;
 use crate::pipeline::{
     Landing, Owners, Planned, Planner, Stage, chunk_column, planner, project, sink_client, source,
     table_settings,
 };
-use crate::sink::encode::Fit;
+use crate::sink::encode::Layout;
 use crate::sink::evolve::{Decision, Reconciled, Step};
 use crate::sink::mapping::data_type;
 use crate::sink::shape::Shape;
-use crate::sink::table::{TableSettings, create_statement, layout_of, step_statement, unfit};
+use crate::sink::table::{
+    NOT_MADE, TableSettings, create_statement, fit_into, layout_after, layout_of, layout_to_make,
+    step_statement, unfit,
+};
 
 /// Everything that `validate --connect` shows.
 #[derive(Debug, Clone, Serialize)]
@@ -92,7 +95,7 @@ pub struct ColumnReport {
     pub there: Option<String>,
     /// The type that rows want; none when they have no such column.
     pub wanted: Option<String>,
-    /// Why it is refused.
+    /// Why it is refused, or what is lost of a column that is kept.
     pub reason: Option<String>,
 }
 
@@ -273,33 +276,40 @@ async fn examine_sink(
         columns,
         statements,
     };
+    let fits = |layout: &Layout| fit_into(layout, schema, landing.added.as_ref(), settings);
     let Some(there) = there else {
         let sql = create_statement(client.project_name(), name, shape, settings);
-        return Ok(report("create", None, Vec::new(), vec![sql]));
+        let refused = match settings.policy.allows(SchemaChangeTag::CreateTable) {
+            true => fits(&layout_to_make(shape, settings)).err(),
+            false => Some(NOT_MADE.to_owned()),
+        };
+        return Ok(match refused {
+            Some(reason) => report("refuse", Some(reason), Vec::new(), Vec::new()),
+            None => report("create", None, Vec::new(), vec![sql]),
+        });
     };
     if let Some(reason) = unfit(&there, shape) {
         return Ok(report("refuse", Some(reason), Vec::new(), Vec::new()));
     }
     let layout = layout_of(&there);
     let columns = settings.policy.reconcile(shape, &layout.columns).into_iter().map(report_column).collect();
-    Ok(match settings.policy.plan(&[], Some(shape), &layout.columns) {
-        Err(refused) => report("refuse", Some(refused.0), columns, Vec::new()),
-        Ok(steps) if steps.is_empty() => {
-            match Fit::new(schema, landing.added.as_ref(), &layout, settings.zone.as_ref(), false) {
-                Ok(_) => report("keep", None, columns, Vec::new()),
-                Err(reason) => report("refuse", Some(reason), columns, Vec::new()),
-            }
-        }
-        Ok(steps) => {
-            let statement = |step| step_statement(client.project_name(), name, step);
-            report("change", None, columns, steps.iter().map(statement).collect())
-        }
+    let steps = match settings.policy.plan(&[], Some(shape), &layout.columns) {
+        Ok(steps) => steps,
+        Err(refused) => return Ok(report("refuse", Some(refused.0), columns, Vec::new())),
+    };
+    let statement = |step| step_statement(client.project_name(), name, step);
+    let statements: Vec<String> = steps.iter().map(statement).collect();
+    Ok(match fits(&layout_after(layout, &steps)) {
+        Err(reason) => report("refuse", Some(reason), columns, Vec::new()),
+        Ok(_) if steps.is_empty() => report("keep", None, columns, Vec::new()),
+        Ok(_) => report("change", None, columns, statements),
     })
 }
 
 fn report_column(column: Reconciled<'_>) -> ColumnReport {
+    let lost = column.loses().map(str::to_owned);
     let (action, reason) = match column.decision {
-        Ok(Decision::Keep) => ("keep", None),
+        Ok(Decision::Keep) => ("keep", lost),
         Ok(Decision::Add(_)) => ("add", None),
         Ok(Decision::Change(Step::MakeNullable(_))) => ("open", None),
         Ok(Decision::Change(_)) => ("widen", None),

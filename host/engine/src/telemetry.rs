@@ -96,6 +96,8 @@ counters! {
     sink_rows_deleted_total,
     /// Snapshot rows that the stream overtook, and deletes that an ordinary table cannot take.
     sink_rows_left_out_total,
+    /// Values that have no way into a sink column which stays as it is, and are null there.
+    sink_values_nulled_total,
     /// Requests that carried rows.
     sink_flushes_total,
     /// Bytes of rows sent, before compression.
@@ -165,6 +167,7 @@ impl Telemetry {
         Self::add(&self.sink_rows_written_total, encoded.written);
         Self::add(&self.sink_rows_deleted_total, encoded.deleted);
         Self::add(&self.sink_rows_left_out_total, encoded.left_out);
+        Self::add(&self.sink_values_nulled_total, encoded.nulled);
     }
 
     pub(crate) fn flushed(&self, _rows: u64, bytes: u64, wire: u64, took: Duration) {

@@ -13,8 +13,9 @@ use std::str::FromStr;
 /// ```
 ///
 /// `Display` gives the form for statements (`DECIMAL(10,2)`, ``STRUCT<`a`:BIGINT>``), `FromStr` reads it and what
-/// the service answers, without regard to case, spaces and back quotes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// the service answers, without regard to case, spaces and back quotes. So does serde, as a text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum DataType {
     /// 8-bit integer.
     Tinyint,
@@ -122,6 +123,20 @@ impl fmt::Display for DataType {
                 f.write_str(">")
             }
         }
+    }
+}
+
+impl TryFrom<String> for DataType {
+    type Error = UnknownType;
+
+    fn try_from(text: String) -> Result<Self, UnknownType> {
+        text.parse()
+    }
+}
+
+impl From<DataType> for String {
+    fn from(data_type: DataType) -> Self {
+        data_type.to_string()
     }
 }
 

@@ -57,6 +57,11 @@ const ASK: Duration = Duration::from_secs(1);
 /// How often an idle coordinator looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Where the state keeps which sink tables each source goes to,
+const DESTINATIONS: &str = "destinations";
+/// and those that several have fed.
+const MERGED: &str = "merged";
+
 /// How the pipeline ended when nothing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -97,8 +102,6 @@ pub(super) struct Parts {
     /// All tables whose snapshot is not whole.
     pub reading: HashSet<TableId>,
     pub checkpoint_interval: Duration,
-    /// Whether schema changes reach the sink at all (`schema-change.enabled`).
-    pub schema_changes: bool,
     /// Whether the pipeline ends when the snapshot has been read (`scan.startup.mode: snapshot`).
     pub finish_after_snapshot: bool,
 }
@@ -117,7 +120,6 @@ pub(super) struct Coordinator {
     workers: Sender<WorkItem>,
     snapshot: Receiver<SnapshotMessage>,
     stop: Receiver<()>,
-    schema_changes: bool,
     /// Everything up to here has been sent on.
     position: Position,
     in_transaction: bool,
@@ -125,6 +127,8 @@ pub(super) struct Coordinator {
     schemas: HashMap<TableId, Arc<TableSchema>>,
     runs: HashMap<TableId, Arc<TableRun>>,
     owners: Owners,
+    /// How many merged sink tables the state knows of.
+    merged_kept: usize,
     targets: Vec<Target>,
     by_name: HashMap<TableName, usize>,
     ahead: HashMap<String, Position>,
@@ -159,13 +163,13 @@ impl Coordinator {
             workers: parts.workers,
             snapshot: parts.snapshot,
             stop: parts.stop,
-            schema_changes: parts.schema_changes,
             epochs: Epochs::new(parts.epoch, parts.position.clone(), parts.checkpoint_interval, now),
             position: parts.position,
             in_transaction: false,
             schemas,
             runs: HashMap::new(),
             owners: Owners::default(),
+            merged_kept: 0,
             targets: Vec::new(),
             by_name: HashMap::new(),
             ahead: parts.ahead,
@@ -256,6 +260,8 @@ impl Coordinator {
     /// Enters every captured table with its sink tables, before a row moves: what is done to a sink table depends on all that
     /// is written into it.
     fn enter_all(&mut self) -> Result<(), EngineError> {
+        let before: Destinations = self.store.meta(DESTINATIONS)?.unwrap_or_default();
+        self.owners.have_met(&before, self.store.meta(MERGED)?.unwrap_or_default());
         let mut schemas: Vec<_> = self.schemas.values().cloned().collect();
         schemas.sort_by(|a, b| a.id.cmp(&b.id));
         for schema in schemas {
@@ -268,19 +274,28 @@ impl Coordinator {
         for conflict in self.owners.conflicts() {
             tracing::warn!("{conflict}");
         }
+        self.keep_merged()?;
         self.tell_moved()
+    }
+
+    /// Keeps which sink tables several sources have fed: what they wrote stays theirs, also when a later run finds one of them only.
+    fn keep_merged(&mut self) -> Result<(), EngineError> {
+        if self.owners.merged().len() > self.merged_kept {
+            self.store.set_meta(MERGED, self.owners.merged())?;
+            self.merged_kept = self.owners.merged().len();
+        }
+        Ok(())
     }
 
     /// Says which tables go elsewhere than in the last run.
     fn tell_moved(&self) -> Result<(), EngineError> {
-        const KEY: &str = "destinations";
-        let before: Destinations = self.store.meta(KEY)?.unwrap_or_default();
+        let before: Destinations = self.store.meta(DESTINATIONS)?.unwrap_or_default();
         let now = self.owners.destinations();
         for told in moved(&before, &now) {
             tracing::warn!("{told}");
         }
         if before != now {
-            self.store.set_meta(KEY, &now)?;
+            self.store.set_meta(DESTINATIONS, &now)?;
         }
         Ok(())
     }
@@ -434,10 +449,9 @@ impl Coordinator {
             if let Some(table) = self.snapshots.half_read_into(&self.targets[target]) {
                 return Err(EngineError::SnapshotDisturbed { table });
             }
-            let changes = match (self.schema_changes, known.contains(&target)) {
-                (_, false) => vec![SchemaChange::CreateTable],
-                (true, true) => new.as_ref().map_or_else(|| changes.clone(), |run| run.passed_on(&changes)),
-                (false, true) => continue,
+            let changes = match known.contains(&target) {
+                false => vec![SchemaChange::CreateTable],
+                true => new.as_ref().map_or_else(|| changes.clone(), |run| run.passed_on(&changes)),
             };
             let change = Some(format!("{transaction} {table}"));
             self.tell_schema(target, &table, change, changes)?;
@@ -500,6 +514,7 @@ impl Coordinator {
         let schema = self.schemas.get(table).cloned().ok_or(EngineError::Lost("schema of a table"))?;
         let planned = self.planner.plan(&schema)?;
         self.owners.put(table, &planned.output, &planned.sinks).map_err(EngineError::Plan)?;
+        self.keep_merged()?;
         self.run_from(schema, planned)
     }
 

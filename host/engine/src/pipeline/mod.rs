@@ -371,7 +371,6 @@ fn attempt(
             unread,
             reading,
             checkpoint_interval: config.pipeline.checkpoint_interval,
-            schema_changes: config.source.schema_changes,
             finish_after_snapshot: config.source.startup == Startup::Snapshot,
         },
         Instant::now(),

@@ -3,7 +3,7 @@
 //! All captured tables are entered when the pipeline starts, before a row moves: a table's columns and what may be done to it
 //! depend on every table that is written into it, also on those that have no changes for now.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sluicebox_maxcompute::TableName;
@@ -39,13 +39,15 @@ pub(crate) fn moved(before: &Destinations, now: &Destinations) -> Vec<String> {
 pub(crate) struct Owners {
     tables: HashMap<TableName, Owner>,
     by_source: HashMap<TableId, Vec<TableName>>,
+    /// Names of the sink tables that several sources have fed, in this run or before.
+    merged: BTreeSet<String>,
 }
 
 /// One sink table's sources.
 #[derive(Default, Clone)]
 struct Owner {
     sources: BTreeMap<TableId, Feeding>,
-    /// Whether several have fed it since the pipeline started: it stays theirs when all but one have gone.
+    /// Whether several have fed it, in this run or before: it stays theirs when all but one have gone.
     shared: bool,
     shape: Option<Arc<Shape>>,
 }
@@ -58,6 +60,23 @@ struct Feeding {
 }
 
 impl Owners {
+    /// Takes over from earlier runs which sink tables several sources have fed: `before` is where the last one's went, `merged` what is
+    /// known from all.
+    pub fn have_met(&mut self, before: &Destinations, merged: BTreeSet<String>) {
+        self.merged.extend(merged);
+        let mut seen = BTreeSet::new();
+        for name in before.values().flatten() {
+            if !seen.insert(name) {
+                self.merged.insert(name.clone());
+            }
+        }
+    }
+
+    /// Names of the sink tables that several sources have fed.
+    pub fn merged(&self) -> &BTreeSet<String> {
+        &self.merged
+    }
+
     /// Enters a source with its columns behind the guests, in place of what was known of it.
     ///
     /// # Errors
@@ -86,7 +105,10 @@ impl Owners {
             let feeding = Feeding { tributary, routed: landing.routed, last_wins: landing.last_wins };
             let owner = self.tables.entry(landing.name.clone()).or_default();
             owner.sources.insert(source.clone(), feeding);
-            owner.shared |= owner.sources.len() > 1;
+            if owner.sources.len() > 1 {
+                self.merged.insert(landing.name.to_string());
+            }
+            owner.shared = self.merged.contains(&landing.name.to_string());
             owner.shape = None;
         }
         self.by_source.insert(source.clone(), landings.iter().map(|l| l.name.clone()).collect());
@@ -474,5 +496,26 @@ mod tests {
         assert!(met.shape(&name).expect("one key").expect("a source").shared);
         met.remove(&TableId::new("d", "b"));
         assert_eq!(met.shape(&name), Ok(None));
+    }
+
+    #[test]
+    fn a_table_that_an_earlier_run_shared_stays_so() {
+        let name = TableName::new(None, "all");
+        let here = schema("a", true);
+        let before = Destinations::from([
+            ("d.a".to_owned(), vec!["all".to_owned()]),
+            ("d.b".to_owned(), vec!["all".to_owned(), "other".to_owned()]),
+        ]);
+        for (before, merged, want) in [
+            (before, BTreeSet::new(), true),
+            (Destinations::new(), BTreeSet::from(["all".to_owned()]), true),
+            (Destinations::new(), BTreeSet::from(["other".to_owned()]), false),
+        ] {
+            let mut alone = Owners::default();
+            alone.have_met(&before, merged);
+            alone.put(&here.id, &here, &[landing("a", None, true, true)]).expect("one table");
+            assert_eq!(alone.is_shared(&name), want);
+            assert_eq!(alone.shape(&name).expect("one key").expect("a source").shared, want);
+        }
     }
 }

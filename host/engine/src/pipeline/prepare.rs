@@ -20,7 +20,7 @@ use super::error_budget::ErrorBudget;
 use super::tables::{Placement, Planner, PluginEntry, Rules, TransformEntry};
 use crate::config::{
     Approval, Compression, DecimalMode, LocalZone, NewTables, OnPurged, PipelineConfig, PluginConfig,
-    SchemaChangeTag, SchemaPlacement, SinkAccount, Startup, Zone,
+    SchemaBehaviour, SchemaChangeTag, SchemaPlacement, SinkAccount, Startup, Zone,
 };
 use crate::error::{Disposition, EngineError};
 use crate::lookup::Lookups;
@@ -85,12 +85,15 @@ pub async fn query(client: &Client, sql: &str) -> Result<QueryResult, EngineErro
 /// How sink tables are made and changed.
 pub(crate) fn table_settings(config: &PipelineConfig, project: &Project) -> TableSettings {
     let filter = &config.sink.schema_changes;
+    // A source that tells of no change is one whose changes are ignored.
+    let behaviour =
+        if config.source.schema_changes { config.pipeline.behaviour } else { SchemaBehaviour::Ignore };
     TableSettings {
         buckets: config.sink.buckets.get(),
         keep_not_null: config.sink.keep_not_null,
         partial_update: config.sink.partial_update,
         policy: EvolvePolicy {
-            behaviour: config.pipeline.behaviour,
+            behaviour,
             allowed: SchemaChangeTag::ALL.into_iter().filter(|tag| filter.allows(*tag)).collect(),
             comments: config.source.comments,
         },
@@ -346,7 +349,7 @@ impl Source {
             tables: schemas.iter().map(|s| s.id.clone()).collect(),
             keyless: schemas.iter().filter(keyless).map(|s| s.id.clone()).collect(),
             appended: schemas.iter().filter(appended).map(|s| s.id.clone()).collect(),
-            server_time_zone: None,
+            server_time_zone: source.time_zone.as_ref().map(ToString::to_string),
             partial_rows: config.sink.partial_update,
         };
         let mut findings = self.control.preflight(&needs).await?;

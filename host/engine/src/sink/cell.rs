@@ -219,13 +219,19 @@ pub fn timestamp(micros: i64) -> Cell<'static> {
 
 fn decimal(
     value: i128,
-    shift: u8,
+    shift: i8,
     precision: u8,
     scale: u8,
     scratch: &mut Scratch,
 ) -> Result<Cell<'_>, Misfit> {
     const OUT: Misfit = "the number has more digits than the column holds";
-    let unscaled = value.checked_mul(10_i128.pow(u32::from(shift).min(38))).ok_or(OUT)?;
+    const CUT: Misfit = "the number has more digits behind the point than the column holds";
+    let unit = 10_i128.pow(u32::from(shift.unsigned_abs()).min(38));
+    let unscaled = match shift {
+        0.. => value.checked_mul(unit).ok_or(OUT)?,
+        _ if value % unit != 0 => return Err(CUT),
+        _ => value / unit,
+    };
     if unscaled.unsigned_abs() >= 10_u128.pow(u32::from(precision).min(38)) {
         return Err(OUT);
     }
@@ -487,6 +493,17 @@ mod tests {
         ] {
             assert_eq!(rendered(|out| scratch_decimal(out, unscaled, scale)), text);
         }
+    }
+
+    #[test]
+    fn digits_behind_the_point_go_only_where_they_are_zeros() {
+        let mut scratch = Scratch::default();
+        let Ok(Cell::Decimal { unscaled, text, .. }) = decimal(50_000, -4, 38, 0, &mut scratch) else {
+            panic!("5.0000 is 5")
+        };
+        assert_eq!((unscaled, text), (5, &b"5"[..]));
+        assert!(decimal(50_001, -4, 38, 0, &mut scratch).is_err_and(|why| why.contains("behind the point")));
+        assert!(decimal(-50_000, -3, 38, 1, &mut scratch).is_ok());
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) mod windows;
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use sluicebox_expression::Zone;
@@ -30,7 +31,7 @@ use sluicebox_model::{ChangeBatch, ColumnType, RowKind, TableId, TableSchema, is
 use super::buffers::{Buffers, Slot};
 use super::cell::{Cell, ColumnView, DAY_MICROS, Scratch, read, timestamp};
 use super::evolve::{SinkColumn, find};
-use super::mapping::{Cast, cast};
+use super::mapping::{Cast, cast, data_type};
 use super::render;
 use super::shape::SourceColumn;
 use crate::error::EngineError;
@@ -69,12 +70,16 @@ pub struct Fit {
     columns: u32,
     /// Names and values of the partition's columns, in order.
     partitions: Vec<(String, Field)>,
+    /// Whether it was said that values were left null.
+    told: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Field {
     position: u32,
     from: Origin,
+    /// Whether a value that has no way into the column is null there: it has not the type that the rows ask for, and will not get it.
+    may_null: bool,
 }
 
 /// Where a field's value comes from.
@@ -90,6 +95,10 @@ enum Origin {
 }
 
 impl Field {
+    fn of(position: u32, from: Origin) -> Self {
+        Self { position, from, may_null: false }
+    }
+
     /// The value of a row; an error names the batch's column.
     fn read<'a>(
         &'a self,
@@ -125,6 +134,12 @@ impl Field {
         }
     }
 
+    /// Whether the column is as it would be made for the rows.
+    fn is_made_for(&self, schema: &TableSchema, column: &SinkColumn) -> bool {
+        let made = self.source().map(|at| data_type(schema.columns[at].column_type));
+        made.is_none_or(|made| made == column.data_type)
+    }
+
     /// The batch's column that it comes from.
     fn source(&self) -> Option<usize> {
         match self.from {
@@ -149,8 +164,8 @@ impl Field {
 }
 
 impl Fit {
-    /// Fits rows of `schema`, and the column that the route adds, to a sink table. `tolerant`: a column whose type has no way
-    /// into the sink's is left null rather than an error.
+    /// Fits rows of `schema`, and the column that the route adds, to a sink table. `tolerant`: what has no way into the type of the
+    /// sink's column, all of a column or a value of it, is left null rather than an error.
     pub fn new(
         schema: &Arc<TableSchema>,
         added: Option<&SourceColumn>,
@@ -162,7 +177,10 @@ impl Fit {
         for (position, column) in sink.columns.iter().enumerate() {
             let position = u32::try_from(position).map_err(|_| "it has too many columns".to_owned())?;
             match field(schema, added, column, zone, position) {
-                Ok(Some(field)) => fields.push(field),
+                Ok(Some(field)) => {
+                    let may_null = tolerant && column.nullable && !field.is_made_for(schema, column);
+                    fields.push(Field { may_null, ..field });
+                }
                 Ok(None) if column.nullable => {}
                 Ok(None) => {
                     return Err(format!(
@@ -194,6 +212,7 @@ impl Fit {
             key,
             columns: u32::try_from(sink.columns.len()).unwrap_or(u32::MAX),
             partitions: sink.partitions.iter().map(partition).collect::<Result<_, String>>()?,
+            told: AtomicBool::new(false),
         })
     }
 
@@ -226,6 +245,8 @@ pub struct Encoded {
     pub deleted: u64,
     /// Left out: a snapshot row that the stream has overtaken, a delete for an ordinary table.
     pub left_out: u64,
+    /// Values that had no way into their column and are null there.
+    pub nulled: u64,
 }
 
 /// Where a batch comes from.
@@ -298,6 +319,10 @@ impl Encoder {
             self.row(&views, image, fit, spread, from, buffers, &mut encoded)
                 .map_err(|misfit| misfit.explain(batch, row))?;
         }
+        if encoded.nulled > 0 && !fit.told.swap(true, Ordering::Relaxed) {
+            let (table, values) = (&batch.schema.id, encoded.nulled);
+            tracing::warn!(%table, values, "values do not fit columns that stay as they are, and are left null; the metrics count them");
+        }
         buffers.touched(now);
         Ok(encoded)
     }
@@ -353,8 +378,11 @@ impl Encoder {
             if !is_written {
                 continue;
             }
-            if let Some(cell) = field.read(views, row, &mut self.scratch)? {
-                cell.write(&mut record, field.position);
+            match field.read(views, row, &mut self.scratch) {
+                Ok(Some(cell)) => cell.write(&mut record, field.position),
+                Ok(None) => {}
+                Err(_) if field.may_null => encoded.nulled += 1,
+                Err(misfit) => return Err(misfit),
             }
         }
         let done = match (spread, &listed) {
@@ -473,16 +501,16 @@ fn field(
                 column.name, column.data_type
             ));
         }
-        return Ok(Some(Field { position, from: Origin::Constant(Arc::clone(&added.value)) }));
+        return Ok(Some(Field::of(position, Origin::Constant(Arc::clone(&added.value)))));
     }
     let Some(at) = schema.index_of(&column.name) else { return Ok(None) };
     let from = schema.columns[at].column_type;
     match cast(from, &column.data_type) {
-        Some(cast) => Ok(Some(Field { position, from: Origin::Column { at, cast } })),
+        Some(cast) => Ok(Some(Field::of(position, Origin::Column { at, cast }))),
         None if let (DataType::Timestamp, Some(unit)) = (&column.data_type, clock_unit(from)) => {
             let zone = zone
                 .ok_or("its column holds instants and the rows clocks; write `pipeline.local-time-zone`")?;
-            Ok(Some(Field { position, from: Origin::Clock { at, unit, zone: Arc::clone(zone) } }))
+            Ok(Some(Field::of(position, Origin::Clock { at, unit, zone: Arc::clone(zone) })))
         }
         None => Err(format!(
             "its column `{}` is {}, the rows have {from}; widen it by hand, or route the table to a new one",

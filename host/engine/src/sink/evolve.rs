@@ -4,18 +4,22 @@
 //! The plan is a difference by name between the columns that rows will have from here on (after the guests) and the columns that
 //! the sink table has, so it is the same whether the change is seen for the first time or again after a crash, and a sink table
 //! that is ahead or wider needs nothing. Only what a difference cannot show (a rename, a drop, a truncate) is taken from
-//! the change itself, and never where other sources feed the table. Added columns stand last and are nullable: MaxCompute can do
+//! the change itself, and never where other sources feed the table; where one statement takes a name away and gives it again (`names`), its
+//! plan is kept before it is begun. Added columns stand last and are nullable: MaxCompute can do
 //! no other, and rows are written by name.
 //!
 //! A type that the service cannot make of the other is refused with the ways on, or has a substitute: the least common type of
 //! both under `LENIENT` and for tables of several sources, the type as it is under `TRY_EVOLVE`.
 
+mod names;
+
+use serde::{Deserialize, Serialize};
 use sluicebox_maxcompute::DataType;
-use sluicebox_model::SchemaChange;
+use sluicebox_model::{Column, SchemaChange};
 
 use super::least_type::least_common;
 use super::mapping::widens;
-use super::shape::{Shape, ShapeColumn};
+use super::shape::{Shape, ShapeColumn, same_name};
 use crate::config::{SchemaBehaviour, SchemaChangeTag};
 
 /// Which changes may reach the sink, and how.
@@ -41,7 +45,7 @@ pub struct SinkColumn {
 }
 
 /// One thing to do at the sink.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
     /// Give a column another name.
     Rename {
@@ -113,15 +117,11 @@ impl EvolvePolicy {
         shape: Option<&Shape>,
         sink: &[SinkColumn],
     ) -> Result<Vec<Step>, Refused> {
-        match self.behaviour {
-            SchemaBehaviour::Ignore => return Ok(Vec::new()),
-            SchemaBehaviour::Exception if !changes.is_empty() => {
-                return Err(Refused("`schema.change.behavior` is `EXCEPTION`".into()));
-            }
-            SchemaBehaviour::Exception
-            | SchemaBehaviour::Evolve
-            | SchemaBehaviour::TryEvolve
-            | SchemaBehaviour::Lenient => {}
+        if self.behaviour == SchemaBehaviour::Exception && changes.iter().any(|c| self.is_event(c)) {
+            return Err(Refused("`schema.change.behavior` is `EXCEPTION`".into()));
+        }
+        if self.behaviour == SchemaBehaviour::Ignore {
+            return Ok(Vec::new());
         }
         let mut steps = Vec::new();
         let mut sink = sink.to_vec();
@@ -130,51 +130,41 @@ impl EvolvePolicy {
             if self.behaviour == SchemaBehaviour::Lenient {
                 self.plan_left_behind(changes, shape, &sink, &mut steps);
             } else {
-                self.plan_renames_and_drops(changes, shape, &mut sink, &mut steps);
+                steps.extend(names::renames_and_drops(self, changes, shape, &mut sink));
             }
             self.plan_whole_table(changes, shape, &mut steps);
         }
         if let Some(shape) = shape {
             self.plan_difference(shape, &sink, &mut steps)?;
+            self.plan_comments(changes, shape, &sink, &mut steps);
         }
         Ok(steps)
     }
 
-    fn allows(&self, tag: SchemaChangeTag) -> bool {
-        self.allowed.contains(&tag)
+    /// Whether changes of a kind reach the sink. Under `IGNORE` tables are made and nothing else.
+    pub fn allows(&self, tag: SchemaChangeTag) -> bool {
+        let carried_out = self.behaviour != SchemaBehaviour::Ignore || tag == SchemaChangeTag::CreateTable;
+        carried_out && self.allowed.contains(&tag)
     }
 
-    fn plan_renames_and_drops(
-        &self,
-        changes: &[SchemaChange],
-        shape: Option<&Shape>,
-        sink: &mut Vec<SinkColumn>,
-        steps: &mut Vec<Step>,
-    ) {
-        let wanted = |name: &str| shape.is_some_and(|s| s.find(name).is_some());
-        for change in changes {
-            match change {
-                SchemaChange::RenameColumn { old, new } if self.allows(SchemaChangeTag::RenameColumn) => {
-                    if find(sink, new).is_some() || wanted(old) || !wanted(new) {
-                        continue;
-                    }
-                    if let Some(at) = find(sink, old) {
-                        steps.push(Step::Rename { old: sink[at].name.clone(), new: new.to_string() });
-                        sink[at].name = new.to_string();
-                    }
-                }
-                SchemaChange::DropColumns(names) if self.allows(SchemaChangeTag::DropColumn) => {
-                    let gone: Vec<String> = names
-                        .iter()
-                        .filter(|name| !wanted(name))
-                        .filter_map(|name| find(sink, name).map(|at| sink.remove(at).name))
-                        .collect();
-                    if !gone.is_empty() {
-                        steps.push(Step::Drop(gone));
-                    }
-                }
-                _ => {}
-            }
+    /// Whether a value that has no way into its column is null there, and no error: the column is known to stay as it is.
+    pub fn is_tolerant(&self) -> bool {
+        self.behaviour == SchemaBehaviour::TryEvolve || !self.allows(SchemaChangeTag::AlterColumnType)
+    }
+
+    /// Whether a change is one that Flink CDC has an event for. Keys, defaults and character sets are none, nor comments where they
+    /// do not reach the sink.
+    fn is_event(&self, change: &SchemaChange) -> bool {
+        let declared = |column: &Column| Column {
+            default: Default::default(),
+            charset: None,
+            comment: column.comment.clone().filter(|_| self.comments),
+            ..column.clone()
+        };
+        match (change, SchemaChangeTag::of(change)) {
+            (SchemaChange::AlterColumn { old, new }, _) => declared(old) != declared(new),
+            (_, Some(SchemaChangeTag::AlterTableComment)) => self.comments,
+            (_, tag) => tag.is_some_and(|tag| tag != SchemaChangeTag::CreateTable),
         }
     }
 
@@ -239,6 +229,42 @@ impl EvolvePolicy {
         Ok(())
     }
 
+    /// Gives columns the comments that the statement gave them. The key's columns cannot be changed at the sink.
+    fn plan_comments(
+        &self,
+        changes: &[SchemaChange],
+        shape: &Shape,
+        sink: &[SinkColumn],
+        steps: &mut Vec<Step>,
+    ) {
+        if !self.comments || shape.shared || !self.allows(SchemaChangeTag::AlterColumnType) {
+            return;
+        }
+        for change in changes {
+            let SchemaChange::AlterColumn { old, new } = change else { continue };
+            if old.comment == new.comment {
+                continue;
+            }
+            let name = names::after(changes, &new.name);
+            let Some(at) = find(sink, &name).filter(|_| shape.find(&name).is_some() && !shape.is_key(&name))
+            else {
+                continue;
+            };
+            let text = Some(new.comment.as_deref().unwrap_or_default().to_owned());
+            let widened = steps.iter_mut().find_map(|step| match step {
+                Step::Widen { column, comment, .. } if same_name(column, &name) => Some(comment),
+                _ => None,
+            });
+            match widened {
+                Some(comment) => *comment = text,
+                None => {
+                    let SinkColumn { name, data_type, .. } = sink[at].clone();
+                    steps.push(Step::Widen { column: name, to: data_type, comment: text });
+                }
+            }
+        }
+    }
+
     /// What becomes of each column, those of the rows first, then those that only the sink has.
     pub fn reconcile<'a>(&self, shape: &'a Shape, sink: &'a [SinkColumn]) -> Vec<Reconciled<'a>> {
         let mut columns = Vec::with_capacity(shape.columns.len());
@@ -279,9 +305,14 @@ impl EvolvePolicy {
 
     /// What makes a column that is there take the values of a column that is wanted.
     fn fit(&self, wanted: &ShapeColumn, there: &SinkColumn, shape: &Shape) -> Result<Decision, Refused> {
-        let substitute = shape.shared || self.behaviour == SchemaBehaviour::Lenient;
+        let lenient = self.behaviour == SchemaBehaviour::Lenient;
+        let substitute = shape.shared || lenient;
+        // What was bytes and is text now is the same bytes still.
+        let as_bytes = lenient
+            && !shape.shared
+            && matches!((&wanted.data_type, &there.data_type), (DataType::String, DataType::Binary));
         let by_zone = substitute && in_local_zone(&wanted.data_type, &there.data_type);
-        if by_zone || holds(&wanted.data_type, &there.data_type) {
+        if by_zone || as_bytes || holds(&wanted.data_type, &there.data_type) {
             return Ok(self.open(there, shape));
         }
         if !self.allows(SchemaChangeTag::AlterColumnType) {
@@ -296,8 +327,9 @@ impl EvolvePolicy {
             return widen(wanted.data_type.clone());
         }
         let common = least_common(&there.data_type, &wanted.data_type);
-        if substitute && holds(&wanted.data_type, &common) && widens(&there.data_type, &common) {
-            return widen(common);
+        let takes = |to: &DataType| holds(&wanted.data_type, to) && widens(&there.data_type, to);
+        if let Some(to) = [common, DataType::String].into_iter().find(takes).filter(|_| substitute) {
+            return widen(to);
         }
         if self.behaviour == SchemaBehaviour::TryEvolve {
             return Ok(Decision::Keep);
@@ -309,6 +341,59 @@ impl EvolvePolicy {
             there.name, there.data_type, wanted.data_type
         )))
     }
+}
+
+impl Reconciled<'_> {
+    /// What rows lose although nothing is refused.
+    pub fn loses(&self) -> Option<&'static str> {
+        match (&self.decision, self.wanted, self.there) {
+            (Ok(Decision::Keep), Some(_), None) => Some("rows are written without it"),
+            (Ok(Decision::Keep), Some(wanted), Some(there))
+                if !holds(&wanted.data_type, &there.data_type)
+                    && !in_local_zone(&wanted.data_type, &there.data_type) =>
+            {
+                Some("values that have no way into its type are null")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Step {
+    /// Whether a table of these columns has had the step. What a description does not show counts as not done: it is harmless to do it
+    /// again.
+    pub fn is_done(&self, columns: &[SinkColumn]) -> bool {
+        let has = |name: &str| find(columns, name).is_some();
+        match self {
+            Self::Rename { old, new } => !has(old) && has(new),
+            Self::Drop(names) => !names.iter().any(|name| has(name)),
+            Self::Add(added) => added.iter().all(|(name, _, _)| has(name)),
+            Self::Widen { .. }
+            | Self::MakeNullable(_)
+            | Self::Truncate
+            | Self::DropTable
+            | Self::Comment(_) => false,
+        }
+    }
+}
+
+/// Whether steps take a name away and give it again: half of them done, the table does not tell what is left to do.
+pub fn reuse_names(steps: &[Step]) -> bool {
+    let taken = steps.iter().flat_map(|step| match step {
+        Step::Rename { old, .. } => std::slice::from_ref(old),
+        Step::Drop(names) => names,
+        _ => &[],
+    });
+    let given: Vec<&str> = steps
+        .iter()
+        .flat_map(|step| match step {
+            Step::Rename { new, .. } => vec![new.as_str()],
+            Step::Add(added) => added.iter().map(|(name, _, _)| name.as_str()).collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    let mut taken = taken;
+    taken.any(|name| given.iter().any(|given| same_name(given, name)))
 }
 
 /// Whether clocks become instants: right in the zone of the pipeline, and so only where something has to take the place of a change.
@@ -335,174 +420,4 @@ pub fn find(columns: &[SinkColumn], name: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use sluicebox_model::{Column, ColumnPlace, ColumnType, TableId, TableSchema};
-
-    use super::*;
-    use crate::sink::shape::Tributary;
-
-    fn policy(behaviour: SchemaBehaviour) -> EvolvePolicy {
-        EvolvePolicy { behaviour, allowed: SchemaChangeTag::ALL.to_vec(), comments: true }
-    }
-
-    fn column(name: &str, column_type: ColumnType) -> Column {
-        Column {
-            name: name.into(),
-            column_type,
-            nullable: true,
-            source_type: "".into(),
-            default: Default::default(),
-            charset: None,
-            comment: None,
-        }
-    }
-
-    fn schema(columns: &[(&str, ColumnType)]) -> Shape {
-        let schema = TableSchema {
-            id: TableId::new("d", "t"),
-            version: 2,
-            columns: columns.iter().map(|(name, t)| column(name, *t)).collect(),
-            key: vec![0],
-            comment: None,
-            charset: None,
-            unique_keys: Vec::new(),
-            ddl: None,
-        };
-        let id = schema.id.clone();
-        let source = Tributary {
-            schema: std::sync::Arc::new(schema),
-            added: None,
-            partition_keys: Vec::new(),
-            options: [].into(),
-        };
-        Shape::of([(&id, &source)]).expect("one key").expect("one source")
-    }
-
-    fn sink(columns: &[(&str, &str)]) -> Vec<SinkColumn> {
-        columns
-            .iter()
-            .map(|(name, t)| SinkColumn {
-                name: (*name).into(),
-                data_type: t.parse().expect("a type"),
-                nullable: true,
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_new_column_is_added_last_wherever_it_stands_at_the_source() {
-        let new = schema(&[("first", ColumnType::Text), ("id", ColumnType::Int)]);
-        let changes =
-            [SchemaChange::AddColumns(vec![(column("first", ColumnType::Text), ColumnPlace::First)])];
-        let steps = policy(SchemaBehaviour::Lenient).plan(&changes, Some(&new), &sink(&[("ID", "int")]));
-        assert_eq!(steps, Ok(vec![Step::Add(vec![("first".into(), DataType::String, None)])]));
-        let again = policy(SchemaBehaviour::Lenient).plan(
-            &changes,
-            Some(&new),
-            &sink(&[("id", "int"), ("first", "string")]),
-        );
-        assert_eq!(again, Ok(vec![]), "what is there already needs nothing");
-    }
-
-    #[test]
-    fn lenient_keeps_what_evolve_renames_and_drops() {
-        let new = schema(&[("id", ColumnType::Int), ("b", ColumnType::Int)]);
-        let changes = [
-            SchemaChange::RenameColumn { old: "a".into(), new: "b".into() },
-            SchemaChange::DropColumns(vec!["c".into()]),
-        ];
-        let there = sink(&[("id", "int"), ("a", "int"), ("c", "int")]);
-        let lenient = policy(SchemaBehaviour::Lenient).plan(&changes, Some(&new), &there);
-        assert_eq!(lenient, Ok(vec![Step::Add(vec![("b".into(), DataType::Int, None)])]));
-        let wider = schema(&[("id", ColumnType::Int), ("b", ColumnType::BigInt)]);
-        let widened = policy(SchemaBehaviour::Lenient).plan(&changes, Some(&wider), &there);
-        let widen = Step::Widen { column: "a".into(), to: DataType::Bigint, comment: None };
-        assert_eq!(widened, Ok(vec![widen, Step::Add(vec![("b".into(), DataType::Bigint, None)])]));
-        let again = sink(&[("id", "int"), ("a", "bigint"), ("b", "bigint"), ("c", "int")]);
-        assert_eq!(policy(SchemaBehaviour::Lenient).plan(&changes, Some(&wider), &again), Ok(vec![]));
-        let evolve = policy(SchemaBehaviour::Evolve).plan(&changes, Some(&new), &there);
-        let rename = Step::Rename { old: "a".into(), new: "b".into() };
-        assert_eq!(evolve, Ok(vec![rename, Step::Drop(vec!["c".into()])]));
-    }
-
-    #[test]
-    fn a_type_is_widened_or_refused_never_narrowed() {
-        let wider = schema(&[("id", ColumnType::Int), ("n", ColumnType::BigInt)]);
-        let there = sink(&[("id", "bigint"), ("n", "int")]);
-        let steps = policy(SchemaBehaviour::Evolve).plan(&[], Some(&wider), &there);
-        assert_eq!(steps, Ok(vec![Step::Widen { column: "n".into(), to: DataType::Bigint, comment: None }]));
-        let other = schema(&[("id", ColumnType::Int), ("n", ColumnType::Date)]);
-        assert!(policy(SchemaBehaviour::Evolve).plan(&[], Some(&other), &there).is_err());
-        assert_eq!(policy(SchemaBehaviour::TryEvolve).plan(&[], Some(&other), &there), Ok(vec![]));
-    }
-
-    #[test]
-    fn lenient_and_shared_tables_take_the_least_common_type() {
-        let other = schema(&[("id", ColumnType::Int), ("n", ColumnType::Date)]);
-        let there = sink(&[("id", "int"), ("n", "int")]);
-        let text = Step::Widen { column: "n".into(), to: DataType::String, comment: None };
-        let lenient = policy(SchemaBehaviour::Lenient).plan(&[], Some(&other), &there);
-        assert_eq!(lenient, Ok(vec![text.clone()]));
-        let shared = Shape { shared: true, ..other };
-        assert_eq!(policy(SchemaBehaviour::Evolve).plan(&[], Some(&shared), &there), Ok(vec![text]));
-        let stuck = sink(&[("id", "int"), ("n", "boolean")]);
-        let refused = policy(SchemaBehaviour::Lenient).plan(&[], Some(&shared), &stuck);
-        assert!(refused.is_err(), "the service changes no BOOLEAN");
-    }
-
-    #[test]
-    fn what_one_source_loses_stays_where_others_write() {
-        let new = schema(&[("id", ColumnType::Int), ("b", ColumnType::Int)]);
-        let shared = Shape { shared: true, ..new };
-        let changes = [
-            SchemaChange::RenameColumn { old: "a".into(), new: "b".into() },
-            SchemaChange::DropColumns(vec!["c".into()]),
-            SchemaChange::TruncateTable,
-        ];
-        let there = sink(&[("id", "int"), ("a", "int"), ("c", "int")]);
-        let steps = policy(SchemaBehaviour::Evolve).plan(&changes, Some(&shared), &there);
-        assert_eq!(steps, Ok(vec![Step::Add(vec![("b".into(), DataType::Int, None)])]));
-    }
-
-    #[test]
-    fn columns_that_rows_may_lack_are_opened_to_nulls() {
-        let mut there = sink(&[("id", "int"), ("old", "int"), ("n", "int")]);
-        there.iter_mut().for_each(|c| c.nullable = false);
-        let new = schema(&[("id", ColumnType::Int), ("n", ColumnType::Int)]);
-        let steps = policy(SchemaBehaviour::Lenient).plan(&[], Some(&new), &there);
-        let open = |name: &str| Step::MakeNullable(name.into());
-        assert_eq!(steps, Ok(vec![open("n"), open("old")]), "and never the key");
-    }
-
-    #[test]
-    fn a_name_that_comes_back_with_another_type_never_adds_it_twice() {
-        // Dropped under LENIENT, so the sink has it still.
-        let there = sink(&[("id", "int"), ("c", "int"), ("d", "string")]);
-        let back = schema(&[("id", ColumnType::Int), ("c", ColumnType::BigInt), ("d", ColumnType::Int)]);
-        let steps = policy(SchemaBehaviour::Lenient).plan(&[], Some(&back), &there);
-        let widen = Step::Widen { column: "c".into(), to: DataType::Bigint, comment: None };
-        assert_eq!(steps, Ok(vec![widen]), "a text takes the number as it is");
-    }
-
-    #[test]
-    fn ignore_does_nothing_and_exception_stops() {
-        let new = schema(&[("id", ColumnType::Int), ("x", ColumnType::Int)]);
-        let changes = [SchemaChange::TruncateTable];
-        let there = sink(&[("id", "int")]);
-        assert_eq!(policy(SchemaBehaviour::Ignore).plan(&changes, Some(&new), &there), Ok(vec![]));
-        assert!(policy(SchemaBehaviour::Exception).plan(&changes, Some(&new), &there).is_err());
-    }
-
-    #[test]
-    fn an_excluded_change_does_not_reach_the_sink() {
-        let kept = EvolvePolicy {
-            behaviour: SchemaBehaviour::Evolve,
-            allowed: vec![SchemaChangeTag::AddColumn],
-            comments: true,
-        };
-        let changes = [SchemaChange::TruncateTable, SchemaChange::DropTable];
-        assert_eq!(kept.plan(&changes, None, &sink(&[("id", "int")])), Ok(vec![]));
-        let open = policy(SchemaBehaviour::Evolve).plan(&changes, None, &[]);
-        assert_eq!(open, Ok(vec![Step::Truncate, Step::DropTable]));
-    }
-}
+mod tests;

@@ -13,14 +13,16 @@ use sluicebox_maxcompute::{Client, Column, Error, Hints, SessionColumn, Table, T
 use sluicebox_model::{SchemaChange, TableId, TableSchema};
 
 use super::encode::{Fit, Layout};
-use super::evolve::{EvolvePolicy, SinkColumn, Step};
+use super::evolve::{EvolvePolicy, SinkColumn, Step, find, reuse_names};
 use super::shape::{Shape, ShapeColumn, SourceColumn};
-use crate::config::SchemaBehaviour;
+use crate::config::{SchemaBehaviour, SchemaChangeTag};
 use crate::error::EngineError;
 use crate::pipeline::SourceChange;
 use crate::state::{Approval, Statement, Store};
 use crate::telemetry::now_ms;
 
+/// Why a missing table stays missing.
+pub(crate) const NOT_MADE: &str = "it is not there, and `sink.exclude.schema.changes` has `create.table` in it: make the table by hand, or take the tag out";
 /// The property of a table whose rows may be set in part.
 const PARTIAL_UPDATE: &str = "acid.partial.fields.update.enable";
 
@@ -64,13 +66,14 @@ pub struct SinkTable {
 
 /// The statement that makes a table of this shape.
 pub fn create_statement(project: &str, name: &TableName, shape: &Shape, settings: &TableSettings) -> String {
+    let told = |comment: &Option<Arc<str>>| {
+        comment.as_deref().filter(|_| settings.policy.comments).map(str::to_owned)
+    };
     let column = |column: &ShapeColumn| Column {
         name: column.name.to_string(),
         data_type: column.data_type.clone(),
-        // Rows that a later schema change leaves without a value must still fit: unless the operator wants it otherwise, only
-        // key columns refuse nulls.
-        nullable: !shape.is_key(&column.name) && (column.nullable || !settings.keep_not_null),
-        comment: column.comment.as_deref().map(str::to_owned),
+        nullable: takes_nulls(column, shape, settings),
+        comment: told(&column.comment),
     };
     let mut properties = shape.properties.clone();
     let is_said = properties.iter().any(|(name, _)| name.eq_ignore_ascii_case(PARTIAL_UPDATE));
@@ -82,11 +85,65 @@ pub fn create_statement(project: &str, name: &TableName, shape: &Shape, settings
         partition_keys: shape.partitions.iter().map(column).collect(),
         buckets: (!shape.key.is_empty()).then_some(settings.buckets),
         primary_key: shape.key.iter().map(ToString::to_string).collect(),
-        comment: shape.comment.as_deref().map(str::to_owned),
+        comment: told(&shape.comment),
         lifecycle_days: None,
         properties,
     };
     statement::create_table(project, name, &definition)
+}
+
+/// Rows that a later schema change leaves without a value must still fit: unless the operator wants it otherwise, only key columns
+/// refuse nulls.
+fn takes_nulls(column: &ShapeColumn, shape: &Shape, settings: &TableSettings) -> bool {
+    !shape.is_key(&column.name) && (column.nullable || !settings.keep_not_null)
+}
+
+/// How rows of a schema fit a table.
+pub(crate) fn fit_into(
+    layout: &Layout,
+    schema: &Arc<TableSchema>,
+    added: Option<&SourceColumn>,
+    settings: &TableSettings,
+) -> Result<Fit, String> {
+    Fit::new(schema, added, layout, settings.zone.as_ref(), settings.policy.is_tolerant())
+}
+
+/// What a table that is made of this shape will look like.
+pub(crate) fn layout_to_make(shape: &Shape, settings: &TableSettings) -> Layout {
+    let column = |c: &ShapeColumn| SinkColumn {
+        name: c.name.to_string(),
+        data_type: c.data_type.clone(),
+        nullable: takes_nulls(c, shape, settings),
+    };
+    Layout {
+        columns: shape.columns.iter().map(column).collect(),
+        key: shape.key.iter().map(ToString::to_string).collect(),
+        partitions: shape.partitions.iter().map(column).collect(),
+    }
+}
+
+/// What a table will look like behind steps that a difference asks for.
+pub(crate) fn layout_after(mut layout: Layout, steps: &[Step]) -> Layout {
+    for step in steps {
+        match step {
+            Step::Add(columns) => layout.columns.extend(columns.iter().map(|(name, data_type, _)| {
+                SinkColumn { name: name.clone(), data_type: data_type.clone(), nullable: true }
+            })),
+            Step::Widen { column, to, .. } => {
+                if let Some(at) = find(&layout.columns, column) {
+                    layout.columns[at].data_type = to.clone();
+                }
+            }
+            Step::MakeNullable(column) => {
+                if let Some(at) = find(&layout.columns, column) {
+                    layout.columns[at].nullable = true;
+                }
+            }
+            // A difference alone never asks for these.
+            Step::Rename { .. } | Step::Drop(_) | Step::Truncate | Step::DropTable | Step::Comment(_) => {}
+        }
+    }
+    layout
 }
 
 /// The statement of one step.
@@ -218,10 +275,7 @@ impl SinkTable {
         added: Option<&SourceColumn>,
         settings: &TableSettings,
     ) -> Result<Fit, EngineError> {
-        let tolerant =
-            matches!(settings.policy.behaviour, SchemaBehaviour::TryEvolve | SchemaBehaviour::Ignore);
-        Fit::new(schema, added, &self.layout, settings.zone.as_ref(), tolerant)
-            .map_err(|reason| self.misfit(&schema.id, reason))
+        fit_into(&self.layout, schema, added, settings).map_err(|reason| self.misfit(&schema.id, reason))
     }
 
     /// A session follows the columns that it was opened with: they must be those that rows are encoded for.
@@ -261,42 +315,19 @@ impl SinkTable {
         settings: &TableSettings,
         change: &SourceChange,
     ) -> Result<Applied, EngineError> {
-        let doing = |what: &str| format!("{what} `{}`", self.label);
-        let mut there = client.describe(&self.name).await.map_err(EngineError::sink(doing("describing")))?;
-        if there.is_none() {
-            let Some(shape) = &change.shape else { return Ok(Applied::Done) };
-            self.create(client, settings, shape).await?;
-            there = client.describe(&self.name).await.map_err(EngineError::sink(doing("describing")))?;
-        }
-        let Some(there) = there else {
-            return Err(self.misfit(&change.source, "it was created and is not there".into()));
+        let Some(there) = self.find_or_create(client, settings, change).await? else {
+            return Ok(Applied::Done);
         };
-        if let Some(shape) = &change.shape
-            && let Some(reason) = unfit(&there, shape)
-        {
-            return Err(self.misfit(&change.source, reason));
-        }
         if change.changes.is_empty() && change.change.is_none() {
             self.layout = layout_of(&there);
             return Ok(Applied::Done);
         }
-        let existing = change.changes.iter().all(|c| matches!(c, SchemaChange::CreateTable));
-        let changes = if existing { &[][..] } else { &change.changes[..] };
-        let plan = settings.policy.plan(changes, change.shape.as_deref(), &layout_of(&there).columns);
-        let steps = plan.map_err(|refused| match existing {
-            // No statement changed anything: the table that is there was made for other rows.
-            true => self.misfit(&change.source, refused.0),
-            false => EngineError::SchemaChange { table: change.source.clone(), reason: refused.0 },
-        })?;
-        if settings.approval && !self.is_approved(client, store, change, &steps).await? {
-            return Ok(Applied::Waits);
+        let plan = self.plan(store, settings, change, &layout_of(&there).columns).await?;
+        if settings.approval && !self.is_approved(client, store, change, &plan.steps).await? {
+            return self.wait(client, change, &plan.steps);
         }
-        self.carry_out(client, store, settings, change, &steps).await?;
-        let after = if steps.is_empty() {
-            Some(there)
-        } else {
-            client.describe(&self.name).await.map_err(EngineError::sink(doing("describing")))?
-        };
+        self.carry_out(client, store, settings, change, &plan).await?;
+        let after = if plan.steps.is_empty() { Some(there) } else { self.describe(client).await? };
         self.layout = after.as_ref().map(layout_of).unwrap_or_default();
         if change.changes.contains(&SchemaChange::AlterKey) && self.layout.key.is_empty() {
             tracing::warn!(
@@ -305,14 +336,87 @@ impl SinkTable {
                 "the source's key changed; the sink table has none and goes on appending rows"
             );
         }
-        if let Some(name) = change.change.as_ref().filter(|_| settings.approval && !steps.is_empty()) {
-            store.approval_done(&self.label, name).await?;
+        if settings.approval && !plan.steps.is_empty() {
+            store.approval_done(&self.label, approved_as(change)).await?;
         }
         Ok(Applied::Done)
     }
 
-    /// Whether an operator has said yes to a change; asks where he was not asked. What a start finds different belongs to no
-    /// change: `validate --connect` shows it beforehand.
+    async fn describe(&self, client: &Client) -> Result<Option<Table>, EngineError> {
+        let doing = format!("describing `{}`", self.label);
+        client.describe(&self.name).await.map_err(EngineError::sink(doing))
+    }
+
+    /// The table as it is, made where it is missing and wanted; an error where it cannot take the rows.
+    async fn find_or_create(
+        &self,
+        client: &Client,
+        settings: &TableSettings,
+        change: &SourceChange,
+    ) -> Result<Option<Table>, EngineError> {
+        let mut there = self.describe(client).await?;
+        if there.is_none() {
+            let Some(shape) = &change.shape else { return Ok(None) };
+            if !settings.policy.allows(SchemaChangeTag::CreateTable) {
+                return Err(self.misfit(&change.source, NOT_MADE.into()));
+            }
+            self.create(client, settings, shape).await?;
+            there = self.describe(client).await?;
+        }
+        let Some(there) = there else {
+            return Err(self.misfit(&change.source, "it was created and is not there".into()));
+        };
+        match change.shape.as_ref().and_then(|shape| unfit(&there, shape)) {
+            Some(reason) => Err(self.misfit(&change.source, reason)),
+            None => Ok(Some(there)),
+        }
+    }
+
+    /// What is to be done for a change.
+    async fn plan(
+        &self,
+        store: &Store,
+        settings: &TableSettings,
+        change: &SourceChange,
+        columns: &[SinkColumn],
+    ) -> Result<Plan, EngineError> {
+        if let Some(name) = &change.change
+            && let Some(steps) = store.kept_steps(&self.label, name).await?
+        {
+            return Ok(Plan { steps, is_kept: true, columns: columns.to_vec() });
+        }
+        let existing = change.changes.iter().all(|c| matches!(c, SchemaChange::CreateTable));
+        let changes = if existing { &[][..] } else { &change.changes[..] };
+        let plan = settings.policy.plan(changes, change.shape.as_deref(), columns);
+        let steps = plan.map_err(|refused| match existing {
+            // No statement changed anything: the table that is there was made for other rows.
+            true => self.misfit(&change.source, refused.0),
+            false => EngineError::SchemaChange { table: change.source.clone(), reason: refused.0 },
+        })?;
+        Ok(Plan { steps, is_kept: false, columns: Vec::new() })
+    }
+
+    /// A change of the source waits while other tables go on. What a start finds different is asked for before any row moves, and the
+    /// start ends with the question.
+    fn wait(&self, client: &Client, change: &SourceChange, steps: &[Step]) -> Result<Applied, EngineError> {
+        let statements = self.statements(client, steps).join(" ");
+        if change.change.is_none() {
+            return Err(EngineError::Unapproved { target: self.label.clone(), statements });
+        }
+        tracing::warn!(
+            target_table = self.label,
+            source = %change.source,
+            statements,
+            "a schema change waits for `sluicebox schema approve`; the table takes no rows until then, others go on"
+        );
+        Ok(Applied::Waits)
+    }
+
+    fn statements(&self, client: &Client, steps: &[Step]) -> Vec<String> {
+        steps.iter().map(|step| step_statement(client.project_name(), &self.name, step)).collect()
+    }
+
+    /// Whether an operator has said yes to a change; asks where he was not asked.
     async fn is_approved(
         &self,
         client: &Client,
@@ -320,27 +424,18 @@ impl SinkTable {
         change: &SourceChange,
         steps: &[Step],
     ) -> Result<bool, EngineError> {
-        let Some(name) = change.change.as_ref().filter(|_| !steps.is_empty()) else { return Ok(true) };
-        let statement = |step| step_statement(client.project_name(), &self.name, step);
-        let statements: Vec<String> = steps.iter().map(statement).collect();
+        if steps.is_empty() {
+            return Ok(true);
+        }
         let asked = Approval {
             target: self.label.clone(),
-            change: name.clone(),
+            change: approved_as(change).to_owned(),
             source: change.source.to_string(),
-            statements: statements.clone(),
+            statements: self.statements(client, steps),
             asked_at_ms: now_ms(),
             approved: false,
         };
-        let approved = store.ask_approval(asked).await?;
-        if !approved {
-            tracing::warn!(
-                target_table = self.label,
-                source = %change.source,
-                statements = statements.join(" "),
-                "a schema change waits for `sluicebox schema approve`; the table takes no rows until then, others go on"
-            );
-        }
-        Ok(approved)
+        Ok(store.ask_approval(asked).await?)
     }
 
     async fn create(
@@ -380,9 +475,12 @@ impl SinkTable {
         store: &Store,
         settings: &TableSettings,
         change: &SourceChange,
-        steps: &[Step],
+        plan: &Plan,
     ) -> Result<(), EngineError> {
-        for (number, step) in steps.iter().enumerate() {
+        if let Some(name) = change.change.as_ref().filter(|_| !plan.is_kept && reuse_names(&plan.steps)) {
+            store.keep_steps(&self.label, name, &plan.steps).await?;
+        }
+        for (number, step) in plan.steps.iter().enumerate() {
             let sql = step_statement(client.project_name(), &self.name, step);
             // A difference that is found at a start belongs to no statement of the source; it is found again if it must be.
             let Some(name) = &change.change else {
@@ -390,8 +488,7 @@ impl SinkTable {
                 self.execute(client, settings, &sql).await?;
                 continue;
             };
-            let destructive = matches!(step, Step::Truncate | Step::DropTable);
-            if destructive && store.statement_done(&self.label, name, number).await? == Some(true) {
+            if plan.is_behind(step, store.statement_done(&self.label, name, number).await?) {
                 continue;
             }
             let statement = Statement { change: name.clone(), number, sql: sql.clone() };
@@ -399,10 +496,9 @@ impl SinkTable {
             tracing::info!(target_table = self.label, statement = sql, "changing sink table");
             match self.execute(client, settings, &sql).await {
                 Ok(()) => store.statement_ends(&self.label, &statement).await?,
-                Err(EngineError::Sink {
-                    source: sluicebox_maxcompute::Error::StatementFailed { message, .. },
-                    ..
-                }) if settings.policy.behaviour == SchemaBehaviour::TryEvolve => {
+                Err(EngineError::Sink { source: Error::StatementFailed { message, .. }, .. })
+                    if settings.policy.behaviour == SchemaBehaviour::TryEvolve =>
+                {
                     tracing::warn!(
                         target_table = self.label,
                         statement = sql,
@@ -415,4 +511,30 @@ impl SinkTable {
         }
         Ok(())
     }
+}
+
+/// What is to be done for a change.
+struct Plan {
+    steps: Vec<Step>,
+    /// Whether an earlier attempt kept the steps, and may have done some.
+    is_kept: bool,
+    /// The table's columns as that attempt left them.
+    columns: Vec<SinkColumn>,
+}
+
+impl Plan {
+    /// Whether an earlier attempt has done a step. `recorded`: whether its statement was answered; none when it was never begun.
+    fn is_behind(&self, step: &Step, recorded: Option<bool>) -> bool {
+        match recorded {
+            Some(true) => self.is_kept || matches!(step, Step::Truncate | Step::DropTable),
+            // Begun and not answered: all before it was done and nothing behind it, so the table tells.
+            Some(false) => self.is_kept && step.is_done(&self.columns),
+            None => false,
+        }
+    }
+}
+
+/// The name under which an operator is asked. What a start finds different belongs to no change of the source.
+fn approved_as(change: &SourceChange) -> &str {
+    change.change.as_deref().unwrap_or("start")
 }

@@ -50,10 +50,13 @@ impl Store {
                 super::plugins::begin_anew(tx, &position, now_ms)?;
                 tx.execute_batch(
                     "DELETE FROM targets; DELETE FROM snapshot_tables; DELETE FROM snapshot_chunks; DELETE FROM approvals; \
-                     DELETE FROM memory; DELETE FROM memory_pending; DELETE FROM target_chunks; DELETE FROM remakes;",
+                     DELETE FROM memory; DELETE FROM memory_pending; DELETE FROM target_chunks; DELETE FROM remakes; \
+                     DELETE FROM sink_plans;",
                 )?;
             }
-            for of_targets in ["targets", "approvals", "memory", "memory_pending", "target_chunks", "remakes"] {
+            for of_targets in
+                ["targets", "approvals", "memory", "memory_pending", "target_chunks", "remakes", "sink_plans"]
+            {
                 let mut delete = tx.prepare(&format!("DELETE FROM {of_targets} WHERE target = ?1"))?;
                 for target in &targets {
                     delete.execute([target])?;

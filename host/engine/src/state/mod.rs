@@ -27,6 +27,7 @@ mod begin;
 pub(crate) mod crash;
 mod letters;
 mod memory;
+mod plans;
 mod plugins;
 mod records;
 mod remakes;

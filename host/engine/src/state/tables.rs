@@ -29,6 +29,9 @@ CREATE TABLE IF NOT EXISTS snapshot_chunks (
 CREATE TABLE IF NOT EXISTS sink_statements (
     target TEXT NOT NULL, change TEXT NOT NULL, number INTEGER NOT NULL, statement TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (target, change, number)) WITHOUT ROWID;
+-- all statements of a change that takes names of columns away and gives them again, from before the first of them is sent
+CREATE TABLE IF NOT EXISTS sink_plans (
+    target TEXT NOT NULL, change TEXT NOT NULL, steps_json TEXT NOT NULL, PRIMARY KEY (target, change)) WITHOUT ROWID;
 -- transaction_json: none for rows read by the snapshot; targets_json: those that lack the event
 CREATE TABLE IF NOT EXISTS dead_letters (
     number INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, table_name TEXT NOT NULL, transaction_json TEXT,

@@ -234,6 +234,7 @@ impl Coordinator {
             self.telemetry.plugins.in_force(&entry.key, &entry.plugin, &self.position);
         }
         if !changed.is_empty() {
+            self.keep_merged()?;
             self.tell_moved()?;
             self.tell_switched(changed)?;
         }

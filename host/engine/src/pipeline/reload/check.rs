@@ -7,16 +7,14 @@ use sluicebox_maxcompute::TableName;
 use sluicebox_model::TableSchema;
 
 use super::{Stays, TableDifference};
-use crate::config::SchemaBehaviour;
+use crate::config::{SchemaBehaviour, SchemaChangeTag};
 use crate::error::EngineError;
 use crate::pipeline::Owners;
 use crate::pipeline::applier::Shared;
 use crate::pipeline::messages::Scene;
 use crate::pipeline::tables::{Landing, Planned};
-use crate::sink::encode::{Fit, Layout};
-use crate::sink::evolve::{SinkColumn, Step, find};
 use crate::sink::shape::Shape;
-use crate::sink::table::{layout_of, step_statement, unfit};
+use crate::sink::table::{NOT_MADE, fit_into, layout_after, layout_of, step_statement, unfit};
 
 /// What is planned otherwise than what is in force.
 pub(super) fn differences(scene: &Scene, planned: &[(Arc<TableSchema>, Planned)]) -> Vec<TableDifference> {
@@ -106,8 +104,14 @@ async fn table_takes(
     let refuse = |reason: String| Err(Stays::Sink(format!("sink table `{name}`: {reason}")));
     let (client, settings) = (&shared.client, &shared.table);
     let there = client.describe(name).await.map_err(EngineError::sink(format!("describing `{name}`")))?;
-    // One that is not there is made.
-    let Some(there) = there else { return Ok(()) };
+    // One that is not there is made, where the file allows it.
+    let Some(there) = there else {
+        return if settings.policy.allows(SchemaChangeTag::CreateTable) {
+            Ok(())
+        } else {
+            refuse(NOT_MADE.into())
+        };
+    };
     if let Some(reason) = unfit(&there, shape) {
         return refuse(reason);
     }
@@ -130,38 +134,11 @@ async fn table_takes(
             ));
         }
     }
-    let layout = after(layout, &steps);
-    let tolerant = matches!(settings.policy.behaviour, SchemaBehaviour::TryEvolve | SchemaBehaviour::Ignore);
+    let layout = layout_after(layout, &steps);
     for (output, landing) in feeding {
-        if let Err(reason) =
-            Fit::new(output, landing.added.as_ref(), &layout, settings.zone.as_ref(), tolerant)
-        {
+        if let Err(reason) = fit_into(&layout, output, landing.added.as_ref(), settings) {
             return refuse(reason);
         }
     }
     Ok(())
-}
-
-/// A table as it will be.
-fn after(mut layout: Layout, steps: &[Step]) -> Layout {
-    for step in steps {
-        match step {
-            Step::Add(columns) => layout.columns.extend(columns.iter().map(|(name, data_type, _)| {
-                SinkColumn { name: name.clone(), data_type: data_type.clone(), nullable: true }
-            })),
-            Step::Widen { column, to, .. } => {
-                if let Some(at) = find(&layout.columns, column) {
-                    layout.columns[at].data_type = to.clone();
-                }
-            }
-            Step::MakeNullable(column) => {
-                if let Some(at) = find(&layout.columns, column) {
-                    layout.columns[at].nullable = true;
-                }
-            }
-            // A difference alone never asks for these.
-            Step::Rename { .. } | Step::Drop(_) | Step::Truncate | Step::DropTable | Step::Comment(_) => {}
-        }
-    }
-    layout
 }

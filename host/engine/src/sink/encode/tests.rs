@@ -122,7 +122,7 @@ fn each_kind_becomes_its_operation() {
     ];
     let mut buffers = Buffers::default();
     let encoded = encode(&mut Encoder::default(), &fit, From::Stream, &batch(&schema, &rows), &mut buffers);
-    assert_eq!(encoded, Encoded { written: 5, deleted: 2, left_out: 0 });
+    assert_eq!(encoded, Encoded { written: 5, deleted: 2, left_out: 0, nulled: 0 });
     let text = |t: &str| Some(t.to_owned());
     assert_eq!(
         records(&mut buffers),
@@ -168,7 +168,7 @@ fn a_table_without_a_key_appends_and_takes_no_deletes() {
     let encoded = Encoder::default()
         .encode(&batch, &fit, None, From::Stream, Instant::now(), &mut buffers)
         .expect("encodes");
-    assert_eq!(encoded, Encoded { written: 2, deleted: 0, left_out: 1 });
+    assert_eq!(encoded, Encoded { written: 2, deleted: 0, left_out: 1, nulled: 0 });
     assert_eq!(buffers.take(Slot { part: 0, bucket: 0 }).records(), 2);
 }
 
@@ -192,7 +192,7 @@ fn a_chunk_leaves_out_what_the_stream_has_touched_inside_its_window() {
         (RowKind::Read, 3, Some("stale")),
     ];
     let encoded = encode(&mut encoder, &fit, From::Window(7), &batch(&schema, &chunk), &mut buffers);
-    assert_eq!(encoded, Encoded { written: 1, deleted: 0, left_out: 2 });
+    assert_eq!(encoded, Encoded { written: 1, deleted: 0, left_out: 2, nulled: 0 });
     encoder.windows.close(7);
     assert_eq!(encoder.windows.keys(), 0, "nothing is kept without a window");
     assert_eq!(records(&mut buffers), [(UPSERT, 1, Some("read".to_owned()))]);
@@ -244,7 +244,7 @@ fn a_row_goes_to_the_partition_of_its_value_and_leaves_the_one_before() {
     let rows = batch(&schema, &rows);
     assert_eq!(encoder.first_part(&rows, &fit, &mut buffers).expect("a partition"), 0);
     let encoded = encode(&mut encoder, &fit, From::Stream, &rows, &mut buffers);
-    assert_eq!(encoded, Encoded { written: 3, deleted: 2, left_out: 0 });
+    assert_eq!(encoded, Encoded { written: 3, deleted: 2, left_out: 0, nulled: 0 });
     assert_eq!((buffers.spec(0), buffers.spec(1), buffers.parts()), (Some("name=a"), Some("name=b"), 2));
     let mut counts = [0, 0];
     for slot in buffers.at_least(0) {
@@ -371,7 +371,7 @@ fn a_chunk_completes_what_the_stream_brought_in_part() {
         (RowKind::Read, 3, Some("read")),
     ];
     let encoded = encode(&mut encoder, &fit, From::Window(1), &whole(&chunk), &mut buffers);
-    assert_eq!(encoded, Encoded { written: 2, deleted: 0, left_out: 1 });
+    assert_eq!(encoded, Encoded { written: 2, deleted: 0, left_out: 1, nulled: 0 });
     let types = [
         DataType::Int,
         DataType::String,
@@ -416,4 +416,34 @@ fn a_chunk_completes_what_the_stream_brought_in_part() {
         .into_iter()
         .collect::<Vec<_>>()
     );
+}
+
+/// Where the column is known to stay as it is, a value that has no way into it is null; elsewhere it is an error, and a key always is.
+#[test]
+fn what_does_not_fit_a_column_that_stays_is_null_and_counted() {
+    let schema = schema(true);
+    let narrow = layout(&[("key", "string"), ("id", "tinyint"), ("name", "int")], &["key"]);
+    let mut keyed = TableSchema::clone(&schema);
+    keyed.columns.push(column("key", ColumnType::Text));
+    keyed.key = vec![2];
+    let keyed = Arc::new(keyed);
+    let keys: ArrayRef = Arc::new(StringArray::from_iter_values(["a", "b"]));
+    let mut rows =
+        batch(&keyed, &[(RowKind::Insert, 7, Some("seven")), (RowKind::Insert, 700, Some("more"))]);
+    rows.columns.push(keys);
+    assert!(Fit::new(&keyed, None, &narrow, None, false).is_err(), "a text is no number");
+    let fit = Fit::new(&keyed, None, &narrow, None, true).expect("fits");
+    let encoded = encode(&mut Encoder::default(), &fit, From::Stream, &rows, &mut Buffers::default());
+    assert_eq!(encoded, Encoded { written: 2, deleted: 0, left_out: 0, nulled: 1 }, "700 is no TINYINT");
+    let by_id = layout(&[("id", "tinyint")], &["id"]);
+    let fit = Fit::new(&keyed, None, &by_id, None, true).expect("fits");
+    let done = Encoder::default().encode(
+        &rows,
+        &fit,
+        spread(4),
+        From::Stream,
+        Instant::now(),
+        &mut Buffers::default(),
+    );
+    assert!(done.is_err_and(|e| e.to_string().contains("out of the column's range")), "never a key");
 }

@@ -154,6 +154,7 @@ impl Store {
         save_table(&tx, &table)?;
         tx.execute_batch(&row_table(&table))?;
         tx.commit()?;
+        self.know_empty(table.id);
         self.change_catalog(|catalog| catalog.put(table, now_s));
         Ok(true)
     }

@@ -87,6 +87,12 @@ impl Store {
         Ok(rows)
     }
 
+    /// A table that was made just now, before anyone knows of it. To count its rows, a connection would have to read the definitions of all
+    /// tables again, since one has come: thousands of tables made one after the other took minutes.
+    pub(super) fn know_empty(&self, table: i64) {
+        lock(&self.counts).entry(table).or_default().rows = Some(0);
+    }
+
     /// Forgets a count, after the transaction that changed the rows.
     pub(super) fn forget_count(&self, table: &Table) {
         let mut counts = lock(&self.counts);

@@ -59,7 +59,7 @@ pub enum BaseType {
     Set,
     /// `GEOMETRY` and its kinds.
     Geometry,
-    /// `VECTOR`.
+    /// `VECTOR`: numbers of single precision, the lowest byte of each first.
     Vector,
     /// MariaDB's `INET4`.
     Inet4,
@@ -128,7 +128,7 @@ impl DeclaredType {
         }
     }
 
-    /// What values of this type mean in the pipeline; none for types that are not supported (`VECTOR`).
+    /// What values of this type mean in the pipeline; none for types that are not supported.
     pub fn column_type(&self, options: &TypeOptions) -> Option<ColumnType> {
         use ColumnType as T;
         Some(match (self.base, self.unsigned) {
@@ -155,8 +155,8 @@ impl DeclaredType {
             }
             (BaseType::Inet4 | BaseType::Inet6 | BaseType::Uuid, _) => T::Text,
             (BaseType::Json, _) => T::Json,
-            (BaseType::Binary | BaseType::VarBinary | BaseType::Blob | BaseType::Geometry, _) => T::Binary,
-            (BaseType::Vector, _) => return None,
+            (BaseType::Binary | BaseType::VarBinary | BaseType::Blob, _) => T::Binary,
+            (BaseType::Geometry | BaseType::Vector, _) => T::Binary,
         })
     }
 
@@ -314,6 +314,6 @@ mod tests {
             assert_eq!(DeclaredType::parse(text), None, "{text}");
         }
         let vector = DeclaredType::parse("vector(5)").expect("a known type");
-        assert_eq!(vector.column_type(&TypeOptions::default()), None);
+        assert_eq!(vector.column_type(&TypeOptions::default()), Some(ColumnType::Binary));
     }
 }

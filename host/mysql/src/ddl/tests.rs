@@ -264,7 +264,6 @@ fn what_is_named_and_not_there_is_an_error_unless_the_statement_allows_it() {
         "ALTER TABLE t ADD y INT AFTER x",
         "ALTER TABLE t ADD PRIMARY KEY (x)",
         "ALTER TABLE t ADD COLUMN a INT",
-        "ALTER TABLE t ADD COLUMN v VECTOR(3)",
         "ALTER TABLE t ADD COLUMN v frobnicated",
     ] {
         let error = apply(Some(&table()), &one(text), &ApplyContext::default()).expect_err(text);

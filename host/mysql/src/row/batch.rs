@@ -70,7 +70,7 @@ impl BatchBuilder {
             table: event.schema.id.clone(),
             place: format!("{}:{}", event.transaction.file, event.transaction.offset),
             reason: fault.to_string(),
-            behind: None,
+            gap: None,
         })
     }
 
@@ -270,7 +270,7 @@ impl BatchBuilder {
                 .and_then(|o| o.transaction.as_ref())
                 .map_or_else(String::new, |t| t.to_string()),
             reason: error.to_string(),
-            behind: None,
+            gap: None,
         })?;
         Ok(ChangeBatch { schema, kinds, columns, origins })
     }

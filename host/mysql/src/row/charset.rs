@@ -5,6 +5,7 @@
 //! as tests against servers showed them. What a character set does not define becomes a question mark, and the value counts as replaced.
 
 mod double;
+mod older;
 mod single;
 
 use mysql_common::collations::{Collation, CollationId};
@@ -35,7 +36,7 @@ pub(crate) enum Charset {
 }
 
 impl Charset {
-    /// The character set of this name. None when it is not known here (`cp850`, `hp8` and other rare ones), or is no text.
+    /// The character set of this name. None when it is not known here, or is no text.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
             "utf8mb4" | "utf8mb3" | "utf8" => Some(Self::Utf8),

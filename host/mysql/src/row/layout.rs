@@ -197,10 +197,9 @@ fn form(declared: &DeclaredType, column_type: ColumnType, written: &MapColumn) -
         B::Bit | B::Float | B::Double | B::Decimal | B::Year => number(declared, column_type, written),
         B::Date | B::Time | B::DateTime | B::Timestamp => time(declared, written),
         B::Char | B::VarChar | B::Text | B::Binary | B::VarBinary | B::Blob => string(declared, written),
-        B::Json | B::Enum | B::Set | B::Geometry | B::Inet4 | B::Inet6 | B::Uuid => {
+        B::Json | B::Enum | B::Set | B::Geometry | B::Vector | B::Inet4 | B::Inet6 | B::Uuid => {
             special(declared, written)
         }
-        B::Vector => None,
     }
 }
 
@@ -318,6 +317,11 @@ fn special(declared: &DeclaredType, written: &MapColumn) -> Option<Form> {
     match (declared.base, written.kind, written.meta) {
         (B::Json, wire::JSON, _) => ready(length_of(written)?, Decode::Json),
         (B::Geometry, wire::GEOMETRY, _) => ready(length_of(written)?, Decode::Bytes),
+        (B::Vector, wire::VECTOR, _) => ready(length_of(written)?, Decode::Bytes),
+        // MariaDB's is a VARBINARY in all but name.
+        (B::Vector, wire::VARCHAR | wire::VAR_STRING, most) => {
+            ready(Span::Prefixed(if most < 256 { 1 } else { 2 }), Decode::Bytes)
+        }
         (B::Enum, wire::ENUM, 1..=2) => labelled(Decode::Enum),
         (B::Set, wire::SET, 1..=8) => labelled(Decode::Set),
         (B::Inet4, wire::STRING, 4) => ready(Span::Prefixed(1), Decode::Inet4),
@@ -402,8 +406,8 @@ mod tests {
 
     #[test]
     fn an_unknown_character_set_is_named() {
-        let result = cell(&column("text", Some("cp850")), &written(wire::BLOB, 2, None, None), None);
-        let wanted = LayoutFault::Unsupported { column: "c".into(), declared: "text in cp850".into() };
+        let result = cell(&column("text", Some("ebcdic")), &written(wire::BLOB, 2, None, None), None);
+        let wanted = LayoutFault::Unsupported { column: "c".into(), declared: "text in ebcdic".into() };
         assert_eq!(result.err(), Some(wanted));
     }
 }

@@ -80,7 +80,7 @@ M ALTER TABLE t ADD COLUMN x JSON DEFAULT (JSON_OBJECT('a', 1))
 A ALTER TABLE t ADD COLUMN x JSON
 => +x longtext
 Mx ALTER TABLE t ADD COLUMN x VECTOR(8)
-=> error t: column `x` has the type `vector(8)`, which is not supported
+=> +x vector(8)
 A ALTER TABLE t ADD COLUMN x UUID NOT NULL DEFAULT UUID()
 => +x uuid!
 A ALTER TABLE t ADD COLUMN x INET6 FIRST

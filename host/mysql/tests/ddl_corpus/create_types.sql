@@ -310,9 +310,9 @@ A CREATE TABLE n (a UUID)
 A CREATE TABLE n (a INET6 NOT NULL, b INET4)
 => n: create a inet6!, b inet4
 Mx CREATE TABLE n (a VECTOR(3))
-=> error n: column `a` has the type `vector(3)`, which is not supported
+=> n: create a vector(3)
 Mx CREATE TABLE n (a VECTOR)
-=> error n: column `a` has the type `vector`, which is not supported
+=> n: create a vector
 Ax CREATE TABLE n (a VARCHAR2(10), b NUMBER(5,2), c RAW(4), d CLOB)
 => n: create a varchar(10), b decimal(5,2), c varbinary(4), d longtext
 # Attributes of columns.

@@ -6,7 +6,8 @@ use crate::support::{BOTH, Session, cell, decode, rows_of};
 
 const SINGLE: &[&str] = &[
     "latin1", "latin2", "latin5", "latin7", "greek", "hebrew", "cp1250", "cp1251", "cp1256", "cp1257",
-    "cp866", "koi8r", "koi8u", "macroman", "tis620", "ascii",
+    "cp866", "koi8r", "koi8u", "macroman", "tis620", "ascii", "cp850", "cp852", "hp8", "dec8", "swe7",
+    "macce", "keybcs2", "armscii8", "geostd8",
 ];
 const DOUBLE: &[&str] = &["gbk", "gb2312", "gb18030", "big5", "sjis", "cp932", "ujis", "eucjpms", "euckr"];
 const WIDE: &[&str] = &["ucs2", "utf16", "utf16le"];

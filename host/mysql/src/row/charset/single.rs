@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use encoding_rs::Encoding;
 
-use super::{NONE, UNKNOWN, push};
+use super::{NONE, UNKNOWN, older, push};
 
 /// What each byte means; [`NONE`] where it means nothing.
 #[derive(Debug, Clone)]
-pub(crate) struct Table(Arc<[char; 256]>);
+pub(crate) struct Table {
+    means: Arc<[char; 256]>,
+    /// ASCII means what it says.
+    has_ascii: bool,
+}
 
 /// (First and last byte, character of the first): characters count on; 0: none of these means anything.
 type Deviation = ((u8, u8), u32);
@@ -95,9 +99,10 @@ const SETS: [Set; 16] = [
 
 /// The character set of this name.
 pub(super) fn named(name: &str) -> Option<Table> {
-    SETS.iter()
-        .find(|(known, _, _)| *known == name)
+    let of_today = SETS.iter().find(|(known, _, _)| *known == name);
+    of_today
         .map(|(_, encoding, deviations)| Table::new(encoding, deviations))
+        .or_else(|| older::named(name, NONE).map(Table::of))
 }
 
 impl Table {
@@ -112,18 +117,23 @@ impl Table {
                 table[usize::from(byte)] = if *start == 0 { NONE } else { char::from_u32(c).unwrap_or(NONE) };
             }
         }
-        Self(Arc::new(table))
+        Self::of(table)
+    }
+
+    fn of(means: [char; 256]) -> Self {
+        let has_ascii = (0..0x80_u8).all(|byte| means[usize::from(byte)] == char::from(byte));
+        Self { means: Arc::new(means), has_ascii }
     }
 
     /// Appends text as UTF-8. False when something in it has no meaning and was replaced.
     pub(super) fn write(&self, text: &[u8], out: &mut Vec<u8>) -> bool {
-        if text.is_ascii() {
+        if self.has_ascii && text.is_ascii() {
             out.extend_from_slice(text);
             return true;
         }
         let mut whole = true;
         for byte in text {
-            match self.0[usize::from(*byte)] {
+            match self.means[usize::from(*byte)] {
                 NONE if *byte != 0 => {
                     whole = false;
                     push(UNKNOWN, out);

@@ -6,6 +6,7 @@ use crate::support::{
 
 on_both_servers!(
     a_server_that_is_down,
+    a_view_that_is_named,
     a_wrong_password,
     an_account_that_lacks_a_grant,
     an_account_that_may_not_lock_tables,
@@ -342,6 +343,23 @@ fn a_server_that_is_down(kind: Kind) {
             "hint: check `source.hostname` and `source.port`",
         ],
     );
+}
+
+fn a_view_that_is_named(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let pipeline = small(&source, &emulator);
+    source.sql("CREATE VIEW v AS SELECT id FROM t");
+    let name = source.name();
+    let both = format!("{name}.t,{name}.v");
+    let told = format!("`source.tables` means `{name}.v`, which is a view");
+    let pipeline = pipeline.source("tables", &both);
+    assert_ends(&pipeline, CONFIGURATION, &[&told]);
+    // A pattern may mean it beside tables.
+    let pipeline = pipeline.source("tables", &format!(r"{name}.\.*"));
+    let mut program = pipeline.start_and_wait();
+    assert!(program.printed().contains("views are meant"), "{}", program.printed());
+    program.kill();
 }
 
 fn a_wrong_password(kind: Kind) {

@@ -17,7 +17,10 @@ on_both_servers!(
     a_server_is_read_over_compressed_connections,
     a_link_that_stalls_is_noticed_and_replaced,
     a_snapshot_goes_on_when_its_links_stall,
+    a_stop_waits_for_no_server,
+    another_server_id_of_the_range_is_taken,
     another_server_is_read_when_the_first_one_dies,
+    a_server_under_the_same_name_must_have_what_was_read,
     a_snapshot_waits_for_a_replica_that_lags,
 );
 
@@ -256,6 +259,59 @@ fn a_snapshot_goes_on_when_its_links_stall(kind: Kind) {
     program.assert_running();
 }
 
+/// What the server is asked at the moment takes minutes to be given up.
+fn a_stop_waits_for_no_server(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    with_rows(&source);
+    let proxy = Proxy::to(&server);
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("hostname", "127.0.0.1")
+        .source("port", &proxy.port.to_string())
+        .source("connect.timeout", "60s")
+        .source("scan.incremental.snapshot.chunk.size", "2")
+        .source("scan.snapshot.max-rows-per-second", "1");
+    let mut program = pipeline.start();
+    program.wait_for_line("pipeline running");
+    // Behind the first chunk the limit lets the reader wait; then it asks for the next in vain.
+    source.sql("INSERT INTO t VALUES (3, 3), (4, 4), (5, 5), (6, 6), (7, 7), (8, 8)");
+    eventually("some rows", || match emulator.sink().try_execute("SELECT id FROM t") {
+        Ok(result) if !result.rows.is_empty() => Ok(()),
+        other => Err(format!("{:?}", other.map(|result| result.rows.len()))),
+    });
+    proxy.stall();
+    source.sql("INSERT INTO t VALUES (9, 9)");
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    // One that takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("an address");
+    let port = silent.local_addr().expect("an address").port();
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("hostname", "127.0.0.1")
+        .source("port", &port.to_string())
+        .source("connect.timeout", "600s");
+    let mut program = pipeline.start();
+    let _connected = silent.accept().expect("a connection");
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+}
+
+fn another_server_id_of_the_range_is_taken(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    with_rows(&source);
+    let ids = if kind == Kind::MySql { (7_101, "7101-7103") } else { (7_201, "7201-7203") };
+    let first = Pipeline::new(&source, &emulator).source("server-id", ids.1);
+    let mut first = first.start_and_wait();
+    let (other, another) = (Emulator::start(), ids.0.to_string());
+    let second = Pipeline::new(&source, &other).source("server-id", &another);
+    let mut second = second.start_and_wait();
+    source.sql("INSERT INTO t VALUES (3, 3)");
+    for (program, emulator) in [(&mut first, &emulator), (&mut second, &other)] {
+        wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+        program.assert_running();
+    }
+    assert!(first.printed().contains("pipeline interrupted"), "{}", first.printed());
+}
+
 fn another_server_is_read_when_the_first_one_dies(kind: Kind) {
     let own: &[&str] = match kind {
         Kind::MySql => &["--log-replica-updates=ON"],
@@ -297,6 +353,40 @@ fn another_server_is_read_when_the_first_one_dies(kind: Kind) {
     let mut program = pipeline.start();
     program.wait_for_line("does not have everything yet that was read from another server");
     sink.wait_for_rows("SELECT id FROM t ORDER BY id", &[&["1"], &["2"], &["3"], &["4"], &["5"]]);
+    program.assert_running();
+}
+
+/// One address, as a virtual one or a name is, and another server behind it.
+fn a_server_under_the_same_name_must_have_what_was_read(kind: Kind) {
+    let own: &[&str] = match kind {
+        Kind::MySql => &["--log-replica-updates=ON"],
+        Kind::MariaDb => &["--log-slave-updates=ON"],
+    };
+    let (first, second) = (Server::private(kind, own), Server::private(kind, own));
+    second.follow(&first);
+    let (source, emulator) = (first.database(), Emulator::start());
+    with_rows(&source);
+    let table = format!("{}.t", source.name());
+    let mut session = second.session();
+    eventually("the second has the table", || {
+        session.try_sql(&format!("SELECT id FROM {table}")).map_err(|error| error.to_string())
+    });
+    let (stop, start) = match kind {
+        Kind::MySql => ("STOP REPLICA", "START REPLICA"),
+        Kind::MariaDb => ("STOP SLAVE", "START SLAVE"),
+    };
+    session.sql(stop);
+    let pipeline = Pipeline::new(&source, &emulator);
+    let mut program = pipeline.start();
+    source.sql("INSERT INTO t VALUES (3, 3)");
+    wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    let pipeline = pipeline.source("port", &second.port().to_string()).source("connect.max-retries", "1000");
+    let mut program = pipeline.start();
+    program.wait_for_line("it does not have everything yet that was read");
+    session.sql(start);
+    source.sql("INSERT INTO t VALUES (4, 4)");
+    wait_for_same_rows(&source, "t", &emulator.sink(), "t");
     program.assert_running();
 }
 

@@ -9,6 +9,7 @@ use crate::support::{
 on_both_servers!(
     a_table_of_a_thousand_columns_is_read,
     rows_of_sixteen_megabytes_are_read,
+    chunks_of_wide_rows_stay_in_the_memory_they_are_given,
     a_large_transaction_stays_in_the_memory_it_is_given,
     a_thousand_tables_are_no_hindrance,
     a_server_that_restarts_is_read_on,
@@ -67,6 +68,44 @@ const GIVE_BACK: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "524288");
 
 /// Beside the budget: the receiver's queue of 16 events of a megabyte, and a few on their way in and out of it.
 const BESIDE_THE_BUDGET: u64 = 32 << 20;
+
+/// A chunk of 150 MB, with its key, cut by a column and read whole, while 16 MiB are left to all readers together.
+fn chunks_of_wide_rows_stay_in_the_memory_they_are_given(kind: Kind) {
+    const ROWS: u64 = 150;
+    let server = Server::private(kind, &[]);
+    let (source, emulator) = (server.database(), Emulator::start_discarding());
+    server.sql(&format!("GRANT LOCK TABLES ON *.* TO {}@'%'", Server::USER));
+    let name = source.name();
+    let mut session = source.session();
+    session.sql("SET sql_log_bin = 0");
+    for (table, key) in
+        [("keyed", "PRIMARY KEY (id)"), ("twos", "PRIMARY KEY (id), KEY (half)"), ("keyless", "KEY (half)")]
+    {
+        session.sql(&format!("CREATE TABLE {table} (id INT NOT NULL, half INT NOT NULL, v LONGBLOB, {key})"));
+        for id in 0..ROWS {
+            session.sql(&format!("INSERT INTO {table} VALUES ({id}, {}, REPEAT('x', 1000000))", id / 2));
+        }
+    }
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source(
+            "scan.incremental.snapshot.chunk.key-column",
+            &format!("{name}.twos:half;{name}.keyless:half"),
+        )
+        .option("parallelism", "2")
+        .option("memory", "64MiB");
+    let mut program = pipeline.start_with_and_wait(&[GIVE_BACK]);
+    eventually("all rows are committed at the sink", || {
+        match pipeline.counter("sink_rows_written_total")? {
+            rows if rows == 3 * ROWS => Ok(()),
+            rows => Err(format!("{rows} rows; {} MiB", peak_memory(&program) >> 20)),
+        }
+    });
+    let peak = peak_memory(&program);
+    program.assert_running();
+    // The program before it has about 32 MiB; beside the budget are its chunks and those in the hands of the readers.
+    let most = (32 + 64 + 16 + 32) << 20;
+    assert!(peak < most, "{} MiB", peak >> 20);
+}
 
 /// `SLUICEBOX_TEST_TRANSACTION_MB` makes it as large as one wants; the memory stays the same.
 fn a_large_transaction_stays_in_the_memory_it_is_given(kind: Kind) {
@@ -132,6 +171,61 @@ fn a_thousand_tables_are_no_hindrance(kind: Kind) {
     session.sql("INSERT INTO t123 VALUES (4, 'd')");
     emulator.sink().wait_for_rows(ids, &[&["1"], &["2"], &["3"], &["4"]]);
     program.assert_running();
+}
+
+/// As many source tables as sink tables. What takes a statement of the source for each table, one after the other, would be seen in their number:
+/// only the reading of the rows may.
+#[test]
+fn five_thousand_tables_begin_without_a_question_for_each() {
+    const TABLES: usize = 5_000;
+    const STEPS: usize = 25;
+    // What makes as many tables quick; nothing here survives the machine.
+    let server = Server::private(
+        Kind::MySql,
+        &[
+            "--innodb-file-per-table=0",
+            "--innodb-flush-method=nosync",
+            "--innodb-doublewrite=0",
+            "--innodb-flush-log-at-trx-commit=0",
+        ],
+    );
+    let (source, emulator) = (server.database(), Emulator::start());
+    let mut session = source.session();
+    session.sql("SET sql_log_bin = 0");
+    for first in (0..TABLES).step_by(100) {
+        let make = |n: usize| format!("CREATE TABLE t{n} (id INT NOT NULL PRIMARY KEY) SELECT {n} AS id;");
+        session.sql(&(first..first + 100).map(make).collect::<String>());
+    }
+    let asked = || -> u64 {
+        let rows = server.rows("SHOW GLOBAL STATUS LIKE 'Com_select'");
+        rows[0][1].as_deref().and_then(|text| text.parse().ok()).expect("a number")
+    };
+    let before = asked();
+    let pipeline =
+        Pipeline::new(&source, &emulator).sink("buckets-num", "1").option("checkpoint.interval", "5s");
+    let began = Instant::now();
+    let mut program = pipeline.start();
+    program.wait_for_line("pipeline begins");
+    let questions = asked() - before;
+    eprintln!("begins after {:?}", began.elapsed());
+    assert!(questions < TABLES as u64 / 10, "{questions} questions before the first row");
+    // The stream is followed while the tables are read.
+    for step in 1..=STEPS {
+        session.sql(&format!("SET sql_log_bin = 1; INSERT INTO t{} VALUES (-1)", step * 100));
+        eventually("a part of the rows", || {
+            program.assert_running();
+            let rows = pipeline.counter("sink_rows_written_total")?;
+            if rows >= (TABLES * step / STEPS) as u64 { Ok(()) } else { Err(format!("{rows} rows")) }
+        });
+    }
+    eprintln!("read after {:?}, {} MiB", began.elapsed(), peak_memory(&program) >> 20);
+    for n in [0, 1, 100, 2_500, TABLES - 1] {
+        wait_for_same_rows(&source, &format!("t{n}"), &emulator.sink(), &format!("t{n}"));
+    }
+    assert_eq!(emulator.sink().tables().len(), TABLES);
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    // It goes with its server; dropping as many tables takes a minute.
+    std::mem::forget(source);
 }
 
 fn a_server_that_restarts_is_read_on(kind: Kind) {

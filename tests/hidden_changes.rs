@@ -1,4 +1,5 @@
-//! Changes of tables that the binlog does not have (`sql_log_bin=0`): the server's present columns stand in where that is safe.
+//! Columns that no statement seen made: the change is not in the binlog (`sql_log_bin=0`), or another table took the name whose statements lie
+//! before the pipeline's begin. The server's present columns stand in where that is safe.
 
 use crate::support::{
     Database, Emulator, Kind, Pipeline, Server, Sluicebox, on_both_servers, wait_for_same_rows,
@@ -10,6 +11,8 @@ on_both_servers!(
     labels_that_no_statement_made_are_taken_from_the_server,
     labels_that_did_not_change_are_the_known_ones,
     names_show_what_forms_do_not_behind_a_start_by_offset,
+    an_online_schema_change_is_followed_whenever_the_pipeline_began,
+    a_table_like_one_that_nobody_follows_is_known_by_its_rows,
 );
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, a INT); INSERT INTO t VALUES (1, 1)";
@@ -178,4 +181,63 @@ fn names_show_what_forms_do_not_behind_a_start_by_offset(kind: Kind) {
     hide(&source, exchange);
     assert_refused(pipeline.start(), &["column `b` is `a` in its rows", "cannot stand in"]);
     sink.wait_for_rows("SELECT COUNT(*) FROM t", &[&["3"]]);
+}
+
+/// A table is filled beside the captured one and takes its name. The pipeline begins before, between and behind what makes the other, and its
+/// columns are of the same forms in another order, so that rows alone would not tell that they are other columns.
+fn an_online_schema_change_is_followed_whenever_the_pipeline_began(kind: Kind) {
+    let server = Server::shared(kind);
+    for began in ["at first", "again", "with the exchange in its way"] {
+        let (source, emulator) = (server.database(), Emulator::start());
+        source.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT); INSERT INTO t VALUES (1, 10, 20)");
+        let pipeline = Pipeline::new(&source, &emulator).source("tables", &format!("{}.t", source.name()));
+        let fill = "CREATE TABLE _t_gho (id INT PRIMARY KEY, b INT, a INT); INSERT INTO _t_gho SELECT id, b, a FROM t";
+        let exchange = "RENAME TABLE t TO _t_del, _t_gho TO t; DROP TABLE _t_del";
+        let more = "INSERT INTO t VALUES (2, 21, 11); UPDATE t SET b = 22 WHERE id = 2";
+        if began == "at first" {
+            source.sql(fill);
+        }
+        let mut program = pipeline.start();
+        wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+        if began != "at first" {
+            source.sql(fill);
+            source.sql("INSERT INTO t VALUES (9, 9, 9); INSERT INTO _t_gho VALUES (9, 9, 9)");
+            wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+            assert_eq!(program.stop(), Some(0), "{began}: {}", program.printed());
+            if began == "again" {
+                program = pipeline.start_and_wait();
+            }
+        }
+        source.sql(exchange);
+        source.sql(more);
+        if began == "with the exchange in its way" {
+            program = pipeline.start();
+        }
+        wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+        program.assert_running();
+        // What follows is understood, whoever reads it.
+        source.sql("ALTER TABLE t ADD COLUMN c INT AFTER id");
+        assert_eq!(program.stop(), Some(0), "{began}: {}", program.printed());
+        let mut program = pipeline.start();
+        source.sql("INSERT INTO t VALUES (3, 33, 23, 13)");
+        wait_for_same_rows(&source, "t", &emulator.sink(), "t");
+        program.assert_running();
+    }
+}
+
+fn a_table_like_one_that_nobody_follows_is_known_by_its_rows(kind: Kind) {
+    let server = Server::shared(kind);
+    let (source, emulator) = (server.database(), Emulator::start());
+    source.sql("CREATE TABLE pattern (id INT PRIMARY KEY, v VARCHAR(9)); CREATE TABLE log_1 LIKE pattern");
+    let pipeline = Pipeline::new(&source, &emulator)
+        .source("tables", &format!(r"{}.log_\d+", source.name()))
+        .source("scan.binlog.newly-added-table.enabled", "true");
+    let mut program = pipeline.start_and_wait();
+    source.sql(
+        "CREATE TABLE log_2 LIKE pattern; ALTER TABLE log_2 ADD COLUMN more INT; INSERT INTO log_2 VALUES (1, 'a', 5);
+         INSERT INTO log_1 VALUES (1, 'b')",
+    );
+    wait_for_same_rows(&source, "log_1", &emulator.sink(), "log_1");
+    wait_for_same_rows(&source, "log_2", &emulator.sink(), "log_2");
+    program.assert_running();
 }

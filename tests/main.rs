@@ -35,6 +35,7 @@ mod plugin_grants;
 mod plugin_languages;
 mod plugin_state;
 mod plugin_tools;
+mod race;
 mod random_changes;
 mod resnapshot;
 mod snapshot;

@@ -288,8 +288,11 @@ const INCOMPLETE_HINT: &str = "set binlog_row_image=FULL at the source for all t
 fn after_source(error: &MysqlError) -> Disposition {
     match error {
         MysqlError::Unreachable { .. } | MysqlError::Silent { .. } => Disposition::Retry,
-        // 1205 lock wait timeout, 1213 deadlock, 3024 and 1969 statement time limits, 1040 too many connections, 1053 shutdown
-        MysqlError::Statement { code: 1205 | 1213 | 3024 | 1969 | 1040 | 1053, .. } => Disposition::Retry,
+        // 1205 lock wait timeout, 1213 deadlock, 3024 and 1969 statement time limits, 1040 too many connections, 1053 shutdown, 1317
+        // and 1927 somebody's KILL
+        MysqlError::Statement { code: 1205 | 1213 | 3024 | 1969 | 1040 | 1053 | 1317 | 1927, .. } => {
+            Disposition::Retry
+        }
         MysqlError::Statement { .. } | MysqlError::Refused { .. } => Disposition::Halt { refused: true },
         MysqlError::PositionPurged { .. } | MysqlError::PositionAhead { .. } => {
             Disposition::Halt { refused: true }
@@ -345,7 +348,7 @@ fn hint_for_source(error: &MysqlError) -> Option<&'static str> {
         MysqlError::Incomplete { .. } => Some(INCOMPLETE_HINT),
         MysqlError::NewTable { .. } => Some(
             "with `source.scan.newly-added-table.enabled: true` such a table is read when the pipeline starts again; without it, leave \
-             the table out with `source.tables.exclude`",
+             the table out with `source.tables.exclude`, or delete the state directory to take a new snapshot",
         ),
         MysqlError::SchemaMismatch { .. } => Some("delete the state directory to take a new snapshot"),
         MysqlError::Silent { .. }

@@ -94,6 +94,12 @@ impl TablePatterns {
         self.selectors.iter().any(|s| s.matches(table))
     }
 
+    /// Of `these`, what a pattern means that means none of `others`.
+    pub fn meant_alone<'t>(&self, these: &'t [TableId], others: &[TableId]) -> Option<&'t TableId> {
+        let alone = self.selectors.iter().filter(|s| !others.iter().any(|other| s.matches(other)));
+        alone.into_iter().find_map(|s| these.iter().find(|one| s.matches(one)))
+    }
+
     /// What is valid and hardly meant, one sentence for each finding.
     pub fn remarks(&self) -> &[String] {
         &self.remarks

@@ -24,10 +24,20 @@ const MOST_DATABASES: usize = 1_000;
 
 /// All base tables outside the system databases.
 pub(crate) async fn tables(client: &mut Client) -> Result<Vec<TableId>, MysqlError> {
-    let statement = "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES \
-                     WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \
-                     AND TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')";
-    let rows: Vec<(String, String)> = client.rows(statement, "listing the tables").await?;
+    named(client, "'BASE TABLE', 'SYSTEM VERSIONED'").await
+}
+
+/// All views outside the system databases.
+pub(crate) async fn views(client: &mut Client) -> Result<Vec<TableId>, MysqlError> {
+    named(client, "'VIEW'").await
+}
+
+async fn named(client: &mut Client, types: &str) -> Result<Vec<TableId>, MysqlError> {
+    let statement = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE IN ({types}) \
+         AND TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')"
+    );
+    let rows: Vec<(String, String)> = client.rows(&statement, "listing the tables").await?;
     let mut tables: Vec<_> =
         rows.into_iter().map(|(database, table)| TableId::new(database, table)).collect();
     tables.sort();

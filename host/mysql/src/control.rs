@@ -57,6 +57,15 @@ impl Control {
         catalog::tables(&mut self.client).await
     }
 
+    /// All views outside the system databases that the account sees.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn views(&mut self) -> Result<Vec<TableId>, MysqlError> {
+        catalog::views(&mut self.client).await
+    }
+
     /// The columns and keys of the named tables as they are now, in the order of `tables`, as version 1. Tables that are
     /// not there, or that the account may not read, are left out.
     ///
@@ -86,11 +95,9 @@ impl Control {
         Ok(Position { file, offset, gtids })
     }
 
-    /// The rows of the statement that shows the end of the binlog; it has three names.
+    /// The rows of the statement that shows the end of the binlog.
     pub(crate) async fn status_rows(&mut self) -> Result<Vec<mysql_async::Row>, MysqlError> {
-        let renamed = self.server.flavour == Flavour::MySql && self.server.version >= (8, 2, 0);
-        let statement = if renamed { "SHOW BINARY LOG STATUS" } else { "SHOW MASTER STATUS" };
-        self.client.rows(statement, "reading the end of the binlog").await
+        self.client.rows(status_statement(&self.server), "reading the end of the binlog").await
     }
 
     /// Everything executed so far, by name.
@@ -298,10 +305,16 @@ impl Control {
         match self.client.rows::<Option<String>>(asked, "reading log_status").await {
             Ok(_) => Ok(Ok(Watermark::MySqlLogStatus)),
             Err(MysqlError::Refused { reason, .. } | MysqlError::Statement { reason, .. }) => {
-                Ok(Err(self.no_watermark(&reason)))
+                let may_lock = self.may_lock().await?;
+                Ok(may_lock.then_some(Watermark::MySqlLock).ok_or_else(|| self.no_watermark(&reason)))
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn may_lock(&mut self) -> Result<bool, MysqlError> {
+        let grants: Vec<String> = self.client.rows("SHOW GRANTS", "reading the grants").await?;
+        Ok(grants.iter().any(|grant| grant.contains("LOCK TABLES") || grant.contains("ALL PRIVILEGES")))
     }
 
     fn no_watermark(&self, reason: &str) -> Finding {
@@ -312,7 +325,8 @@ impl Control {
             found: format!("gtid_mode is not ON, and performance_schema.log_status cannot be read: {reason}"),
             fix: format!(
                 "set gtid_mode=ON and enforce_gtid_consistency=ON at the server, or (MySQL 8.0 and later) \
-                 GRANT BACKUP_ADMIN ON *.* TO {user}; GRANT SELECT ON performance_schema.log_status TO {user}"
+                 GRANT BACKUP_ADMIN ON *.* TO {user}; GRANT SELECT ON performance_schema.log_status TO {user}, or, to \
+                 lock each table against writing for a moment at each chunk, GRANT LOCK TABLES ON *.* TO {user}"
             ),
         }
     }
@@ -376,6 +390,12 @@ pub(crate) fn mariadb_gtids(client: &Client, text: &str) -> Result<Gtids, MysqlE
         Ok(list) => Ok(Gtids::MariaDb(list)),
         Err(error) => Err(client.peer().statement("reading the GTID position", 0, error.to_string())),
     }
+}
+
+/// The statement that shows the end of the binlog; it has two names.
+pub(crate) fn status_statement(server: &ServerInfo) -> &'static str {
+    let renamed = server.flavour == Flavour::MySql && server.version >= (8, 2, 0);
+    if renamed { "SHOW BINARY LOG STATUS" } else { "SHOW MASTER STATUS" }
 }
 
 #[cfg(test)]

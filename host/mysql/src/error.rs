@@ -2,6 +2,8 @@
 
 use sluicebox_model::{Position, TableId};
 
+use crate::stream::Gap;
+
 /// Why something with the source failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MysqlError {
@@ -98,8 +100,8 @@ pub enum MysqlError {
         place: String,
         /// Expected and found.
         reason: String,
-        /// Behind the transaction before that of the rows, where the server's present columns may be the ones that are missing.
-        behind: Option<Box<Position>>,
+        /// Where the server's present columns may be the ones that are missing.
+        gap: Option<Box<Gap>>,
     },
     /// A statement about a captured table cannot be understood.
     #[error("cannot follow the statement at {place} about `{table}`: {reason}: {statement}")]
@@ -127,6 +129,8 @@ pub enum MysqlError {
         reason: String,
         /// The statement, cut to 200 characters.
         statement: String,
+        /// Where the server's present columns may be the ones that are not known; none where the table's rows were not seen either.
+        gap: Option<Box<Gap>>,
     },
     /// A column's type has no place in the pipeline.
     #[error("column `{column}` of `{table}` has the type `{declared}`, which is not supported")]

@@ -26,9 +26,9 @@ pub use options::{
 };
 pub use preflight::{Finding, Needs, Severity};
 pub use row::{BatchBuilder, Images};
-pub use snapshot::{Chunk, ChunkRows, ExactMark, KeyBound, Pieces, SnapshotReader, Watermark};
+pub use snapshot::{Chunk, ChunkRead, ChunkRows, ExactMark, KeyBound, Pieces, SnapshotReader, Watermark};
 pub use stream::{
-    BinlogStream, Instant, Repair, RowsEvent, SchemaEvent, Skip, StreamItem, StreamOptions, StreamStopper,
-    check_repair, find_instant, find_offset,
+    BinlogStream, Gap, Instant, Repair, RowsEvent, SchemaEvent, Skip, StreamItem, StreamOptions,
+    StreamStopper, check_repair, find_instant, find_offset,
 };
 pub use types::{BaseType, DeclaredType};

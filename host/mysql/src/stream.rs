@@ -34,7 +34,7 @@ use back::Walk;
 use follower::{Follower, Step};
 pub use instant::{Instant, find_instant};
 pub use place::find_offset;
-pub use repair::{Repair, check_repair};
+pub use repair::{Gap, Repair, check_repair};
 
 /// What a stream needs to know.
 #[derive(Clone)]

@@ -29,12 +29,32 @@ pub struct ScanLimits {
 pub enum OnPurged {
     /// The pipeline stops and says what was lost.
     Fail,
-    /// Every table is read anew into an emptied target.
+    /// The tables that it concerns are read anew.
     Resnapshot,
 }
 
 impl Word for OnPurged {
     const WORDS: &'static [(&'static str, Self)] = &[("fail", Self::Fail), ("resnapshot", Self::Resnapshot)];
+}
+
+pub(super) static EVEN_UPPER: Opt<f64> = Opt::new(
+    "chunk-key.even-distribution.factor.upper-bound",
+    kinds::FACTOR,
+    "Up to how many numbers for each row a whole-number key counts as evenly spread; its chunks are then computed instead of looked up.",
+)
+.spelled(&["split-key.even-distribution.factor.upper-bound"])
+.or("1000.0");
+pub(super) static EVEN_LOWER: Opt<f64> = Opt::new(
+    "chunk-key.even-distribution.factor.lower-bound",
+    kinds::SHARE,
+    "From how many numbers for each row it does.",
+)
+.spelled(&["split-key.even-distribution.factor.lower-bound"])
+.or("0.05");
+
+/// Which keys count as evenly spread.
+pub(super) fn even(block: &Block<'_>) -> Option<(f64, f64)> {
+    Some((block.get(&EVEN_LOWER)?, block.get(&EVEN_UPPER)?))
 }
 
 /// Columns by which tables are cut into chunks, in place of their keys.

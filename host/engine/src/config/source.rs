@@ -39,6 +39,8 @@ pub struct SourceConfig {
     pub startup: Startup,
     /// Rows of one snapshot chunk; at least 2.
     pub chunk_rows: u32,
+    /// Which keys count as evenly spread, by the numbers that there are for each row: from, to.
+    pub even: (f64, f64),
     /// By what tables are cut, where that is not their key.
     pub chunk_columns: ChunkColumns,
     /// How fast tables may be read.
@@ -69,7 +71,7 @@ impl SourceConfig {
 /// Server ids from `first` to `last`, both included. Invariant: `0 < first <= last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerIds {
-    /// The first; a pipeline has one binlog reader and uses this one.
+    /// The first. A pipeline has one binlog reader and takes this one; the next where another reader of the server has it.
     pub first: u32,
     /// The last.
     pub last: u32,
@@ -223,20 +225,6 @@ static CHUNK_SIZE: Opt<u32> =
         .or(DEFAULT_CHUNK_ROWS);
 static FETCH_SIZE: Opt<u32> = Opt::new("scan.snapshot.fetch.size", kinds::ABOVE_ONE, "Rows fetched at once.")
     .no_effect("rows are streamed from the server");
-static EVEN_UPPER: Opt<f64> = Opt::new(
-    "chunk-key.even-distribution.factor.upper-bound",
-    kinds::FACTOR,
-    "Up to which density keys count as evenly spread.",
-)
-.spelled(&["split-key.even-distribution.factor.upper-bound"])
-.no_effect(WALKED);
-static EVEN_LOWER: Opt<f64> = Opt::new(
-    "chunk-key.even-distribution.factor.lower-bound",
-    kinds::SHARE,
-    "From which density keys count as evenly spread.",
-)
-.spelled(&["split-key.even-distribution.factor.lower-bound"])
-.no_effect(WALKED);
 static META_GROUP: Opt<u32> =
     Opt::new("chunk-meta.group.size", kinds::ABOVE_ONE, "Finished chunks in one message.")
         .no_effect("there are no messages about chunks");
@@ -252,7 +240,7 @@ static UNBOUNDED_FIRST: Opt<bool> = Opt::new(
     kinds::FLAG,
     "Whether the open-ended chunk is read first.",
 )
-.no_effect("chunks are never held whole in memory")
+.no_effect("a chunk that is too large for its share of the memory is cut")
 .unless("false");
 static CLOSE_IDLE: Opt<bool> = Opt::new(
     "scan.incremental.close-idle-reader.enabled",
@@ -282,7 +270,7 @@ static POOL_SIZE: Opt<u32> = Opt::new("connection.pool.size", kinds::ABOVE_ONE, 
 static HEARTBEAT: Opt<Duration> = Opt::new(
     "heartbeat.interval",
     kinds::DURATION,
-    "How often a silent server shows that it is there, which also moves the position on; 0: never.",
+    "How often a silent server shows that it is there, which also moves the position on; longer times, and 0, count as 5 s.",
 )
 .or(DEFAULT_HEARTBEAT);
 /// Metadata columns that are asked for.
@@ -345,8 +333,6 @@ static SSL_CA: Opt<std::path::PathBuf> = Opt::new(
     "PEM file with the certificate authorities to trust; not written: the system's.",
 );
 
-const WALKED: &str = "chunks are found by walking the key, however it is spread";
-
 static OWN: Table = &[
     &TYPE,
     &NAME,
@@ -375,8 +361,8 @@ static OWN: Table = &[
     &scan::MAX_LAG,
     &scan::REPLICAS,
     &scan::ON_PURGED,
-    &EVEN_UPPER,
-    &EVEN_LOWER,
+    &scan::EVEN_UPPER,
+    &scan::EVEN_LOWER,
     &META_GROUP,
     &BACKFILL_SKIP,
     &UNBOUNDED_FIRST,
@@ -451,6 +437,7 @@ impl SourceConfig {
             startup: startup?,
             chunk_rows: block.get(&CHUNK_SIZE)?,
             chunk_columns: block.get(&scan::CHUNK_KEY).unwrap_or_default(),
+            even: scan::even(block)?,
             limits: scan::limits(context, block),
             replicas: block.get(&scan::REPLICAS).unwrap_or_default(),
             on_purged: block.get(&scan::ON_PURGED)?,

@@ -17,7 +17,7 @@
 //! Order: sessions of the last run are settled (by the caller), what is to be emptied is emptied, the state begins anew. A crash before the
 //! last step finds the binlog gone again and repeats everything; behind it the snapshot goes on like any other.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sluicebox_maxcompute::{Client, Hints, TableName};
@@ -106,6 +106,15 @@ pub(super) async fn begin_anew(
     };
     let snapshot = if kept.is_empty() { snapshot } else { store.snapshot_tables()? };
     Ok(Start { position, epoch, schemas, foreign, snapshot, watermark, first: true })
+}
+
+/// Where the keys are kept that targets are sent; removed where none of them is to be swept.
+pub(super) fn seen(store: &Store, remakes: &HashMap<String, Remake>) -> Result<Option<Seen>, EngineError> {
+    if remakes.values().any(|how| *how == Remake::Sweep) {
+        return Ok(Some(Seen::open(store.directory())?));
+    }
+    Seen::remove(store.directory())?;
+    Ok(None)
 }
 
 /// The first of some places of one stream.

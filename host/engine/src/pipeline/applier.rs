@@ -53,6 +53,10 @@ const MOST_PARTITIONS: usize = 4_096;
 /// Keys of a table that is being made whole which wait to be written down: some MiB.
 const KEYS_IN_MEMORY: usize = 64 * 1024;
 
+/// Of thousands of tables, as many ask the service at once to describe, make or change a table or to open a session: it answers no sooner when
+/// all do, and those that have been answered can go on.
+pub(super) const OPENINGS: usize = 32;
+
 /// What all appliers share.
 pub(super) struct Shared {
     pub client: Client,
@@ -66,6 +70,8 @@ pub(super) struct Shared {
     pub flushes: usize,
     /// Sessions committing at once.
     pub commits: Semaphore,
+    /// Tables described, made or changed, and sessions opened, at once.
+    pub openings: Semaphore,
     pub table: TableSettings,
     pub reports: crossbeam::channel::Sender<Report>,
     /// Targets that are not whole since binlog was lost.
@@ -384,9 +390,11 @@ impl Applier {
         let doing = format!("opening a session on `{}`", self.table.label());
         let (name, keyed) = (self.table.name(), self.table.is_keyed());
         let replaces = self.remake == Some(Remake::Replace);
+        let permit = self.shared.openings.acquire().await;
         let session = SinkSession::create(&self.shared.client, name, partition.as_deref(), keyed, replaces)
             .await
             .map_err(EngineError::sink(doing))?;
+        drop(permit);
         let record = SessionRecord {
             target: self.table.label().to_owned(),
             id: session.id().to_owned(),
@@ -485,7 +493,10 @@ impl Applier {
             commit_end(&mut self.session).await?;
         }
         let shared = Arc::clone(&self.shared);
+        // It is never closed; without a permit nothing is wrong, only less polite.
+        let permit = shared.openings.acquire().await;
         let applied = self.table.apply(&shared.client, &shared.store, &shared.table, &change).await?;
+        drop(permit);
         let sweeping = self.sweep.take().is_some();
         if applied == Applied::Waits {
             self.held = true;

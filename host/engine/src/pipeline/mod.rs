@@ -31,6 +31,7 @@ mod replay;
 mod scan;
 mod snapshot;
 mod startup;
+mod supervisor;
 mod sweep;
 mod tables;
 mod versions;
@@ -62,9 +63,9 @@ use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
 use crate::config::{NewTables, OnPurged, PipelineConfig, Startup};
-use crate::error::{Disposition, EngineError};
+use crate::error::EngineError;
 use crate::sink::policy::FlushPolicy;
-use crate::state::{Checkpoint, Remake, Seen, SnapshotTable, Store};
+use crate::state::{Checkpoint, SnapshotTable, Store};
 use crate::telemetry::{Telemetry, now_ms};
 use anew::Sinks;
 use applier::Shared;
@@ -72,16 +73,13 @@ use coordinator::{Coordinator, Parts};
 use mend::Mends;
 use prepare::{compression, heartbeat};
 use snapshot::{SnapshotPlan, Unfinished};
+use supervisor::{Supervisor, until_stopped};
 use versions::Plugins;
 use worker::InForce;
 
 /// A row that waits longer than this in a buffer is sent although its bucket is not full, so that a commit finds little left
 /// to send and an idle stream's rows do not hold memory.
 const LINGER: Duration = Duration::from_secs(2);
-/// Pause before the second attempt; doubles up to `LONGEST_PAUSE`.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// A service that is down for hours is asked twice a minute.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is told to who asked a process that has ended since.
 const ASKED_BEFORE: &str =
@@ -105,15 +103,9 @@ pub fn run(
         .metrics_address
         .map(|address| crate::metrics::serve(address, telemetry, &runtime))
         .transpose()?;
-    let mut supervisor = Supervisor {
-        attempts: 0,
-        pause: FIRST_PAUSE,
-        began: false,
-        rereads: config.source.on_purged == OnPurged::Resnapshot,
-        lost: false,
-        taken_up: None,
-        mends: Mends::default(),
-    };
+    // An id that was drawn is drawn again.
+    let ids = config.source.server_ids.map_or(3, |ids| ids.last - ids.first + 1);
+    let mut supervisor = Supervisor::new(config.source.on_purged == OnPurged::Resnapshot, ids);
     let mut plugins = None;
     loop {
         let checkpoints = telemetry.progress().checkpoints_total;
@@ -123,6 +115,11 @@ pub fn run(
             Ok(None) => {
                 tracing::info!("a schema change was approved: reading again from where its table stands");
                 continue;
+            }
+            Err(EngineError::Source(MysqlError::Stopped)) if !stop.is_empty() => {
+                // Whatever a thread of it still waits for.
+                runtime.shutdown_background();
+                return Ok(Outcome::Stopped);
             }
             Err(error) => error,
         };
@@ -162,51 +159,6 @@ pub fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Decides whether and when to try again.
-struct Supervisor {
-    attempts: u32,
-    pause: Duration,
-    /// Whether the pipeline has ever been up: before that a wrong name in the file is likelier than an outage.
-    began: bool,
-    /// Whether lost binlog is answered by reading all tables anew.
-    rereads: bool,
-    /// Whether the server has said in the last attempt that binlog is gone.
-    lost: bool,
-    /// The table whose columns were not known in the last attempt.
-    taken_up: Option<TableId>,
-    /// Columns that the server is asked for.
-    mends: Mends,
-}
-
-impl Supervisor {
-    fn next(&mut self, error: &EngineError, progressed: bool, first_attempts: u32) -> Option<Duration> {
-        self.lost = matches!(error, EngineError::Source(MysqlError::PositionPurged { .. }));
-        let mends = self.mends.take_up(error);
-        if error.disposition() != Disposition::Retry && !(self.lost && self.rereads) && !mends {
-            return None;
-        }
-        // What the last start did not read, this one will not read either.
-        let taken_up = match error {
-            EngineError::Source(MysqlError::NewTable { table, .. }) => Some(table.clone()),
-            _ => None,
-        };
-        if taken_up.is_some() && self.taken_up == taken_up {
-            return None;
-        }
-        self.taken_up = taken_up;
-        if progressed {
-            (self.attempts, self.pause) = (0, FIRST_PAUSE);
-        }
-        self.attempts += 1;
-        if !self.began && self.attempts >= first_attempts {
-            return None;
-        }
-        let pause = self.pause;
-        self.pause = (pause * 2).min(LONGEST_PAUSE);
-        Some(pause)
-    }
-}
-
 /// Where an attempt begins.
 struct Start {
     position: Position,
@@ -231,27 +183,27 @@ fn attempt(
     plugins: &mut Option<Plugins>,
 ) -> Result<Option<Outcome>, EngineError> {
     let client = sink_client(config)?;
-    let project = runtime.block_on(project(&client))?;
+    let project = until_stopped(runtime, stop, project(&client))?;
     let plugins = match plugins {
         Some(plugins) => plugins,
         None => plugins.insert(Plugins::find(config, store)?),
     };
-    runtime.block_on(recovery::settle(&client, store, store.sessions()?))?;
+    until_stopped(runtime, stop, recovery::settle(&client, store, store.sessions()?))?;
     let checkpoint = store.checkpoint()?;
     let place = checkpoint.as_ref().map(|c| c.position.clone());
     let mut lineup = plugins.lineup(config, store, place.as_ref())?;
     let rules = rules(config, &project)?;
     let mut planner = Planner::new(Arc::clone(&lineup.plugins), Arc::clone(&rules));
-    let mut source = runtime.block_on(source(config, checkpoint.as_ref().map(|c| &c.position)))?;
-    runtime.block_on(supervisor.mends.look(config, &mut source))?;
+    let mut source = until_stopped(runtime, stop, source(config, checkpoint.as_ref().map(|c| &c.position)))?;
+    source.server_id += supervisor.ids_taken;
+    until_stopped(runtime, stop, supervisor.mends.look(config, &mut source))?;
     let start = match checkpoint {
-        None => runtime.block_on(begin(config, store, &mut source, &mut planner))?,
+        None => until_stopped(runtime, stop, begin(config, store, &mut source, &mut planner))?,
         Some(checkpoint) => {
             recovery::forget_letters(store, &checkpoint.position)?;
             let hints = Hints::modern(project.has_schemas());
             let sinks = Sinks { client: &client, planner: &mut planner, hints };
-            let lost = supervisor.lost;
-            runtime.block_on(resume(config, store, &mut source, sinks, checkpoint, lost))?
+            until_stopped(runtime, stop, resume(config, store, &mut source, sinks, checkpoint, supervisor))?
         }
     };
     if place.is_some_and(|place| place != start.position) {
@@ -272,13 +224,7 @@ fn attempt(
     let schemas: Vec<Arc<TableSchema>> = start.schemas.into_iter().map(Arc::new).collect();
 
     let remakes = store.remakes()?;
-    let seen = match remakes.values().any(|how| *how == Remake::Sweep) {
-        true => Some(Seen::open(store.directory())?),
-        false => {
-            Seen::remove(store.directory())?;
-            None
-        }
-    };
+    let seen = anew::seen(store, &remakes)?;
     let (reports_in, reports) = unbounded();
     let shared = Arc::new(Shared {
         client,
@@ -294,6 +240,7 @@ fn attempt(
         compression: compression(config.sink.compression),
         flushes: config.sink.flush_concurrency.get(),
         commits: Semaphore::new(config.sink.commit_threads.get()),
+        openings: Semaphore::new(applier::OPENINGS),
         table: table_settings(config, &project),
         reports: reports_in,
         remakes,
@@ -330,7 +277,7 @@ fn attempt(
     let (unread, tables) = unfinished(&mut planner, &schemas, &start.snapshot)?;
     let reading = tables.iter().map(|table| table.schema.id.clone()).collect();
     telemetry.snapshot_begins(start.snapshot.len() as u64, (start.snapshot.len() - tables.len()) as u64);
-    let (snapshot_thread, snapshot) = snapshot::spawn(
+    let (reading_thread, snapshot) = snapshot::spawn(
         SnapshotPlan {
             replicas: calm::replicas(&config.source, &connect),
             connect,
@@ -338,6 +285,8 @@ fn attempt(
             watermark: start.watermark,
             tables,
             chunk_rows: config.source.chunk_rows.into(),
+            even: config.source.even,
+            chunk_bytes: snapshot::chunk_bytes(config.pipeline.memory.get(), count),
             limits: config.source.limits,
             retention,
             readers: count,
@@ -379,8 +328,7 @@ fn attempt(
     drop(keeper);
     drop(receiver);
     workers.join();
-    // It notices at its next message that nobody listens.
-    let _ = snapshot_thread.join();
+    reading_thread.end();
     result
 }
 
@@ -417,14 +365,14 @@ async fn begin(
     Ok(Start { position, epoch: 0, schemas, foreign, snapshot, watermark, first: true })
 }
 
-/// A later start: where the checkpoint stands. `lost`: a stream from there has been refused before.
+/// A later start: where the checkpoint stands.
 async fn resume(
     config: &PipelineConfig,
     store: &Store,
     source: &mut Source,
     mut sinks: Sinks<'_>,
     checkpoint: Checkpoint,
-    lost: bool,
+    supervisor: &Supervisor,
 ) -> Result<Start, EngineError> {
     let before: Option<String> = store.meta("server")?;
     if before.is_some_and(|b| b != identity(source)) {
@@ -434,6 +382,13 @@ async fn resume(
                  connect to the old one, or delete the state directory to take a new snapshot"
                     .into(),
             ));
+        }
+        // Who is behind a name or an address may change. A replica may have the rest soon; what is not a copy never has it.
+        if !source.control.position().await?.includes(&checkpoint.position) {
+            let reason = "another server answers than the one that was read before, and it does not have everything yet \
+                          that was read";
+            let server = source.connect.address();
+            return Err(MysqlError::Unreachable { server, reason: reason.into() }.into());
         }
         tracing::warn!("another server answers than the one that was read before; going on by GTID");
         store.set_meta("server", &identity(source))?;
@@ -447,7 +402,7 @@ async fn resume(
         (Some(_), OnPurged::Resnapshot) => {
             return anew::begin_anew(config, store, source, &mut sinks, &checkpoint, true).await;
         }
-        (None, _) if lost => {
+        (None, _) if supervisor.lost => {
             return anew::begin_anew(config, store, source, &mut sinks, &checkpoint, false).await;
         }
         (None, _) => {}
@@ -456,7 +411,7 @@ async fn resume(
     let known = store.schemas_at(&position)?;
     let (mut schemas, foreign): (Vec<_>, _) = known.into_iter().partition(|s| config.source.captures(&s.id));
     if config.source.new_tables != NewTables::Unasked {
-        add_new_tables(config, store, source, &mut schemas).await?;
+        add_new_tables(config, store, source, &mut schemas, &supervisor.mends).await?;
     }
     // A table that went meanwhile is still to be followed up to its end, and cannot be asked about.
     let there: HashSet<TableId> = source.control.tables().await?.into_iter().collect();
@@ -476,15 +431,18 @@ async fn resume(
     })
 }
 
-/// Tables that match and were not there at the last start are followed from here on, and snapshotted where that is asked for.
+/// Tables that match and were not there at the last start are followed from here on, and snapshotted where that is asked for. Those that a repair
+/// makes known come with all their rows in the stream.
 async fn add_new_tables(
     config: &PipelineConfig,
     store: &Store,
     source: &mut Source,
     schemas: &mut Vec<TableSchema>,
+    mends: &Mends,
 ) -> Result<(), EngineError> {
     let known: HashSet<TableId> = schemas.iter().map(|s| s.id.clone()).collect();
-    let new: Vec<TableId> = source.tables(config).await?.into_iter().filter(|t| !known.contains(t)).collect();
+    let new: Vec<TableId> =
+        source.tables(config).await?.into_iter().filter(|t| !known.contains(t) && !mends.has(t)).collect();
     if new.is_empty() {
         return Ok(());
     }
@@ -558,41 +516,4 @@ fn unfinished(
         tables.push(Unfinished { schema: Arc::clone(schema), record: record.clone(), whole: is_appended });
     }
     Ok((whole, tables))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn unreachable() -> EngineError {
-        sluicebox_mysql::MysqlError::Unreachable { server: "s:1".into(), reason: "refused".into() }.into()
-    }
-
-    #[test]
-    fn before_the_first_success_attempts_are_few_and_after_it_unlimited() {
-        let fresh = |began, rereads| Supervisor {
-            attempts: 0,
-            pause: FIRST_PAUSE,
-            began,
-            rereads,
-            lost: false,
-            taken_up: None,
-            mends: Mends::default(),
-        };
-        let mut supervisor = fresh(false, false);
-        let waits: Vec<_> = (0..3).map(|_| supervisor.next(&unreachable(), false, 3)).collect();
-        assert_eq!(waits, [Some(FIRST_PAUSE), Some(FIRST_PAUSE * 2), None]);
-        supervisor = fresh(true, false);
-        let last = (0..100).filter_map(|_| supervisor.next(&unreachable(), false, 3)).last();
-        assert_eq!(last, Some(LONGEST_PAUSE));
-        assert_eq!(supervisor.next(&unreachable(), true, 3), Some(FIRST_PAUSE), "progress begins anew");
-        let halted = EngineError::Plan("x".into());
-        assert_eq!(supervisor.next(&halted, true, 3), None);
-        let (position, reason) = (Box::default(), "gone".to_owned());
-        let lost = MysqlError::PositionPurged { position, reason }.into();
-        assert_eq!(supervisor.next(&lost, true, 3), None);
-        supervisor = fresh(true, true);
-        assert!(supervisor.next(&lost, true, 3).is_some() && supervisor.lost);
-        assert!(supervisor.next(&unreachable(), true, 3).is_some() && !supervisor.lost);
-    }
 }

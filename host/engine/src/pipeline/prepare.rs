@@ -280,6 +280,7 @@ impl Source {
     pub async fn tables(&mut self, config: &PipelineConfig) -> Result<Vec<TableId>, EngineError> {
         let all = self.control.tables().await?;
         let known = all.len();
+        self.refuse_views(config, &all).await?;
         let tables: Vec<TableId> = all.into_iter().filter(|t| config.source.captures(t)).collect();
         if tables.is_empty() {
             return Err(EngineError::Plan(format!(
@@ -288,6 +289,21 @@ impl Source {
             )));
         }
         Ok(tables)
+    }
+
+    /// Views have no rows of their own in the binlog. One that a pattern means beside tables is left out.
+    async fn refuse_views(&mut self, config: &PipelineConfig, tables: &[TableId]) -> Result<(), EngineError> {
+        let views = self.control.views().await?;
+        let meant: Vec<TableId> = views.into_iter().filter(|view| config.source.captures(view)).collect();
+        if let Some(view) = config.source.tables.meant_alone(&meant, tables) {
+            return Err(EngineError::Plan(format!(
+                "`source.tables` means `{view}`, which is a view: the binlog has changes of tables only; name the tables that it reads"
+            )));
+        }
+        if let Some(first) = meant.first() {
+            tracing::warn!(views = meant.len(), %first, "views are meant by `source.tables` and left out: the binlog has changes of tables only");
+        }
+        Ok(())
     }
 
     /// A position, and the tables' columns at that position: two readings that agree, one before it and one after.
@@ -397,9 +413,10 @@ pub(super) fn compression(configured: Compression) -> sluicebox_maxcompute::Comp
     }
 }
 
-/// How long the server may be silent before a connection counts as lost.
+/// How long the server may be silent; after three times as long a connection counts as lost.
 pub(crate) fn heartbeat(config: &PipelineConfig) -> Duration {
-    /// Flink CDC's own default, and what a firewall forgets a quiet connection after is longer.
-    const DEFAULT: Duration = Duration::from_secs(30);
-    config.source.heartbeat.unwrap_or(DEFAULT)
+    /// A dead link is to be noticed within seconds, though files written for Flink CDC, whose default is 30 s, name more: there the
+    /// interval is that of events to the sink.
+    const MOST: Duration = Duration::from_secs(5);
+    config.source.heartbeat.unwrap_or(MOST).min(MOST)
 }

@@ -113,6 +113,7 @@ async fn replay_into(
         compression: super::compression(config.sink.compression),
         flushes: config.sink.flush_concurrency.get(),
         commits: Semaphore::new(config.sink.commit_threads.get()),
+        openings: Semaphore::new(super::applier::OPENINGS),
         table: table_settings(config, &project),
         reports,
         remakes: HashMap::new(),

@@ -3,7 +3,7 @@
 //! One thread with a single-threaded executor: readers wait for the server nearly all the time. One connection cuts, the others read,
 //! each chunk inside a window that the coordinator opened. Cut chunks are recorded before they are read, delivered ones by the
 //! checkpoint that holds their rows; so after a crash cutting goes on where it stopped, and at most the chunks that no
-//! checkpoint holds are read again.
+//! checkpoint holds are read again. A chunk whose rows turn out to be too wide is cut into pieces (`snapshot/chunk.rs`).
 //!
 //! A table whose rows are appended is read whole, inside one snapshot that all readers of it share: their connections open theirs while the table
 //! is locked for a moment. Cut by a column or by its key, ranges are read in parallel; a crash begins it anew.
@@ -11,9 +11,11 @@
 //! A table that changes while a chunk is read makes the chunk void: it is read again under the new columns. A lost
 //! connection is opened again; the chunk starts over.
 
+mod chunk;
+mod even;
 mod whole;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,23 +23,33 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
-use sluicebox_model::{Position, TableId, TableSchema};
-use sluicebox_mysql::{Chunk, ConnectOptions, Flavour, MysqlError, ServerInfo, SnapshotReader, Watermark};
+use sluicebox_model::{TableId, TableSchema};
+use sluicebox_mysql::{
+    Chunk, ConnectOptions, Flavour, KeyBound, MysqlError, ServerInfo, SnapshotReader, Watermark,
+};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::calm::Replicas;
-use super::messages::{Opened, Placed, SnapshotMessage};
+use super::messages::SnapshotMessage;
 use super::pace::{self, Pace};
 use super::scan;
 use crate::config::ScanLimits;
 use crate::error::{Disposition, EngineError};
-use crate::state::{SnapshotTable, StateError, Store, crash};
+use crate::state::{FIRST_PIECE, SnapshotTable, StateError, Store, crash};
 use crate::telemetry::Telemetry;
+use even::Even;
 
 /// Chunks cut ahead of the readers, for each reader: enough that none waits for the cut, which is one index read.
 const CHUNKS_AHEAD: usize = 4;
+/// Tables are cut on one connection; of many small ones, on several: a table takes an index read and a record of the state, which waits for a
+/// disk, whatever its size.
+const TABLES_PER_CUTTER: usize = 100;
+const MOST_CUTTERS: usize = 8;
+/// Bytes of a chunk: enough that none of ordinary rows is cut, and all readers together keep to a quarter of the pipeline's memory. It is held
+/// until the stream has passed its mark, outside of the budget, which counts what is on its way to the sink.
+const CHUNK_BYTES: std::ops::RangeInclusive<u64> = (1 << 20)..=(32 << 20);
 /// Pause before something that failed is tried again; a schema change or a restart of the server takes about that long.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Attempts at one chunk before the snapshot fails: with the pause above about five minutes.
@@ -57,7 +69,11 @@ pub(super) struct SnapshotPlan {
     /// Tables that are not whole.
     pub tables: Vec<Unfinished>,
     pub chunk_rows: u64,
+    /// Which keys count as evenly spread.
+    pub even: (f64, f64),
     pub readers: usize,
+    /// Bytes of a chunk; one of more is cut.
+    pub chunk_bytes: usize,
     pub limits: ScanLimits,
     /// The servers whose lag holds the reading up.
     pub replicas: Vec<ConnectOptions>,
@@ -76,14 +92,37 @@ pub(super) struct Unfinished {
     pub whole: bool,
 }
 
-/// Starts the snapshot's thread. It ends by itself when everything has been read or nobody listens any more.
+/// Bytes of a chunk, of `memory` bytes for everything.
+pub(super) fn chunk_bytes(memory: u64, readers: usize) -> usize {
+    let share = memory / 4 / readers.max(1) as u64;
+    usize::try_from(share.clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end())).unwrap_or(usize::MAX)
+}
+
+/// The thread that reads. It ends by itself when everything has been read.
+pub(super) struct Reading {
+    thread: JoinHandle<()>,
+    /// Dropped to end it.
+    wanted: oneshot::Sender<()>,
+}
+
+impl Reading {
+    /// Ends the reading, whatever the server is being asked at the moment, and waits for it.
+    pub fn end(self) {
+        drop(self.wanted);
+        // What made it panic has been told by then.
+        let _ = self.thread.join();
+    }
+}
+
+/// Starts the snapshot's thread.
 pub(super) fn spawn(
     plan: SnapshotPlan,
     runtime: &Handle,
-) -> Result<(JoinHandle<()>, Receiver<SnapshotMessage>), EngineError> {
+) -> Result<(Reading, Receiver<SnapshotMessage>), EngineError> {
     // Every reader waits for the answer to its message, so there are never more messages than readers, but for one at each
     // table's end.
     let (messages, queue) = unbounded();
+    let (wanted, unwanted) = oneshot::channel::<()>();
     let runtime = runtime.clone();
     let thread = std::thread::Builder::new()
         .name("snapshot".into())
@@ -92,10 +131,24 @@ pub(super) fn spawn(
             let forecast = RefCell::new(Forecast::new(&plan));
             let replicas =
                 plan.limits.replica_lag.map(|most| Mutex::new(Replicas::new(&plan.replicas, most)));
-            let pending = RefCell::default();
-            let snapshot = Rc::new(Snapshot { plan, messages, pending, pace, replicas, forecast });
+            let snapshot = Rc::new(Snapshot {
+                plan,
+                messages,
+                pending: RefCell::default(),
+                next_table: Cell::default(),
+                whole_turn: Mutex::default(),
+                room: RefCell::default(),
+                pace,
+                replicas,
+                forecast,
+            });
             let local = LocalSet::new();
-            let result = runtime.block_on(local.run_until(Rc::clone(&snapshot).run()));
+            let result = runtime.block_on(local.run_until(async {
+                tokio::select! {
+                    result = Rc::clone(&snapshot).run() => result,
+                    _ = unwanted => Err(Stop::Gone),
+                }
+            }));
             let last = match result {
                 Ok(()) => SnapshotMessage::Done,
                 Err(Stop::Gone) => return,
@@ -105,7 +158,7 @@ pub(super) fn spawn(
             let _ = snapshot.messages.send(last);
         })
         .map_err(|source| EngineError::Start { what: "the snapshot thread", source })?;
-    Ok((thread, queue))
+    Ok((Reading { thread, wanted }, queue))
 }
 
 /// Why the snapshot ends early.
@@ -143,7 +196,12 @@ struct Snapshot {
     plan: SnapshotPlan,
     messages: Sender<SnapshotMessage>,
     pending: RefCell<HashMap<TableId, Pending>>,
+    /// The next table that is to be cut.
+    next_table: Cell<usize>,
+    whole_turn: Mutex<()>,
     pace: RefCell<Pace>,
+    /// Of tables with wide rows, how many there is room for in a chunk.
+    room: RefCell<HashMap<TableId, u64>>,
     /// None: their lag does not matter.
     replicas: Option<Mutex<Replicas>>,
     forecast: RefCell<Forecast>,
@@ -181,7 +239,11 @@ impl Snapshot {
         let (jobs, queue) = mpsc::channel(self.plan.readers * CHUNKS_AHEAD);
         let queue = Rc::new(Mutex::new(queue));
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn_local(Rc::clone(&self).cut(jobs));
+        let cutters = self.plan.tables.len().div_ceil(TABLES_PER_CUTTER).clamp(1, MOST_CUTTERS);
+        for _ in 0..cutters {
+            tasks.spawn_local(Rc::clone(&self).cut(jobs.clone()));
+        }
+        drop(jobs);
         for _ in 0..self.plan.readers {
             tasks.spawn_local(Rc::clone(&self).read(Rc::clone(&queue)));
         }
@@ -205,8 +267,13 @@ impl Snapshot {
     /// Cuts tables into chunks, and reads those whose rows are appended.
     async fn cut(self: Rc<Self>, jobs: mpsc::Sender<Job>) -> Result<(), Stop> {
         let mut reader = self.connect().await?;
-        for Unfinished { schema, record, whole } in &self.plan.tables {
+        loop {
+            let next = self.next_table.get();
+            let Some(Unfinished { schema, record, whole }) = self.plan.tables.get(next) else { break };
+            self.next_table.set(next + 1);
             if *whole {
+                // One at a time: each takes as many connections as there are readers.
+                let _turn = self.whole_turn.lock().await;
                 reader = self.read_whole(reader, schema, record.cut_by.as_deref()).await?;
             } else {
                 self.cut_table(&mut reader, schema, record, &jobs).await?;
@@ -234,30 +301,75 @@ impl Snapshot {
             } else {
                 self.give(schema, parsed.clone(), jobs).await?;
             }
-            last = Some(parsed);
+            // Pieces lie within the others.
+            if parsed.number < FIRST_PIECE {
+                last = Some(parsed);
+            }
         }
         let mut planned = record.planned || last.as_ref().is_some_and(|c| c.up_to.is_none());
+        let mut recorded = record.planned;
+        let even = if planned { None } else { self.even(reader, schema, record).await? };
         while !planned {
             let after = last.as_ref().and_then(|c| c.up_to.clone());
-            let up_to = self.next_bound(reader, schema, record.cut_by.as_deref(), after.as_ref()).await?;
+            let up_to = match even {
+                Some((even, before)) => {
+                    let after = after.as_ref().map_or(Some(before), KeyBound::number);
+                    after.and_then(|after| even.end(after)).and_then(KeyBound::of_number)
+                }
+                None => {
+                    let range = (after.as_ref(), None);
+                    self.next_bound(reader, schema, record.cut_by.as_deref(), range).await?
+                }
+            };
             let number = last.as_ref().map_or(0, |c| c.number + 1);
             let chunk = Chunk { number, after, up_to, by: record.cut_by.clone() };
             planned = chunk.up_to.is_none();
             let chunk_json = serde_json::to_string(&chunk).map_err(StateError::from)?;
-            self.plan.store.chunk_planned(&table, chunk.number, chunk_json).await?;
+            let whole = planned.then(|| SnapshotTable { planned: true, ..record.clone() });
+            self.plan.store.chunk_planned(&table, chunk.number, chunk_json, whole).await?;
+            recorded = planned;
             crash::in_phase("chunk-cut");
             self.plan.telemetry.chunks_planned(1);
             self.give(schema, chunk.clone(), jobs).await?;
             last = Some(chunk);
         }
-        self.plan
-            .store
-            .put_snapshot_table(&table, &SnapshotTable { planned: true, ..record.clone() })
-            .await?;
+        if !recorded {
+            let record = SnapshotTable { planned: true, ..record.clone() };
+            self.plan.store.put_snapshot_table(&table, &record).await?;
+        }
         if let Some(pending) = self.pending.borrow_mut().get_mut(&schema.id) {
             pending.planned = true;
         }
         self.finish_if_read(&schema.id)
+    }
+
+    /// How the table is cut if its key is evenly spread, and the number before its first.
+    async fn even(
+        &self,
+        reader: &mut SnapshotReader,
+        schema: &TableSchema,
+        record: &SnapshotTable,
+    ) -> Result<Option<(Even, i128)>, Stop> {
+        let rows = self.rows_of(&schema.id);
+        if record.estimated_rows <= rows {
+            return Ok(None);
+        }
+        let mut attempts = 0;
+        let span = loop {
+            match reader.span(schema, record.cut_by.as_deref()).await {
+                Ok(span) => break span,
+                Err(MysqlError::Statement { code, .. }) if TABLE_CHANGED.contains(&code) => break None,
+                Err(error) => {
+                    self.again(&mut attempts, error).await?;
+                    if let Ok(fresh) = self.connect().await {
+                        *reader = fresh;
+                    }
+                }
+            }
+        };
+        let Some(span) = span else { return Ok(None) };
+        let even = Even::of(span, record.estimated_rows, rows, self.plan.even);
+        Ok(even.map(|even| (even, span.0 - 1)))
     }
 
     async fn next_bound(
@@ -265,11 +377,11 @@ impl Snapshot {
         reader: &mut SnapshotReader,
         schema: &TableSchema,
         by: Option<&str>,
-        after: Option<&sluicebox_mysql::KeyBound>,
-    ) -> Result<Option<sluicebox_mysql::KeyBound>, Stop> {
+        range: (Option<&KeyBound>, Option<&KeyBound>),
+    ) -> Result<Option<KeyBound>, Stop> {
         let mut attempts = 0;
         loop {
-            match reader.next_bound(schema, by, after, self.plan.chunk_rows).await {
+            match reader.next_bound(schema, by, range, self.rows_of(&schema.id)).await {
                 Ok(bound) => return Ok(bound),
                 // A table that has gone or has no such key any more: one open chunk, which the reader finds void.
                 Err(MysqlError::Statement { code, .. }) if TABLE_CHANGED.contains(&code) => return Ok(None),
@@ -314,71 +426,13 @@ impl Snapshot {
         loop {
             let job = queue.lock().await.recv().await;
             let Some(job) = job else { return Ok(()) };
-            self.read_chunk(&mut reader, &job).await?;
-            if let Some(pending) = self.pending.borrow_mut().get_mut(&job.schema.id) {
+            let table = job.schema.id.clone();
+            self.read_chunk(&mut reader, job).await?;
+            if let Some(pending) = self.pending.borrow_mut().get_mut(&table) {
                 pending.chunks -= 1;
             }
-            self.finish_if_read(&job.schema.id)?;
+            self.finish_if_read(&table)?;
         }
-    }
-
-    async fn read_chunk(&self, reader: &mut Option<SnapshotReader>, job: &Job) -> Result<(), Stop> {
-        let table = &job.schema.id;
-        let mut attempts = 0;
-        loop {
-            self.wait_until_calm(reader).await?;
-            self.wait_for_replicas().await?;
-            let (reply, opened) = oneshot::channel();
-            self.send(SnapshotMessage::Open { table: table.clone(), reply })?;
-            // None: the table has gone, and with it the chunk.
-            let Some(Opened { window, seen, schema }) = opened.await.map_err(|_| Stop::Gone)? else {
-                return Ok(());
-            };
-            crash::in_phase("window-open");
-            match self.read_rows(reader, &schema, &job.chunk, &seen).await {
-                Ok(rows) => {
-                    crash::in_phase("chunk-read");
-                    let count = rows.batches.iter().map(|b| b.rows() as u64).sum();
-                    let bytes = rows.batches.iter().map(|b| b.byte_size() as u64).sum();
-                    let (reply, placed) = oneshot::channel();
-                    let chunk = job.chunk.clone();
-                    self.send(SnapshotMessage::Chunk { table: table.clone(), window, chunk, rows, reply })?;
-                    let placed = placed.await.map_err(|_| Stop::Gone)?;
-                    crash::in_phase("chunk-placed");
-                    self.slow_down(count, bytes).await?;
-                    match placed {
-                        Placed::Yes => return Ok(()),
-                        Placed::ReadAgain => {}
-                    }
-                }
-                Err(error) => {
-                    self.send(SnapshotMessage::Abandon { window })?;
-                    let changed =
-                        matches!(&error, MysqlError::Statement { code, .. } if TABLE_CHANGED.contains(code));
-                    if changed && attempts < ATTEMPTS {
-                        attempts += 1;
-                        tokio::time::sleep(PAUSE).await;
-                    } else {
-                        *reader = None;
-                        self.again(&mut attempts, error).await?;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn read_rows(
-        &self,
-        reader: &mut Option<SnapshotReader>,
-        schema: &Arc<TableSchema>,
-        chunk: &Chunk,
-        seen: &Position,
-    ) -> Result<sluicebox_mysql::ChunkRows, MysqlError> {
-        let reader = match reader {
-            Some(reader) => reader,
-            None => reader.insert(self.connect().await?),
-        };
-        reader.read_chunk(schema, chunk, seen).await
     }
 
     /// Counts what was read, and waits as long as the limits want it.
@@ -399,8 +453,9 @@ impl Snapshot {
                 None => self.connect().await,
             };
             let Ok(mut connected) = connected else { return Ok(()) };
-            let Ok(threads) = connected.threads_running().await else { return Ok(()) };
+            let threads = connected.threads_running().await;
             *reader = Some(connected);
+            let Ok(threads) = threads else { return Ok(()) };
             if threads < limit.get().into() {
                 return Ok(());
             }

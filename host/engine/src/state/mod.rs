@@ -2,7 +2,8 @@
 //!
 //! Promise: after a crash at any instant the database tells, for each target, which transactions of the source it
 //! holds for certain, and which sessions may have to be finished or dropped.
-//! How: every change below is one SQLite transaction, synced before it is answered (WAL, `synchronous=FULL`). The order of
+//! How: every change below is made whole or not at all, in a SQLite transaction that is synced before it is answered (WAL, `synchronous=FULL`);
+//! changes that wait at the same moment share one. The order of
 //! records around a session is its protocol:
 //!
 //!   1. *open* is written before the session's first byte is sent: a crash later finds it and aborts it;
@@ -41,6 +42,7 @@ pub use letters::DeadLetter;
 pub use memory::{MemorySize, Remembered};
 pub use plugins::{Desk, PluginVersion, Request, Way};
 pub(crate) use plugins::{behind, files};
+pub(crate) use records::FIRST_PIECE;
 pub use records::{Checkpoint, Flushed, SessionKind, SessionRecord, SnapshotChunk, SnapshotTable, Statement};
 pub use remakes::Remake;
 pub use schemas::SchemaRecord;
@@ -90,6 +92,9 @@ pub enum StateError {
     /// A read or a write failed: a full disk, a damaged file.
     #[error("cannot read or write the state: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// The transaction that a write shared with others failed.
+    #[error("{0}")]
+    Together(String),
     /// Something stored cannot be read back.
     #[error("the state holds what cannot be read: {0}")]
     Damaged(#[from] serde_json::Error),
@@ -98,7 +103,37 @@ pub enum StateError {
     Closed,
 }
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+/// Work in a transaction that it may share with others.
+type Job = Box<dyn FnOnce(&rusqlite::Transaction<'_>) -> Done + Send>;
+
+/// Work that was done, and not yet committed.
+struct Done {
+    /// Whether what it wrote is to be kept.
+    keep: bool,
+    /// Tells who waits what came of it; why the transaction failed, if it did.
+    tell: Box<dyn FnOnce(Option<StateError>)>,
+}
+
+/// Work that is committed together at most: with it everybody waits for one sync of the disk instead of one after the other.
+const TOGETHER: usize = 64;
+
+fn job<T: Send + 'static>(
+    work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, StateError> + Send + 'static,
+    answer: impl FnOnce(Result<T, StateError>) + Send + 'static,
+) -> Job {
+    Box::new(move |transaction| {
+        let result = work(transaction);
+        Done {
+            keep: result.is_ok(),
+            tell: Box::new(move |failed| {
+                answer(match (result, failed) {
+                    (Ok(_), Some(error)) => Err(error),
+                    (result, _) => result,
+                });
+            }),
+        }
+    })
+}
 
 /// The open state of a running pipeline. Cheap to share by reference; dropping it closes the database.
 #[derive(Debug)]
@@ -147,9 +182,9 @@ impl Store {
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let job = job(work, move |result| {
             // The caller may have gone: then nobody needs the answer, the work is done all the same.
-            let _ = answer.send(in_transaction(connection, work));
+            let _ = answer.send(result);
         });
         let jobs = self.jobs.clone().ok_or(StateError::Closed)?;
         // The queue is a crossbeam channel; a full one is rare and short, but must not block the runtime's thread.
@@ -170,8 +205,8 @@ impl Store {
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
         let (answer, answered) = bounded(1);
-        let job: Job = Box::new(move |connection| {
-            let _ = answer.send(in_transaction(connection, work));
+        let job = job(work, move |result| {
+            let _ = answer.send(result);
         });
         self.jobs.as_ref().ok_or(StateError::Closed)?.send(job).map_err(|_| StateError::Closed)?;
         answered.recv().map_err(|_| StateError::Closed)?
@@ -202,8 +237,28 @@ fn take(lock: &std::fs::File) -> Result<(), std::fs::TryLockError> {
 }
 
 fn serve(mut connection: Connection, queue: &Receiver<Job>) {
-    while let Ok(job) = queue.recv() {
-        job(&mut connection);
+    while let Ok(first) = queue.recv() {
+        let others = queue.try_iter().take(TOGETHER - 1);
+        let jobs: Vec<Job> = std::iter::once(first).chain(others).collect();
+        commit_together(&mut connection, jobs);
+    }
+}
+
+/// Does the work of several in one transaction. What one of them refuses is taken back alone; where the transaction fails, all have failed.
+fn commit_together(connection: &mut Connection, jobs: Vec<Job>) {
+    let mut told = Vec::with_capacity(jobs.len());
+    let result = in_transaction(connection, |transaction| {
+        for job in jobs {
+            transaction.execute_batch("SAVEPOINT job")?;
+            let Done { keep, tell } = job(transaction);
+            told.push(tell);
+            transaction.execute_batch(if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
+        }
+        Ok(())
+    });
+    let failed = result.err().map(|error| error.to_string());
+    for tell in told {
+        tell(failed.clone().map(StateError::Together));
     }
 }
 

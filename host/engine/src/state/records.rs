@@ -11,6 +11,9 @@ use super::memory::{self, Remembered};
 use super::tables::{meta, set_meta};
 use super::{Reader, StateError, Store};
 
+/// Numbers of pieces that are cut off chunks begin here; below it are the chunks of a table, counted from 0.
+pub(crate) const FIRST_PIECE: u64 = 1 << 40;
+
 /// Errors kept for `status`; older ones go, since the log has them too.
 const ERRORS_KEPT: i64 = 20;
 
@@ -316,15 +319,47 @@ impl Store {
         .await
     }
 
-    /// Records a chunk that was cut.
-    pub async fn chunk_planned(&self, table: &str, chunk: u64, chunk_json: String) -> Result<(), StateError> {
+    /// Records that a piece was cut off a chunk's beginning: what is left of the chunk, and the piece, which gets a number and is written by
+    /// `piece`. Gives its number.
+    pub async fn chunk_cut(
+        &self,
+        table: &str,
+        (chunk, rest): (u64, String),
+        piece: impl FnOnce(u64) -> Result<String, serde_json::Error> + Send + 'static,
+    ) -> Result<u64, StateError> {
+        let table = table.to_owned();
+        self.call(move |tx| {
+            let last: Option<i64> = tx.query_row(
+                "SELECT MAX(number) FROM snapshot_chunks WHERE table_name = ?1 AND number >= ?2",
+                (&table, number(FIRST_PIECE)),
+                |row| row.get(0),
+            )?;
+            let next = last.map_or(FIRST_PIECE, |last| last.unsigned_abs() + 1);
+            let mut put = tx.prepare_cached(
+                "INSERT OR REPLACE INTO snapshot_chunks (table_name, number, chunk_json) VALUES (?1, ?2, ?3)",
+            )?;
+            put.execute((&table, number(chunk), rest))?;
+            put.execute((&table, number(next), piece(next)?))?;
+            Ok(next)
+        })
+        .await
+    }
+
+    /// Records a chunk that was cut; with the last one also how far the table is then.
+    pub async fn chunk_planned(
+        &self,
+        table: &str,
+        chunk: u64,
+        chunk_json: String,
+        planned: Option<SnapshotTable>,
+    ) -> Result<(), StateError> {
         let table = table.to_owned();
         self.call(move |tx| {
             tx.execute(
                 "INSERT OR REPLACE INTO snapshot_chunks (table_name, number, chunk_json) VALUES (?1, ?2, ?3)",
-                (table, number(chunk), chunk_json),
+                (&table, number(chunk), chunk_json),
             )?;
-            Ok(())
+            planned.map_or(Ok(()), |record| put_snapshot_table(tx, &table, &record))
         })
         .await
     }

@@ -32,6 +32,23 @@ enum KeyValue {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyBound(Vec<KeyValue>);
 
+impl KeyBound {
+    /// The place of a number in the order of a key of one whole-number column; none where no such column has it.
+    pub fn of_number(number: i128) -> Option<Self> {
+        let value = i64::try_from(number).map(KeyValue::Int).ok();
+        value.or_else(|| u64::try_from(number).map(KeyValue::UInt).ok()).map(|value| Self(vec![value]))
+    }
+
+    /// The number, where that is all that it is.
+    pub fn number(&self) -> Option<i128> {
+        match self.0.as_slice() {
+            [KeyValue::Int(number)] => Some((*number).into()),
+            [KeyValue::UInt(number)] => Some((*number).into()),
+            _ => None,
+        }
+    }
+}
+
 /// What a table is cut by, ready to be put into statements.
 pub(super) struct Keys<'a> {
     parts: Vec<Part<'a>>,
@@ -77,6 +94,15 @@ impl<'a> Keys<'a> {
             None => schema.key_columns().map(Part::of).collect(),
         };
         (!parts.is_empty()).then_some(Self { parts })
+    }
+
+    /// The column's name, where it is one of whole numbers.
+    pub(super) fn whole_number(&self) -> Option<String> {
+        use BaseType as B;
+        let [part] = self.parts.as_slice() else { return None };
+        let base = DeclaredType::parse(&part.column.source_type)?.base;
+        matches!(base, B::TinyInt | B::SmallInt | B::MediumInt | B::Int | B::BigInt)
+            .then(|| part.expression.clone())
     }
 
     /// What is selected to learn a row's key.

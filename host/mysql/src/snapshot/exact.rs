@@ -76,7 +76,7 @@ impl SnapshotReader {
                 return Err(error);
             }
         };
-        let opened = first.open_after_mark(others, seen).await;
+        let opened = first.open_after_mark(others, &full_name(&schema.id), seen).await;
         // The goodbye unlocks too; this one says whether the lock was held until now.
         let unlocked = locker.run("UNLOCK TABLES", "unlocking a table").await;
         locker.close().await;
@@ -90,10 +90,11 @@ impl SnapshotReader {
     async fn open_after_mark(
         &mut self,
         others: &mut [Self],
+        table: &str,
         seen: &Position,
     ) -> Result<Position, MysqlError> {
         const OPEN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
-        let position = self.mark.take_low(&mut self.client, seen).await?;
+        let position = self.mark.take_low(&mut self.client, table, seen).await?;
         self.client.run(OPEN, "opening a snapshot").await?;
         for other in others {
             other.client.run(OPEN, "opening a snapshot").await?;
@@ -101,8 +102,8 @@ impl SnapshotReader {
         Ok(position)
     }
 
-    /// Reads a range of the table as the open snapshot shows it, which stays open; also gives the number of values that became null because
-    /// the pipeline cannot hold them.
+    /// Reads a range of the table as the open snapshot shows it, which stays open, and hands over batches as [`SnapshotReader::read_exact`] does.
+    /// Gives the number of values that became null because the pipeline cannot hold them.
     ///
     /// # Errors
     ///
@@ -111,18 +112,32 @@ impl SnapshotReader {
         &mut self,
         schema: &Arc<TableSchema>,
         range: &Chunk,
-    ) -> Result<(Vec<ChangeBatch>, u64), MysqlError> {
+        mut sink: impl AsyncFnMut(ChangeBatch) -> Result<(), MysqlError>,
+    ) -> Result<u64, MysqlError> {
         let doing = format!("reading `{}`", schema.id);
+        let peer = self.client.peer().clone();
+        let failed = |reason: String| peer.statement(&doing, 0, reason);
         if !self.exact_open {
-            return Err(self.client.peer().statement(&doing, 0, "no snapshot is open"));
+            return Err(failed("no snapshot is open".to_owned()));
         }
         let keys = self.keys(schema, range.by.as_deref(), &doing)?;
-        let condition = keys
-            .range(range.after.as_ref(), range.up_to.as_ref())
-            .map_err(|reason| self.client.peer().statement(&doing, 0, reason))?;
+        let condition = keys.range(range.after.as_ref(), range.up_to.as_ref()).map_err(&failed)?;
         let (columns, name) = (column_list(schema), full_name(&schema.id));
         let statement = format!("SELECT {columns} FROM {name}{}", where_of(&condition));
-        self.select(schema, &statement, condition, &doing).await
+        // It waits for whoever takes the rows.
+        self.limit_statements(0).await?;
+        let mut assembler = BatchAssembler::new(Arc::clone(schema));
+        let mut rows = self.client.read(&statement, condition.params(), &doing).await?;
+        while let Some(row) = rows.next().await? {
+            if let Some(full) = assembler.push(row).map_err(&failed)? {
+                sink(full).await?;
+            }
+        }
+        drop(rows);
+        if let Some(rest) = assembler.take().map_err(&failed)? {
+            sink(rest).await?;
+        }
+        Ok(assembler.replaced())
     }
 
     /// Closes the snapshot.
@@ -172,7 +187,9 @@ impl SnapshotReader {
         loop {
             // The bounds are read in the same snapshot as the rows, so that no row lies in two pieces or in none.
             let up_to = match pieces {
-                Some(Pieces { by, rows }) => self.next_bound(schema, Some(by), after.as_ref(), rows).await?,
+                Some(Pieces { by, rows }) => {
+                    self.next_bound(schema, Some(by), (after.as_ref(), None), rows).await?
+                }
                 None => None,
             };
             let condition = match pieces {

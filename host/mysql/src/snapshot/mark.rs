@@ -1,7 +1,10 @@
 //! The marks around a chunk.
 //!
 //! Which low marks are safe was measured on both servers under load. MySQL: `@@gtid_executed` and `log_status`; the file
-//! position of its status statement runs ahead of what a SELECT can see. MariaDB: nothing that can be read says by itself what
+//! position of its status statement runs ahead of what a SELECT can see. Where neither can be had (before 8.0 without GTIDs, or without the
+//! right to read `log_status`), the position is read while the table is locked against writing: the lock is given when no transaction that
+//! wrote to the table is on its way any more, so that all of this table in front of the position is visible. That takes a moment, unless
+//! somebody's long transaction has written to the table: then the wait for it is short and is tried again later. MariaDB: nothing that can be read says by itself what
 //! is visible. `@@gtid_binlog_pos` and the end of the log run ahead, because both move when a transaction is written and not
 //! when it is visible. `binlog_snapshot_position` is right (outside of a snapshot it is the place up to which all is visible)
 //! but the server keeps the value that it shows in one place for all sessions, so that another session's `SHOW STATUS`
@@ -15,8 +18,9 @@ use sluicebox_model::{Gtids, Position};
 
 use super::{Watermark, text_of};
 use crate::client::Client;
-use crate::control::{mariadb_gtids, mysql_gtids, place_of};
+use crate::control::{mariadb_gtids, mysql_gtids, place_of, status_statement};
 use crate::error::MysqlError;
+use crate::options::ServerInfo;
 
 /// How often a mark is taken again before the server counts as stuck: with the pauses below, about a minute. The gap is that
 /// between a transaction's sending and its becoming visible, usually below a millisecond.
@@ -30,23 +34,27 @@ const CONFIRMATIONS: u32 = 2;
 /// Takes marks of one kind.
 pub(super) struct Mark {
     watermark: Watermark,
+    /// The statement that shows the end of the binlog.
+    status: &'static str,
 }
 
 impl Mark {
-    pub(super) fn new(watermark: Watermark) -> Self {
-        Self { watermark }
+    pub(super) fn new(watermark: Watermark, server: &ServerInfo) -> Self {
+        Self { watermark, status: status_statement(server) }
     }
 
-    /// Takes a low mark that includes `seen`: everything in it is visible to whatever is read next.
+    /// Takes a low mark that includes `seen`: everything of the table (by its quoted name) in it is visible to whatever is read next.
     pub(super) async fn take_low(
         &self,
         client: &mut Client,
+        table: &str,
         seen: &Position,
     ) -> Result<Position, MysqlError> {
         for attempt in 0..MOST_TRIES {
             let low = match self.watermark {
                 Watermark::MySqlGtid => executed(client).await?,
                 Watermark::MySqlLogStatus => log_status(client).await?,
+                Watermark::MySqlLock => self.locked(client, table).await?,
                 Watermark::MariaDb => visible(client).await?,
             };
             if includes(client, &low, seen)? {
@@ -62,8 +70,25 @@ impl Mark {
         match self.watermark {
             Watermark::MySqlGtid => executed(client).await,
             Watermark::MySqlLogStatus => log_status(client).await,
+            Watermark::MySqlLock => self.end_of_log(client).await,
             Watermark::MariaDb => written(client).await,
         }
+    }
+
+    async fn locked(&self, client: &mut Client, table: &str) -> Result<Position, MysqlError> {
+        client.run(&format!("LOCK TABLES {table} READ"), "locking a table for a mark").await?;
+        let end = self.end_of_log(client).await;
+        client.run("UNLOCK TABLES", "unlocking a table").await?;
+        end
+    }
+
+    async fn end_of_log(&self, client: &mut Client) -> Result<Position, MysqlError> {
+        let doing = "taking a mark";
+        let rows: Vec<mysql_async::Row> = client.rows(self.status, doing).await?;
+        let Some((file, offset)) = rows.first().and_then(place_of) else {
+            return Err(client.peer().statement(doing, 0, "the server writes no binlog"));
+        };
+        Ok(Position { file, offset, gtids: Gtids::None })
     }
 }
 

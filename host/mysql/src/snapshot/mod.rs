@@ -32,7 +32,7 @@ pub use bound::KeyBound;
 use bound::{Condition, Keys};
 pub use exact::Pieces;
 use mark::Mark;
-use rows::BatchAssembler;
+use rows::{BatchAssembler, row_size};
 
 /// How long a chunk's statement may run at the server, in seconds: a chunk is some thousands of rows, so one that takes so
 /// long does harm and gets nowhere.
@@ -45,6 +45,8 @@ pub enum Watermark {
     MySqlGtid,
     /// `performance_schema.log_status`.
     MySqlLogStatus,
+    /// The end of the binlog, while the table is locked against writing for a moment.
+    MySqlLock,
     /// `@@gtid_binlog_pos`, once everything up to it is visible.
     MariaDb,
 }
@@ -74,6 +76,18 @@ pub struct ChunkRows {
     pub high: Position,
     /// Values that the pipeline cannot hold and that became null: zero dates, decimals beyond their type.
     pub replaced: u64,
+}
+
+/// What became of the reading of a chunk.
+#[derive(Debug)]
+pub enum ChunkRead {
+    /// It was read.
+    Rows(ChunkRows),
+    /// Its rows are more than was to be kept: the chunk is to be cut.
+    TooWide {
+        /// How many of its first rows there is room for.
+        room: u64,
+    },
 }
 
 /// Where the snapshot of a table without a key stands.
@@ -112,7 +126,7 @@ impl SnapshotReader {
             client,
             server: server.clone(),
             options: options.clone(),
-            mark: Mark::new(watermark),
+            mark: Mark::new(watermark, server),
             exact_open: false,
         };
         reader.limit_statements(CHUNK_DEADLINE_S).await?;
@@ -131,8 +145,8 @@ impl SnapshotReader {
         self.client.run(&setting, "limiting the time of statements").await
     }
 
-    /// The end of the chunk of `rows` rows behind `after`, where the table is cut `by` that column, else by its key; none when
-    /// fewer are left, so that the last chunk is open-ended. Rows alike in the column stay in one chunk, however many they are.
+    /// The end of the first `rows` rows of a range, where the table is cut `by` a column, else by its key; none when the range has fewer, so
+    /// that it is the last. Rows alike in the column stay in one chunk, however many they are.
     ///
     /// # Errors
     ///
@@ -141,13 +155,13 @@ impl SnapshotReader {
         &mut self,
         schema: &TableSchema,
         by: Option<&str>,
-        after: Option<&KeyBound>,
+        (after, up_to): (Option<&KeyBound>, Option<&KeyBound>),
         rows: u64,
     ) -> Result<Option<KeyBound>, MysqlError> {
         let doing = format!("finding the end of a chunk of `{}`", schema.id);
         let keys = self.keys(schema, by, &doing)?;
         let condition =
-            keys.range(after, None).map_err(|reason| self.client.peer().statement(&doing, 0, reason))?;
+            keys.range(after, up_to).map_err(|reason| self.client.peer().statement(&doing, 0, reason))?;
         let statement = format!(
             "SELECT {} FROM {}{} ORDER BY {} LIMIT 1 OFFSET {}",
             keys.selected(),
@@ -162,7 +176,29 @@ impl SnapshotReader {
         let bound =
             keys.bound(row.unwrap()).map_err(|reason| self.client.peer().statement(&doing, 0, reason))?;
         // A text that does not survive the way to us and back could lead in circles; one open chunk is safe.
-        Ok(Some(bound).filter(|bound| after != Some(bound)))
+        Ok(Some(bound).filter(|bound| after != Some(bound) && up_to != Some(bound)))
+    }
+
+    /// The first number and the last of the column that the table is cut by, where it is one of whole numbers and there are rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`SnapshotReader::next_bound`].
+    pub async fn span(
+        &mut self,
+        schema: &TableSchema,
+        by: Option<&str>,
+    ) -> Result<Option<(i128, i128)>, MysqlError> {
+        let doing = format!("asking for the first and the last key of `{}`", schema.id);
+        let Some(name) = self.keys(schema, by, &doing)?.whole_number() else { return Ok(None) };
+        let statement = format!("SELECT MIN({name}), MAX({name}) FROM {}", full_name(&schema.id));
+        let rows: Vec<(Value, Value)> = self.client.rows_with(&statement, (), &doing).await?;
+        let number = |value: &Value| match value {
+            Value::Int(number) => Some(i128::from(*number)),
+            Value::UInt(number) => Some(i128::from(*number)),
+            _ => None,
+        };
+        Ok(rows.first().and_then(|(first, last)| Some((number(first)?, number(last)?))))
     }
 
     fn keys<'a>(
@@ -202,7 +238,8 @@ impl SnapshotReader {
     }
 
     /// Reads a chunk: low mark, rows, high mark. The mark is taken again until it includes `seen`: all that the stream had
-    /// delivered when the caller opened the chunk's window.
+    /// delivered when the caller opened the chunk's window. Rows of more than `most_bytes`, as they come, are not kept: the answer is then how
+    /// many of them there is room for, and at least one.
     ///
     /// # Errors
     ///
@@ -214,7 +251,8 @@ impl SnapshotReader {
         schema: &Arc<TableSchema>,
         chunk: &Chunk,
         seen: &Position,
-    ) -> Result<ChunkRows, MysqlError> {
+        most_bytes: usize,
+    ) -> Result<ChunkRead, MysqlError> {
         self.close_exact().await?;
         let doing = format!("reading `{}`", schema.id);
         let keys = self.keys(schema, chunk.by.as_deref(), &doing)?;
@@ -228,29 +266,33 @@ impl SnapshotReader {
             where_of(&condition),
             keys.order(),
         );
-        let low = self.mark.take_low(&mut self.client, seen).await?;
-        let (batches, replaced) = self.select(schema, &statement, condition, &doing).await?;
-        let high = self.mark.take_high(&mut self.client).await?;
-        Ok(ChunkRows { batches, low, high, replaced })
-    }
-
-    async fn select(
-        &mut self,
-        schema: &Arc<TableSchema>,
-        statement: &str,
-        condition: Condition,
-        doing: &str,
-    ) -> Result<(Vec<ChangeBatch>, u64), MysqlError> {
+        let low = self.mark.take_low(&mut self.client, &full_name(&schema.id), seen).await?;
         let mut batches = Vec::new();
-        let mut assembler = BatchAssembler::new(Arc::clone(schema));
         let peer = self.client.peer().clone();
-        let mut rows = self.client.read(statement, condition.params(), doing).await?;
+        let mut assembler = BatchAssembler::new(Arc::clone(schema));
+        let (mut read, mut bytes) = (0_u64, 0_usize);
+        let mut rows = self.client.read(&statement, condition.params(), &doing).await?;
         while let Some(row) = rows.next().await? {
-            batches.extend(assembler.push(row).map_err(|reason| peer.statement(doing, 0, reason))?);
+            bytes += row_size(&row);
+            if bytes > most_bytes && read > 0 {
+                drop(rows);
+                self.leave().await?;
+                return Ok(ChunkRead::TooWide { room: read });
+            }
+            read += 1;
+            let full = assembler.push(row).map_err(|reason| peer.statement(&doing, 0, reason))?;
+            batches.extend(full);
         }
         drop(rows);
-        batches.extend(assembler.take().map_err(|reason| peer.statement(doing, 0, reason))?);
-        Ok((batches, assembler.replaced()))
+        batches.extend(assembler.take().map_err(|reason| peer.statement(&doing, 0, reason))?);
+        let high = self.mark.take_high(&mut self.client).await?;
+        Ok(ChunkRead::Rows(ChunkRows { batches, low, high, replaced: assembler.replaced() }))
+    }
+
+    /// Leaves a result behind whose rest nobody wants: to read it would take as long as to use it.
+    async fn leave(&mut self) -> Result<(), MysqlError> {
+        self.client = Client::connect(&self.options).await?;
+        self.limit_statements(CHUNK_DEADLINE_S).await
     }
 
     /// Says goodbye.

@@ -78,6 +78,11 @@ fn builders(schema: &TableSchema) -> Vec<ColumnBuilder> {
     schema.columns.iter().map(|c| ColumnBuilder::new(c.column_type)).collect()
 }
 
+/// Bytes of a row, as it came.
+pub(super) fn row_size(row: &Row) -> usize {
+    (0..row.len()).filter_map(|n| row.as_ref(n)).map(size_of).sum()
+}
+
 fn size_of(value: &Value) -> usize {
     match value {
         // 4 for the offset behind it.

@@ -24,8 +24,8 @@ use sluicebox_model::{Gtid, Gtids, Position, TransactionId};
 
 use super::maps::Maps;
 use super::offset;
-use super::schemas::{REPAIRED, Schemas, Statement, TableChange, Unfollowed, decode_text};
-use super::{SchemaEvent, Skip, StreamItem, StreamOptions};
+use super::schemas::{Cause, REPAIRED, Schemas, Statement, TableChange, Unfollowed, decode_text};
+use super::{Gap, SchemaEvent, Skip, StreamItem, StreamOptions};
 use crate::event::{self, AlterPhase, Event, Fault, Payload, kind};
 use crate::row::charset_of_collation;
 use crate::{Flavour, MysqlError};
@@ -552,12 +552,19 @@ impl Follower {
             no_backslash_escapes: query.no_backslash_escapes(),
             server_charset: query.server_collation.and_then(charset_of_collation),
         };
-        let changed = self.schemas.follow(&statement).map_err(|Unfollowed { table, reason, is_new }| {
+        let changed = self.schemas.follow(&statement).map_err(|Unfollowed { table, reason, cause }| {
             let (place, statement) = (self.place(at.start), text.chars().take(STATEMENT_SHOWN).collect());
-            match is_new {
-                true => MysqlError::NewTable { table, place, reason, statement },
-                false => MysqlError::UnknownStatement { table, place, reason, statement },
-            }
+            let gap = match cause {
+                Cause::Statement => return MysqlError::UnknownStatement { table, place, reason, statement },
+                Cause::New => None,
+                Cause::Replaced => {
+                    let behind = self.reached();
+                    let mut follows = behind.clone();
+                    follows.advance(&transaction, self.offset);
+                    Some(Box::new(Gap { behind, follows }))
+                }
+            };
+            MysqlError::NewTable { table, place, reason, statement, gap }
         })?;
         self.report(changed, &transaction, &text.as_str().into());
         Ok(())

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use sluicebox_model::{Position, SchemaChange, TableId, TableSchema, TransactionId};
 
 use difference::difference;
-use renames::{last_name, originals};
 
 use super::{Repair, StreamOptions};
 use crate::ddl::{self, ApplyContext, DdlContext, DdlError, DdlStatement};
@@ -61,21 +60,24 @@ pub(super) struct Statement<'a> {
 pub(super) struct Unfollowed {
     pub(super) table: TableId,
     pub(super) reason: String,
+    pub(super) cause: Cause,
+}
+
+/// What may help with what cannot be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Nothing: it is the statement that is not understood.
+    Statement,
     /// The table is there from this statement on, and was not followed before.
-    pub(super) is_new: bool,
+    New,
+    /// The table's name went to another table, whose columns the server may tell.
+    Replaced,
 }
 
 impl Unfollowed {
     fn new(table: TableId, reason: impl Into<String>) -> Self {
-        Self { table, reason: reason.into(), is_new: false }
+        Self { table, reason: reason.into(), cause: Cause::Statement }
     }
-}
-
-/// A table that got another name, and perhaps other columns with it.
-struct Moved {
-    before: Arc<TableSchema>,
-    after: TableSchema,
-    changes: Vec<SchemaChange>,
 }
 
 /// Schemas of the tables that are known, captured or not.
@@ -92,6 +94,8 @@ pub(super) struct Schemas {
     /// Schemas that are true only behind a place.
     dormant: Vec<(Arc<TableSchema>, Position)>,
     repairs: Vec<Repair>,
+    /// Tables that a repair gave their columns in the transaction of the moment.
+    repaired: HashSet<TableId>,
     types: TypeOptions,
     flavour: Flavour,
     version: (u16, u16, u16),
@@ -126,6 +130,7 @@ impl Schemas {
             watched: foreign.cloned().collect(),
             dormant,
             repairs: options.repairs.clone(),
+            repaired: HashSet::new(),
             types: options.types,
             flavour: options.server.flavour,
             version: options.server.version,
@@ -156,14 +161,20 @@ impl Schemas {
     /// A transaction begins: schemas that are true from it on count. Gives what repairs change at it.
     pub(super) fn begin(&mut self, transaction: &TransactionId) -> Vec<TableChange> {
         self.wake(transaction);
+        self.repaired.clear();
+        if self.repairs.is_empty() {
+            return Vec::new();
+        }
         let mut changes = Vec::new();
-        let (now, later): (Vec<_>, _) =
-            std::mem::take(&mut self.repairs).into_iter().partition(|one| !one.behind.covers(transaction));
+        let (now, later): (Vec<_>, _) = std::mem::take(&mut self.repairs)
+            .into_iter()
+            .partition(|one| !one.gap.behind.covers(transaction));
         self.repairs = later;
         for Repair { schema, .. } in now {
             if !self.captures(&schema.id) {
                 continue;
             }
+            self.repaired.insert(schema.id.clone());
             let before = self.known.get(&schema.id).cloned();
             let made = before
                 .as_ref()
@@ -401,7 +412,12 @@ impl Schemas {
         let before = self.known.get(table).cloned();
         let captured = self.captures(table);
         match ddl::apply(before.as_deref(), one, &self.context(table, statement)) {
-            Err(error) if captured => Err(Unfollowed::new(table.clone(), error.reason)),
+            // What is not known may be changed as anyone likes: its rows find that out.
+            Err(error)
+                if captured && !(before.is_none() && matches!(one, DdlStatement::AlterTable { .. })) =>
+            {
+                Err(Unfollowed::new(table.clone(), error.reason))
+            }
             Err(_) => {
                 self.forget(table, changes);
                 Ok(())
@@ -422,94 +438,16 @@ impl Schemas {
         statement: &Statement<'_>,
         changes: &mut Vec<TableChange>,
     ) -> Result<(), Unfollowed> {
-        let captured = self.captures(table);
         let Some(pattern) = self.known.get(like).cloned() else {
+            // It has no rows yet. The first that come find that its columns are not known, and the server is asked for them.
+            tracing::debug!(%table, %like, "the columns of a table are those of one that is not known");
             self.forget(table, changes);
-            let reason = format!("its columns are those of `{like}`, which are not known");
-            return if captured { Err(Unfollowed::new(table.clone(), reason)) } else { Ok(()) };
+            return Ok(());
         };
         let (schema, made) = ddl::apply_like(&pattern, table, &self.context(table, statement));
         let schema = self.replace(table, None, schema);
         self.report(table, made, schema, changes);
         Ok(())
-    }
-
-    /// Carries out a statement that renames tables. All of them move at once, so that names can be exchanged.
-    fn rename(
-        &mut self,
-        pairs: &[(TableId, TableId)],
-        one: &DdlStatement,
-        statement: &Statement<'_>,
-        changes: &mut Vec<TableChange>,
-    ) -> Result<(), Unfollowed> {
-        let mut moved = Vec::new();
-        for original in originals(pairs) {
-            let last = last_name(&original, pairs);
-            let before = self.known.remove(&original);
-            if before.is_none() && self.captures(&last) {
-                let reason = format!("`{original}` becomes `{last}`, and its columns are not known");
-                // What was captured under this name is another table, and follows if it moved as well.
-                let is_new = !self.known.contains_key(&last);
-                return Err(Unfollowed { table: last, reason, is_new });
-            }
-            let Some(before) = before else { continue };
-            if self.must_be_read(&original, &last) {
-                let reason = format!("`{original}` becomes `{last}`, and has rows from before");
-                return Err(Unfollowed { table: last, reason, is_new: true });
-            }
-            self.versions.insert(original.clone(), before.version);
-            let captured = self.captures(&original) || self.captures(&last);
-            match ddl::apply(Some(&before), one, &self.context(&original, statement)) {
-                Ok((Some(after), changes)) => moved.push(Moved { before, after, changes }),
-                Ok((None, _)) => {}
-                Err(error) if captured => return Err(Unfollowed::new(original, error.reason)),
-                Err(_) => {}
-            }
-        }
-        self.place(moved, changes);
-        Ok(())
-    }
-
-    /// Whether a table that nobody captured comes to a captured name that no table had, where new tables are to be read.
-    fn must_be_read(&self, original: &TableId, last: &TableId) -> bool {
-        let is_new = !self.known.contains_key(last) && !self.versions.contains_key(last);
-        self.new_are_read && is_new && self.captures(last) && !self.captures(original)
-    }
-
-    /// Puts renamed tables under their new names and reports them, each captured name once.
-    ///
-    /// A name that another table takes over in the same statement goes on with that table's columns: so end online schema
-    /// changes, and so names are exchanged. Only where a name is free for it does a table count as renamed.
-    fn place(&mut self, moved: Vec<Moved>, changes: &mut Vec<TableChange>) {
-        let holders: HashMap<TableId, Arc<TableSchema>> =
-            moved.iter().map(|m| (m.before.id.clone(), Arc::clone(&m.before))).collect();
-        let taken: Vec<TableId> = moved.iter().map(|m| m.after.id.clone()).collect();
-        for Moved { before, after, changes: made } in moved {
-            let (old, new) = (before.id.clone(), after.id.clone());
-            let was = self.captures(&old);
-            let goes_on = taken.contains(&old);
-            if was && !goes_on && (self.matches)(&new) {
-                self.renamed.insert(new.clone());
-            }
-            let is = self.captures(&new);
-            let was_watched = self.watched.contains(&old);
-            let replaced = holders.get(&new);
-            let renames = was && !goes_on && !(is && replaced.is_some());
-            let last = replaced.or(Some(&before).filter(|_| renames));
-            let difference = replaced.map(|replaced| difference(replaced, &after));
-            let schema = self.replace(&new, last.map(|last| &**last), Some(after));
-            if !is && (renames || was_watched) {
-                self.watched.insert(new.clone());
-            }
-            if renames {
-                changes.push(TableChange { table: old, changes: made, schema, is_foreign: false });
-                continue;
-            }
-            if !goes_on {
-                self.report(&old, vec![SchemaChange::RenameTable { new: new.clone() }], None, changes);
-            }
-            self.report(&new, difference.unwrap_or_else(|| vec![SchemaChange::CreateTable]), schema, changes);
-        }
     }
 
     /// Reports a change of a table that is captured or watched.
@@ -538,6 +476,15 @@ impl Schemas {
         }
     }
 
+    /// Forgets the tables that nobody captures, if they are too many.
+    fn forget_foreign(&mut self) {
+        let Self { known, captures, renamed, watched, .. } = self;
+        let stays = |id: &TableId| captures(id) || renamed.contains(id) || watched.contains(id);
+        if known.keys().filter(|id| !stays(id)).count() > FOREIGN_MAX {
+            known.retain(|id, _| stays(id));
+        }
+    }
+
     /// Takes a table's new schema in, with the version that follows the last one of its name.
     fn replace(
         &mut self,
@@ -558,8 +505,7 @@ impl Schemas {
             return Some(Arc::clone(same));
         }
         if !self.captures(table) && self.known.len() > FOREIGN_MAX {
-            let Self { known, captures, renamed, watched, .. } = self;
-            known.retain(|id, _| captures(id) || renamed.contains(id) || watched.contains(id));
+            self.forget_foreign();
         }
         after.version = last.map_or(1, |last| last + 1);
         let after = Arc::new(after);

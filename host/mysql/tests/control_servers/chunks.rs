@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
-use sluicebox_model::{ChangeBatch, Position, TableId};
-use sluicebox_mysql::{Chunk, Flavour, KeyBound, MysqlError, SnapshotReader};
+use sluicebox_model::{ChangeBatch, Position, TableId, TableSchema};
+use sluicebox_mysql::{Chunk, ChunkRead, ChunkRows, Flavour, KeyBound, MysqlError, SnapshotReader};
 
 use crate::server::{BOTH, control, fresh_database, options, schema, sql};
 
@@ -135,6 +135,19 @@ async fn a_walk_over_chunks_reads_each_row_once_whatever_the_key() {
     }
 }
 
+/// Reads a chunk, whatever the width of its rows.
+pub async fn read_chunk(
+    reader: &mut SnapshotReader,
+    schema: &Arc<TableSchema>,
+    chunk: &Chunk,
+    seen: &Position,
+) -> Result<ChunkRows, MysqlError> {
+    match reader.read_chunk(schema, chunk, seen, usize::MAX).await? {
+        ChunkRead::Rows(rows) => Ok(rows),
+        ChunkRead::TooWide { .. } => panic!("there is room for everything"),
+    }
+}
+
 pub async fn reader(flavour: Flavour) -> SnapshotReader {
     let mut control = control(flavour).await;
     let watermark = control.watermark().await.expect("an answer").expect("a safe mark");
@@ -148,13 +161,14 @@ async fn walk(reader: &mut SnapshotReader, flavour: Flavour, table: &str, size: 
     let mut numbers = Vec::new();
     let mut chunk = Chunk { number: 0, after: None, up_to: None, by: None };
     loop {
-        let bound = reader.next_bound(&schema, None, chunk.after.as_ref(), size).await.expect("a bound");
+        let bound =
+            reader.next_bound(&schema, None, (chunk.after.as_ref(), None), size).await.expect("a bound");
         let bound: Option<KeyBound> = bound.map(|b| {
             let json = serde_json::to_string(&b).expect("JSON");
             serde_json::from_str(&json).expect("a bound")
         });
         chunk.up_to = bound;
-        let rows = reader.read_chunk(&schema, &chunk, &Position::default()).await.expect("rows");
+        let rows = read_chunk(reader, &schema, &chunk, &Position::default()).await.expect("rows");
         let read: Vec<i64> = rows.batches.iter().flat_map(numbers_of).collect();
         match &chunk.up_to {
             Some(_) => assert_eq!(
@@ -204,7 +218,7 @@ async fn rows_beyond_sixteen_mebibytes_come_in_several_batches() {
         let schema = Arc::new(schema(flavour, database, "t").await);
         let mut reader = reader(flavour).await;
         let chunk = Chunk { number: 0, after: None, up_to: None, by: None };
-        let rows = reader.read_chunk(&schema, &chunk, &Position::default()).await.expect("rows");
+        let rows = read_chunk(&mut reader, &schema, &chunk, &Position::default()).await.expect("rows");
         let shape: Vec<Vec<i64>> = rows.batches.iter().map(numbers_of).collect();
         assert_eq!(shape, [vec![0, 1], vec![2], vec![3], vec![4]], "{flavour:?}");
         assert!(rows.high.includes(&rows.low));
@@ -222,11 +236,11 @@ async fn a_table_that_changed_meanwhile_says_so_by_its_code() {
         let mut reader = reader(flavour).await;
         let chunk = Chunk { number: 0, after: None, up_to: None, by: None };
         let error =
-            reader.read_chunk(&before, &chunk, &Position::default()).await.expect_err("no such column");
+            read_chunk(&mut reader, &before, &chunk, &Position::default()).await.expect_err("no such column");
         assert!(matches!(error, MysqlError::Statement { code: 1054, .. }), "{error}");
         sql(&mut conn, "DROP TABLE t").await;
         let error =
-            reader.read_chunk(&before, &chunk, &Position::default()).await.expect_err("no such table");
+            read_chunk(&mut reader, &before, &chunk, &Position::default()).await.expect_err("no such table");
         assert!(matches!(error, MysqlError::Statement { code: 1146, .. }), "{error}");
         // The connection is as good as before.
         let count = reader.count_estimate(&TableId::new("mysql", "user")).await;

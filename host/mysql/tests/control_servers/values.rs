@@ -7,7 +7,7 @@ use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, UInt64Type};
 use sluicebox_model::{ChangeBatch, Physical, Position};
 use sluicebox_mysql::{Chunk, Flavour};
 
-use crate::chunks::reader;
+use crate::chunks::{read_chunk, reader};
 use crate::server::{BOTH, fresh_database, schema, sql};
 
 const DATABASE: &str = "control_values";
@@ -168,8 +168,9 @@ async fn values_that_cannot_be_held_are_counted() {
         .await;
         let schema = Arc::new(schema(flavour, "control_replaced", "t").await);
         let chunk = Chunk { number: 0, after: None, up_to: None, by: None };
-        let rows =
-            reader(flavour).await.read_chunk(&schema, &chunk, &Position::default()).await.expect("rows");
+        let rows = read_chunk(&mut reader(flavour).await, &schema, &chunk, &Position::default())
+            .await
+            .expect("rows");
         assert_eq!(rows.replaced, 2, "{flavour:?}");
     }
 }
@@ -178,7 +179,7 @@ async fn read(flavour: Flavour, table: &str) -> ChangeBatch {
     let schema = Arc::new(schema(flavour, DATABASE, table).await);
     let chunk = Chunk { number: 0, after: None, up_to: None, by: None };
     let mut rows =
-        reader(flavour).await.read_chunk(&schema, &chunk, &Position::default()).await.expect("rows");
+        read_chunk(&mut reader(flavour).await, &schema, &chunk, &Position::default()).await.expect("rows");
     assert_eq!(rows.batches.len(), 1);
     rows.batches.remove(0)
 }

@@ -125,7 +125,6 @@ A DROP INDEX IF EXISTS nowhere ON t
 A DROP INDEX ka ON t WAIT 3
 B CREATE INDEX i ON corpus_attic.z (v)
 Bx DROP INDEX `PRIMARY` ON k2
-=> error k2: the table is not known
 Bx DROP INDEX i ON nowhere.x
 Bx CREATE INDEX i ON nowhere.x ((a), b)
 Bx DROP INDEX i

@@ -214,7 +214,6 @@ B CREATE TABLE IF NOT EXISTS n LIKE p
 => n: create id int!, y int!, v varchar(20); key(id, y)
 B CREATE TABLE _n LIKE t
 Bx CREATE TABLE n LIKE nowhere.to_be_found
-=> error n: its columns are those of `nowhere.to_be_found`, which are not known
 Bx CREATE TABLE _n LIKE nowhere.to_be_found
 B CREATE TABLE n AS SELECT * FROM t
 => error n: its columns come from a SELECT

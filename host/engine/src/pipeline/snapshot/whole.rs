@@ -102,7 +102,7 @@ impl Snapshot {
         drop(queue);
         let mut after = None;
         for number in 0.. {
-            let up_to = cutter.next_bound(schema, by, after.as_ref(), self.plan.chunk_rows).await?;
+            let up_to = cutter.next_bound(schema, by, (after.as_ref(), None), self.plan.chunk_rows).await?;
             let range = Chunk { number, after, up_to: up_to.clone(), by: by.map(str::to_owned) };
             // Readers that have ended say why below.
             if ranges.send(range).await.is_err() || up_to.is_none() {
@@ -129,11 +129,17 @@ impl Snapshot {
         loop {
             let range = ranges.lock().await.recv().await;
             let Some(range) = range else { break };
-            let (batches, became_null) = reader.read_exact_range(&schema, &range).await?;
-            replaced += became_null;
-            for batch in batches {
-                self.hand_over(&schema.id, batch).await?;
-            }
+            let mut held = Some(reader);
+            self.wait_until_calm(&mut held).await?;
+            self.wait_for_replicas().await?;
+            reader = held.ok_or(Stop::Failed(EngineError::Lost("connection of a snapshot")))?;
+            let mut gone = false;
+            let sink = async |batch| {
+                gone = self.hand_over(&schema.id, batch).await.is_err();
+                if gone { Err(MysqlError::Stopped) } else { Ok(()) }
+            };
+            let read = reader.read_exact_range(&schema, &range, sink).await;
+            replaced += read.map_err(|error| if gone { Stop::Gone } else { error.into() })?;
         }
         reader.end_exact().await?;
         reader.close().await;

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use sluicebox_model::{TableId, TableSchema};
 
 use super::super::maps::Meaning;
-use super::super::{RowsEvent, StreamItem};
+use super::super::{Gap, RowsEvent, StreamItem};
 use super::{At, Follower, Step, lacking};
 use crate::event::{self, Fault, RowsHead, TableMap};
 use crate::row::{LayoutFault, Present, RowLayout, behind_rows};
@@ -40,8 +40,8 @@ impl Follower {
             return Ok(Meaning::Foreign);
         }
         let mismatch = |reason| {
-            let behind = Some(Box::new(self.reached()));
-            MysqlError::SchemaMismatch { table: table.clone(), place: self.place(at.start), reason, behind }
+            let gap = Some(Box::new(Gap::before(self.reached())));
+            MysqlError::SchemaMismatch { table: table.clone(), place: self.place(at.start), reason, gap }
         };
         let Some(schema) = self.schemas.get(&table) else {
             if self.flavour == Flavour::MariaDb && map.is_sequence() {

@@ -2,6 +2,7 @@
 
 use sluicebox_model::{Column, ColumnPlace, ColumnType};
 
+use super::renames::{last_name, originals};
 use super::*;
 
 fn id(table: &str) -> TableId {

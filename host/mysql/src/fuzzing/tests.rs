@@ -36,7 +36,9 @@ fn files(folder: &str, target: &str) -> Vec<Vec<u8>> {
 #[test]
 fn what_once_failed_does_not_fail_again() {
     for (target, entry) in ENTRIES {
-        files("regressions", target).iter().for_each(|input| entry(input));
+        let inputs = files("regressions", target);
+        assert!(!inputs.is_empty(), "there is no input in host/fuzz/regressions/{target}");
+        inputs.iter().for_each(|input| entry(input));
     }
 }
 

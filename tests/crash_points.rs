@@ -7,7 +7,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 
 use crate::support::{
-    Database, Emulator, Kind, Pipeline, Server, Sluicebox, eventually, on_both_servers, same_rows,
+    Database, Emulator, Kind, Pipeline, Random, Server, Sluicebox, eventually, on_both_servers, same_rows,
     wait_for_same_rows,
 };
 
@@ -189,11 +189,14 @@ fn no_step_of_a_schema_change_is_a_bad_moment(kind: Kind) {
     }
     assert_eq!(program.stop(), Some(0), "{}", program.printed());
     let mut round = 0;
+    let mut random = Random::of_this_run("the second crash");
     for side in ["before", "after"] {
         let crashes = crash_until_it_ends(side, |at| {
             round += 1;
             change_schema(&source, round);
-            let crashed = run_at(&pipeline, &TABLES, &source, &emulator, at);
+            // What the first crash left half done, the next run finishes; that may crash as well.
+            let again = (side == "before").then(|| format!("after:{}", random.between(1, 14)));
+            let crashed = run_at_twice(&pipeline, &TABLES, &source, &emulator, at, again.as_deref());
             for (table, fixed) in [("accounts", &["id", "balance"][..]), ("events", &["at"])] {
                 let wanted = fixed.iter().map(|name| (*name).to_owned()).chain(moving(table, round));
                 assert_eq!(
@@ -358,6 +361,50 @@ pub fn run_at(
     emulator: &Emulator,
     at: &str,
 ) -> bool {
+    run_at_twice(pipeline, tables, source, emulator, at, None)
+}
+
+/// The same, with a crash of the second run as well, if it gets so far.
+fn run_at_twice(
+    pipeline: &Pipeline,
+    tables: &[&str],
+    source: &Database<'_>,
+    emulator: &Emulator,
+    at: &str,
+    again: Option<&str>,
+) -> bool {
+    if !crash_at(pipeline, tables, source, emulator, at) {
+        return false;
+    }
+    if let Some(again) = again {
+        crash_at(pipeline, tables, source, emulator, again);
+    }
+    // Before that line it may not be ready to be stopped, and the rows may be there already.
+    let mut program = pipeline.start_and_wait();
+    for table in tables {
+        let what = format!("after a crash {at}, and {again:?}: the rows of `{table}`");
+        eventually(&what, || {
+            program.assert_running();
+            same_rows(source, table, &emulator.sink(), table)
+        });
+    }
+    // Nothing may come after that.
+    assert_eq!(program.stop(), Some(0), "{}", program.printed());
+    for table in tables {
+        same_rows(source, table, &emulator.sink(), table)
+            .unwrap_or_else(|difference| panic!("{at}, {again:?}: {difference}"));
+    }
+    true
+}
+
+/// Runs the program to its crash; false when it got to the end.
+fn crash_at(
+    pipeline: &Pipeline,
+    tables: &[&str],
+    source: &Database<'_>,
+    emulator: &Emulator,
+    at: &str,
+) -> bool {
     let mut program = pipeline.start_to_crash(at);
     let crashed = eventually(&format!("a crash {at}, or the end"), || match program.ended() {
         Some(status) if status.signal() == Some(ABORT) => Ok(true),
@@ -372,21 +419,6 @@ pub fn run_at(
             None if program.ended().and_then(|status| status.signal()) == Some(ABORT) => {}
             code => panic!("{at}: ended with {code:?}\n{}", program.printed()),
         }
-    }
-    // Before that line it may not be ready to be stopped, and the rows may be there already.
-    let mut program = pipeline.start_and_wait();
-    for table in tables {
-        let what = format!("after a crash {at}: the rows of `{table}`");
-        eventually(&what, || {
-            program.assert_running();
-            same_rows(source, table, &emulator.sink(), table)
-        });
-    }
-    // Nothing may come after that.
-    assert_eq!(program.stop(), Some(0), "{}", program.printed());
-    for table in tables {
-        same_rows(source, table, &emulator.sink(), table)
-            .unwrap_or_else(|difference| panic!("{at}: {difference}"));
     }
     true
 }

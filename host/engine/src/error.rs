@@ -252,7 +252,7 @@ impl EngineError {
                 "look whether the rows of the session are in the sink table, then say so: `sluicebox settle FILE SESSION committed` \
                  counts them as delivered, `sluicebox settle FILE SESSION lost` reads them again",
             ),
-            Self::State(StateError::Sqlite(_)) => {
+            Self::State(StateError::Sqlite(_) | StateError::Together(_)) => {
                 Some("is the disk of the state directory full or read-only?")
             }
             Self::State(StateError::Locked { .. }) => {

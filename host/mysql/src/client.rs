@@ -85,6 +85,17 @@ impl Client {
         &self.peer
     }
 
+    /// Has the server end another connection of the same account; one that has ended is left alone.
+    pub(crate) async fn end(&mut self, other: &Self) -> Result<(), MysqlError> {
+        /// No connection has this number.
+        const GONE: u16 = 1094;
+        let doing = "ending a connection";
+        match self.error_code(&format!("KILL CONNECTION {}", other.conn.id()), doing).await? {
+            None | Some(GONE) => Ok(()),
+            Some(code) => Err(self.peer.statement(doing, code, "it cannot be ended")),
+        }
+    }
+
     /// Runs a statement that answers without rows.
     pub(crate) async fn run(&mut self, statement: &str, doing: &str) -> Result<(), MysqlError> {
         self.peer.within(self.patience, doing, self.conn.query_drop(statement)).await

@@ -290,7 +290,8 @@ impl Control {
         preflight::run(self, needs).await
     }
 
-    /// The safest low mark that this server and account allow; the finding says what to grant where none is safe.
+    /// The safest low mark that this server and account allow; the finding says what to grant where none is safe. That tables may be locked,
+    /// where that is the only one, is asked by [`Control::preflight`].
     ///
     /// # Errors
     ///
@@ -305,16 +306,12 @@ impl Control {
         match self.client.rows::<Option<String>>(asked, "reading log_status").await {
             Ok(_) => Ok(Ok(Watermark::MySqlLogStatus)),
             Err(MysqlError::Refused { reason, .. } | MysqlError::Statement { reason, .. }) => {
-                let may_lock = self.may_lock().await?;
-                Ok(may_lock.then_some(Watermark::MySqlLock).ok_or_else(|| self.no_watermark(&reason)))
+                Ok(locks_wait_for_commits(&self.server)
+                    .then_some(Watermark::MySqlLock)
+                    .ok_or_else(|| self.no_watermark(&reason)))
             }
             Err(error) => Err(error),
         }
-    }
-
-    async fn may_lock(&mut self) -> Result<bool, MysqlError> {
-        let grants: Vec<String> = self.client.rows("SHOW GRANTS", "reading the grants").await?;
-        Ok(grants.iter().any(|grant| grant.contains("LOCK TABLES") || grant.contains("ALL PRIVILEGES")))
     }
 
     fn no_watermark(&self, reason: &str) -> Finding {
@@ -325,8 +322,7 @@ impl Control {
             found: format!("gtid_mode is not ON, and performance_schema.log_status cannot be read: {reason}"),
             fix: format!(
                 "set gtid_mode=ON and enforce_gtid_consistency=ON at the server, or (MySQL 8.0 and later) \
-                 GRANT BACKUP_ADMIN ON *.* TO {user}; GRANT SELECT ON performance_schema.log_status TO {user}, or, to \
-                 lock each table against writing for a moment at each chunk, GRANT LOCK TABLES ON *.* TO {user}"
+                 GRANT BACKUP_ADMIN ON *.* TO {user}; GRANT SELECT ON performance_schema.log_status TO {user}"
             ),
         }
     }
@@ -390,6 +386,12 @@ pub(crate) fn mariadb_gtids(client: &Client, text: &str) -> Result<Gtids, MysqlE
         Ok(list) => Ok(Gtids::MariaDb(list)),
         Err(error) => Err(client.peer().statement("reading the GTID position", 0, error.to_string())),
     }
+}
+
+/// Whether `LOCK TABLES ... READ` waits for the end of every transaction that wrote to the table. Before MySQL 5.7.5 it waits for that of the
+/// statement (worklog 6671).
+pub(crate) fn locks_wait_for_commits(server: &ServerInfo) -> bool {
+    server.flavour == Flavour::MariaDb || server.version >= (5, 7, 5)
 }
 
 /// The statement that shows the end of the binlog; it has two names.

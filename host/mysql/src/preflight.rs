@@ -16,8 +16,9 @@ use crate::client::quote;
 use crate::control::Control;
 use crate::error::MysqlError;
 use crate::options::{ConnectOptions, Flavour, ServerInfo};
+use crate::snapshot::Watermark;
 use crate::wire::{Connection, DumpStart, Stop};
-use appended::{check_locks, judge_keyless};
+use appended::{check_locks, check_marks, judge_keyless};
 
 /// What a pipeline is going to do.
 #[derive(Debug, Clone, Default)]
@@ -96,7 +97,11 @@ pub(crate) async fn run(control: &mut Control, needs: &Needs) -> Result<Vec<Find
         findings.extend(check_readers(control, needs).await?);
     }
     if needs.snapshot {
-        findings.extend(control.watermark().await?.err());
+        match control.watermark().await? {
+            Ok(Watermark::MySqlLock) => findings.extend(check_marks(control, needs).await?),
+            Ok(_) => {}
+            Err(finding) => findings.push(finding),
+        }
         findings.extend(check_select(control, needs).await?);
         findings.extend(judge_keyless(needs));
         findings.extend(check_locks(control, needs).await?);

@@ -216,8 +216,9 @@ fn attempt(
     for entry in lineup.plugins.iter() {
         telemetry.plugins.in_force(&entry.key, &entry.plugin, &start.position);
     }
-    let retention = runtime.block_on(source.control.retention())?;
-    let database_charsets = runtime.block_on(source.control.database_charsets())?;
+    let retention = until_stopped(runtime, stop, async { Ok(source.control.retention().await?) })?;
+    let database_charsets =
+        until_stopped(runtime, stop, async { Ok(source.control.database_charsets().await?) })?;
     let Source { control, server, connect, server_id } = source;
     runtime.block_on(control.close());
     let known_behind = known_behind(&start);
@@ -277,6 +278,7 @@ fn attempt(
     let (unread, tables) = unfinished(&mut planner, &schemas, &start.snapshot)?;
     let reading = tables.iter().map(|table| table.schema.id.clone()).collect();
     telemetry.snapshot_begins(start.snapshot.len() as u64, (start.snapshot.len() - tables.len()) as u64);
+    let target_chunks = store.target_chunks()?;
     let (reading_thread, snapshot) = snapshot::spawn(
         SnapshotPlan {
             replicas: calm::replicas(&config.source, &connect),
@@ -286,6 +288,7 @@ fn attempt(
             tables,
             chunk_rows: config.source.chunk_rows.into(),
             even: config.source.even,
+            held: target_chunks.values().flatten().cloned().collect(),
             chunk_bytes: snapshot::chunk_bytes(config.pipeline.memory.get(), count),
             limits: config.source.limits,
             retention,
@@ -316,7 +319,7 @@ fn attempt(
             epoch: start.epoch,
             schemas,
             ahead,
-            target_chunks: store.target_chunks()?,
+            target_chunks,
             unread,
             reading,
             checkpoint_interval: config.pipeline.checkpoint_interval,

@@ -370,7 +370,7 @@ impl Source {
         };
         let mut findings = self.control.preflight(&needs).await?;
         let mut watermark = None;
-        if snapshot && schemas.iter().any(|s| !s.key.is_empty()) {
+        if snapshot {
             match self.control.watermark().await? {
                 Ok(found) => watermark = Some(found),
                 Err(finding) => {

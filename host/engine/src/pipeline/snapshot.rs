@@ -16,7 +16,7 @@ mod even;
 mod whole;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -74,6 +74,8 @@ pub(super) struct SnapshotPlan {
     pub readers: usize,
     /// Bytes of a chunk; one of more is cut.
     pub chunk_bytes: usize,
+    /// Chunks that targets have from before a crash, by table and number.
+    pub held: HashSet<(String, u64)>,
     pub limits: ScanLimits,
     /// The servers whose lag holds the reading up.
     pub replicas: Vec<ConnectOptions>,
@@ -240,8 +242,8 @@ impl Snapshot {
         let queue = Rc::new(Mutex::new(queue));
         let mut tasks = tokio::task::JoinSet::new();
         let cutters = self.plan.tables.len().div_ceil(TABLES_PER_CUTTER).clamp(1, MOST_CUTTERS);
-        for _ in 0..cutters {
-            tasks.spawn_local(Rc::clone(&self).cut(jobs.clone()));
+        for number in 0..cutters {
+            tasks.spawn_local(Rc::clone(&self).cut(jobs.clone(), number == 0));
         }
         drop(jobs);
         for _ in 0..self.plan.readers {
@@ -264,9 +266,16 @@ impl Snapshot {
         SnapshotReader::connect(&self.plan.connect, &self.plan.server, watermark).await
     }
 
-    /// Cuts tables into chunks, and reads those whose rows are appended.
-    async fn cut(self: Rc<Self>, jobs: mpsc::Sender<Job>) -> Result<(), Stop> {
-        let mut reader = self.connect().await?;
+    /// Cuts tables into chunks, and reads those whose rows are appended. The account may have too few connections for others than the first.
+    async fn cut(self: Rc<Self>, jobs: mpsc::Sender<Job>, is_first: bool) -> Result<(), Stop> {
+        let mut reader = match self.connect().await {
+            Ok(reader) => reader,
+            Err(error) if is_first => return Err(error.into()),
+            Err(error) => {
+                tracing::debug!(%error, "no connection for another cutter");
+                return Ok(());
+            }
+        };
         loop {
             let next = self.next_table.get();
             let Some(Unfinished { schema, record, whole }) = self.plan.tables.get(next) else { break };

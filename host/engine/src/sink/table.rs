@@ -383,7 +383,13 @@ impl SinkTable {
         if let Some(name) = &change.change
             && let Some(steps) = store.kept_steps(&self.label, name).await?
         {
-            return Ok(Plan { steps, is_kept: true, columns: columns.to_vec() });
+            let kept = Plan { steps, is_kept: true, columns: columns.to_vec() };
+            let begun = store.statement_done(&self.label, name, 0).await?;
+            if kept.steps.first().is_some_and(|first| kept.is_behind(first, begun)) {
+                return Ok(kept);
+            }
+            // Nothing of it has happened: the service may have refused it, and the file says something else now.
+            store.forget_steps(&self.label, name).await?;
         }
         let existing = change.changes.iter().all(|c| matches!(c, SchemaChange::CreateTable));
         let changes = if existing { &[][..] } else { &change.changes[..] };
@@ -396,8 +402,8 @@ impl SinkTable {
         Ok(Plan { steps, is_kept: false, columns: Vec::new() })
     }
 
-    /// A change of the source waits while other tables go on. What a start finds different is asked for before any row moves, and the
-    /// start ends with the question.
+    /// A change of the source waits while other tables go on. What a start finds different is asked for when the first rows of a run come for
+    /// the table, before any of them moves, and the run ends with the question.
     fn wait(&self, client: &Client, change: &SourceChange, steps: &[Step]) -> Result<Applied, EngineError> {
         let statements = self.statements(client, steps).join(" ");
         if change.change.is_none() {
@@ -425,6 +431,12 @@ impl SinkTable {
         steps: &[Step],
     ) -> Result<bool, EngineError> {
         if steps.is_empty() {
+            return Ok(true);
+        }
+        // A statement begins only when all of its change are approved; a replay of the change may find them to do.
+        if let Some(name) = &change.change
+            && store.is_begun(&self.label, name).await?
+        {
             return Ok(true);
         }
         let asked = Approval {
@@ -488,10 +500,15 @@ impl SinkTable {
                 self.execute(client, settings, &sql).await?;
                 continue;
             };
-            if plan.is_behind(step, store.statement_done(&self.label, name, number).await?) {
+            let statement = Statement { change: name.clone(), number, sql: sql.clone() };
+            let recorded = store.statement_done(&self.label, name, number).await?;
+            if plan.is_behind(step, recorded) {
+                if recorded == Some(false) {
+                    // What the table tells now it tells no more when the next steps have changed it.
+                    store.statement_ends(&self.label, &statement).await?;
+                }
                 continue;
             }
-            let statement = Statement { change: name.clone(), number, sql: sql.clone() };
             store.statement_begins(&self.label, &statement, &change.before, change.epoch).await?;
             tracing::info!(target_table = self.label, statement = sql, "changing sink table");
             match self.execute(client, settings, &sql).await {

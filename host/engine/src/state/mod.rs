@@ -103,13 +103,13 @@ pub enum StateError {
     Closed,
 }
 
-/// Work in a transaction that it may share with others.
-type Job = Box<dyn FnOnce(&rusqlite::Transaction<'_>) -> Done + Send>;
+/// Work in a transaction that it may share with others; an error where there is none.
+type Job = Box<dyn FnOnce(Result<&rusqlite::Transaction<'_>, StateError>) -> Done + Send>;
 
 /// Work that was done, and not yet committed.
 struct Done {
-    /// Whether what it wrote is to be kept.
-    keep: bool,
+    /// Why what it wrote is not to be kept.
+    refused: Option<String>,
     /// Tells who waits what came of it; why the transaction failed, if it did.
     tell: Box<dyn FnOnce(Option<StateError>)>,
 }
@@ -122,9 +122,9 @@ fn job<T: Send + 'static>(
     answer: impl FnOnce(Result<T, StateError>) + Send + 'static,
 ) -> Job {
     Box::new(move |transaction| {
-        let result = work(transaction);
+        let result = transaction.and_then(work);
         Done {
-            keep: result.is_ok(),
+            refused: result.as_ref().err().map(ToString::to_string),
             tell: Box::new(move |failed| {
                 answer(match (result, failed) {
                     (Ok(_), Some(error)) => Err(error),
@@ -247,18 +247,30 @@ fn serve(mut connection: Connection, queue: &Receiver<Job>) {
 /// Does the work of several in one transaction. What one of them refuses is taken back alone; where the transaction fails, all have failed.
 fn commit_together(connection: &mut Connection, jobs: Vec<Job>) {
     let mut told = Vec::with_capacity(jobs.len());
+    let mut jobs = jobs.into_iter();
     let result = in_transaction(connection, |transaction| {
-        for job in jobs {
+        for job in jobs.by_ref() {
             transaction.execute_batch("SAVEPOINT job")?;
-            let Done { keep, tell } = job(transaction);
+            let Done { refused, tell } = job(Ok(transaction));
             told.push(tell);
-            transaction.execute_batch(if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
+            match refused {
+                None => transaction.execute_batch("RELEASE job")?,
+                // A full disk may have taken the whole transaction back, and the savepoint with it.
+                Some(why) => transaction
+                    .execute_batch("ROLLBACK TO job; RELEASE job")
+                    .map_err(|_| StateError::Together(why))?,
+            }
         }
         Ok(())
     });
     let failed = result.err().map(|error| error.to_string());
     for tell in told {
         tell(failed.clone().map(StateError::Together));
+    }
+    // What was not reached.
+    for job in jobs {
+        let why = failed.clone().unwrap_or_else(|| StateError::Closed.to_string());
+        (job(Err(StateError::Together(why))).tell)(None);
     }
 }
 

@@ -31,6 +31,31 @@ impl Store {
         .await
     }
 
+    /// Whether a statement of a change was ever begun.
+    pub(crate) async fn is_begun(&self, target: &str, change: &str) -> Result<bool, StateError> {
+        let (target, change) = (target.to_owned(), change.to_owned());
+        self.call(move |tx| {
+            let asked = "SELECT EXISTS (SELECT 1 FROM sink_statements WHERE target = ?1 AND change = ?2)";
+            Ok(tx.query_row(asked, (target, change), |row| row.get(0))?)
+        })
+        .await
+    }
+
+    /// Forgets the kept steps of a change, and what was recorded of its statements.
+    pub(crate) async fn forget_steps(&self, target: &str, change: &str) -> Result<(), StateError> {
+        let (target, change) = (target.to_owned(), change.to_owned());
+        self.call(move |tx| {
+            for table in ["sink_plans", "sink_statements"] {
+                tx.execute(
+                    &format!("DELETE FROM {table} WHERE target = ?1 AND change = ?2"),
+                    (&target, &change),
+                )?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Keeps the steps of a change.
     pub(crate) async fn keep_steps(
         &self,

@@ -15,6 +15,7 @@ use super::bound::Condition;
 use super::rows::BatchAssembler;
 use super::{CHUNK_DEADLINE_S, Chunk, ExactMark, SnapshotReader, column_list, full_name, where_of};
 use crate::client::Client;
+use crate::control::locks_wait_for_commits;
 use crate::error::MysqlError;
 
 /// How a table is cut that is read from one snapshot: one statement after another, none of which takes long.
@@ -66,17 +67,17 @@ impl SnapshotReader {
     ) -> Result<ExactMark, MysqlError> {
         let Some((first, others)) = readers.split_first_mut() else { return Err(MysqlError::Stopped) };
         let mut locker = Client::connect(&first.options).await?;
-        let locked =
-            locker.run(&format!("LOCK TABLES {} READ", full_name(&schema.id)), "locking a table").await;
+        let name = full_name(&schema.id);
+        let locked = locker.run(&format!("LOCK TABLES {name} READ"), "locking a table").await;
         let exact = match locked {
-            Ok(()) => true,
+            Ok(()) => locks_wait_for_commits(&first.server),
             Err(MysqlError::Refused { .. }) => false,
             Err(error) => {
                 locker.close().await;
                 return Err(error);
             }
         };
-        let opened = first.open_after_mark(others, &full_name(&schema.id), seen).await;
+        let opened = first.open_after_mark(others, Some(name.as_str()).filter(|_| !exact), seen).await;
         // The goodbye unlocks too; this one says whether the lock was held until now.
         let unlocked = locker.run("UNLOCK TABLES", "unlocking a table").await;
         locker.close().await;
@@ -90,7 +91,7 @@ impl SnapshotReader {
     async fn open_after_mark(
         &mut self,
         others: &mut [Self],
-        table: &str,
+        table: Option<&str>,
         seen: &Position,
     ) -> Result<Position, MysqlError> {
         const OPEN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";

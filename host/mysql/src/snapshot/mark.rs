@@ -1,8 +1,8 @@
 //! The marks around a chunk.
 //!
 //! Which low marks are safe was measured on both servers under load. MySQL: `@@gtid_executed` and `log_status`; the file
-//! position of its status statement runs ahead of what a SELECT can see. Where neither can be had (before 8.0 without GTIDs, or without the
-//! right to read `log_status`), the position is read while the table is locked against writing: the lock is given when no transaction that
+//! position of its status statement runs ahead of what a SELECT can see. Where neither can be had (5.7 without GTIDs, or without the right to
+//! read `log_status`), the position is read while the table is locked against writing: the lock is given when no transaction that
 //! wrote to the table is on its way any more, so that all of this table in front of the position is visible. That takes a moment, unless
 //! somebody's long transaction has written to the table: then the wait for it is short and is tried again later. MariaDB: nothing that can be read says by itself what
 //! is visible. `@@gtid_binlog_pos` and the end of the log run ahead, because both move when a transaction is written and not
@@ -43,18 +43,22 @@ impl Mark {
         Self { watermark, status: status_statement(server) }
     }
 
-    /// Takes a low mark that includes `seen`: everything of the table (by its quoted name) in it is visible to whatever is read next.
+    /// Takes a low mark that includes `seen`: everything of the table (by its quoted name) in it is visible to whatever is read next. None for
+    /// the table: somebody else of ours holds its lock. A second one would wait behind the writers that wait for the first.
     pub(super) async fn take_low(
         &self,
         client: &mut Client,
-        table: &str,
+        table: Option<&str>,
         seen: &Position,
     ) -> Result<Position, MysqlError> {
         for attempt in 0..MOST_TRIES {
             let low = match self.watermark {
                 Watermark::MySqlGtid => executed(client).await?,
                 Watermark::MySqlLogStatus => log_status(client).await?,
-                Watermark::MySqlLock => self.locked(client, table).await?,
+                Watermark::MySqlLock => match table {
+                    Some(table) => self.locked(client, table).await?,
+                    None => self.end_of_log(client).await?,
+                },
                 Watermark::MariaDb => visible(client).await?,
             };
             if includes(client, &low, seen)? {

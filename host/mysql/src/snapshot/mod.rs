@@ -266,7 +266,7 @@ impl SnapshotReader {
             where_of(&condition),
             keys.order(),
         );
-        let low = self.mark.take_low(&mut self.client, &full_name(&schema.id), seen).await?;
+        let low = self.mark.take_low(&mut self.client, Some(&full_name(&schema.id)), seen).await?;
         let mut batches = Vec::new();
         let peer = self.client.peer().clone();
         let mut assembler = BatchAssembler::new(Arc::clone(schema));
@@ -289,9 +289,13 @@ impl SnapshotReader {
         Ok(ChunkRead::Rows(ChunkRows { batches, low, high, replaced: assembler.replaced() }))
     }
 
-    /// Leaves a result behind whose rest nobody wants: to read it would take as long as to use it.
+    /// Leaves a result behind whose rest nobody wants. A connection that is given up is read to its end all the same before it says goodbye,
+    /// so the server is told to end it.
     async fn leave(&mut self) -> Result<(), MysqlError> {
-        self.client = Client::connect(&self.options).await?;
+        let fresh = Client::connect(&self.options).await?;
+        let left = std::mem::replace(&mut self.client, fresh);
+        self.client.end(&left).await?;
+        drop(left);
         self.limit_statements(CHUNK_DEADLINE_S).await
     }
 

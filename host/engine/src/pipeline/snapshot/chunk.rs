@@ -56,8 +56,11 @@ impl Snapshot {
     ) -> Result<(), Stop> {
         let table = job.schema.id.clone();
         let is_measured = self.rows_of(&table) < self.plan.chunk_rows && job.chunk.number < FIRST_PIECE;
-        let mut cut = if is_measured { Cut::May } else { Cut::No };
-        let (mut most_bytes, mut attempts) = (self.plan.chunk_bytes, 0);
+        // A target that has it from before a crash knows it by its number, and would not know a piece of it.
+        let is_held = self.plan.held.contains(&(table.to_string(), job.chunk.number));
+        let mut cut = if is_measured && !is_held { Cut::May } else { Cut::No };
+        let mut most_bytes = if is_held { usize::MAX } else { self.plan.chunk_bytes };
+        let mut attempts = 0;
         loop {
             if cut != Cut::No {
                 if let Some(piece) = self.cut_off(reader, &mut job, &mut attempts).await? {

@@ -276,7 +276,9 @@ impl Table {
     /// Some of the rows, whichever they are.
     fn some(&self, random: &mut Random) -> String {
         let of = if self.key.is_empty() { &self.columns } else { &self.key };
-        format!("WHERE MOD(CRC32(CONCAT_WS('|', {})), 11) < {}", names(of), random.between(1, 4))
+        // As hexadecimal text, since columns of some character sets cannot be put beside each other.
+        let parts: Vec<String> = of.iter().map(|column| format!("HEX({})", column.name)).collect();
+        format!("WHERE MOD(CRC32(CONCAT_WS('|', {})), 11) < {}", parts.join(", "), random.between(1, 4))
     }
 
     fn dml(&self, random: &mut Random) -> String {

@@ -237,8 +237,9 @@ fn take(lock: &std::fs::File) -> Result<(), std::fs::TryLockError> {
 }
 
 fn serve(mut connection: Connection, queue: &Receiver<Job>) {
+    let together = if crash::is_counting() { 1 } else { TOGETHER };
     while let Ok(first) = queue.recv() {
-        let others = queue.try_iter().take(TOGETHER - 1);
+        let others = queue.try_iter().take(together - 1);
         let jobs: Vec<Job> = std::iter::once(first).chain(others).collect();
         commit_together(&mut connection, jobs);
     }

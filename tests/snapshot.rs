@@ -10,6 +10,7 @@ use crate::support::{
 on_both_servers!(
     a_table_is_cut_by_the_column_that_the_file_names,
     a_table_without_a_key_is_read_in_parallel_and_each_row_once,
+    an_evenly_spread_key_is_cut_without_asking_for_each_end,
     a_column_that_cannot_cut_a_table_is_refused,
     a_snapshot_keeps_to_its_rows_per_second,
     a_snapshot_waits_while_the_server_is_busy,
@@ -154,6 +155,42 @@ fn a_table_without_a_key_is_read_in_parallel_and_each_row_once(kind: Kind) {
         wait_for_same_rows(&source, "keyless", &emulator.sink(), "keyless");
         assert_eq!(program.stop(), Some(0), "{}", program.printed());
     });
+}
+
+/// Numbers below zero, and those that only an unsigned column has; and ones that are too far from each other.
+fn an_evenly_spread_key_is_cut_without_asking_for_each_end(kind: Kind) {
+    let server = Server::private(kind, &[]);
+    let (source, emulator) = (server.database(), Emulator::start());
+    let table = |name: &str, key: &str, id: &dyn Fn(u64) -> String| {
+        let rows: Vec<String> = (0..2_000).map(|n| format!("({}, {n})", id(n))).collect();
+        source.sql(&format!(
+            "CREATE TABLE {name} (id {key} PRIMARY KEY, v INT); INSERT INTO {name} VALUES {}; ANALYZE TABLE {name}",
+            rows.join(", ")
+        ));
+    };
+    table("below", "INT", &|n| format!("{n} * 3 - 5000"));
+    table("high", "BIGINT UNSIGNED", &|n| (u64::MAX - n * 3).to_string());
+    table("sparse", "INT", &|n| (n * 5_000).to_string());
+    server.sql("SET GLOBAL log_output = 'TABLE'; SET GLOBAL general_log = 1");
+    let pipeline = Pipeline::new(&source, &emulator).source("scan.incremental.snapshot.chunk.size", "100");
+    let mut program = pipeline.start();
+    for table in ["below", "high", "sparse"] {
+        wait_for_same_rows(&source, table, &emulator.sink(), table);
+    }
+    program.assert_running();
+    let statements = |table: &str, with: &str| {
+        let asked = format!(
+            "SELECT COUNT(*) FROM mysql.general_log WHERE command_type = 'Execute' AND CONVERT(argument USING utf8mb4) LIKE \
+             '%FROM `{}`.`{table}`%{with}%'",
+            source.name()
+        );
+        server.rows(&asked)[0][0].as_deref().and_then(|count| count.parse::<u32>().ok()).expect("a number")
+    };
+    for table in ["below", "high"] {
+        let counted = (statements(table, "WHERE"), statements(table, "OFFSET"));
+        assert!(counted.0 > 10 && counted.1 == 0, "{table}: {counted:?}");
+    }
+    assert!(statements("sparse", "OFFSET") > 10);
 }
 
 fn a_column_that_cannot_cut_a_table_is_refused(kind: Kind) {

@@ -132,6 +132,14 @@ mod tests {
         let (position, reason) = (Box::default(), "gone".to_owned());
         let lost = MysqlError::PositionPurged { position, reason }.into();
         assert_eq!(supervisor.next(&lost, true, 3), None);
+        let killed = MysqlError::Statement {
+            server: "s:1".into(),
+            doing: "reading".into(),
+            code: 1317,
+            reason: "interrupted".into(),
+        };
+        supervisor = fresh(true, false);
+        assert!(supervisor.next(&killed.into(), false, 3).is_some(), "somebody's KILL is no reason to end");
         let taken: EngineError =
             MysqlError::ServerIdTaken { server: "s:1".into(), server_id: 7, reason: "in use".into() }.into();
         supervisor = fresh(true, false);

@@ -213,15 +213,17 @@ fn pass(mut from: TcpStream, mut to: TcpStream, is_stalled: &dyn Fn() -> bool) {
     }
 }
 
+/// The same pipeline with its source behind a port of ours.
+fn through(port: u16, pipeline: Pipeline) -> Pipeline {
+    pipeline.source("hostname", "127.0.0.1").source("port", &port.to_string())
+}
+
 fn a_link_that_stalls_is_noticed_and_replaced(kind: Kind) {
     let server = Server::shared(kind);
     let (source, emulator) = (server.database(), Emulator::start());
     with_rows(&source);
     let proxy = Proxy::to(&server);
-    let pipeline = Pipeline::new(&source, &emulator)
-        .source("hostname", "127.0.0.1")
-        .source("port", &proxy.port.to_string())
-        .source("heartbeat.interval", "1s");
+    let pipeline = through(proxy.port, Pipeline::new(&source, &emulator)).source("heartbeat.interval", "1s");
     let mut program = pipeline.start();
     wait_for_same_rows(&source, "t", &emulator.sink(), "t");
     proxy.stall();
@@ -240,9 +242,7 @@ fn a_snapshot_goes_on_when_its_links_stall(kind: Kind) {
         values.join(", ")
     ));
     let proxy = Proxy::to(&server);
-    let pipeline = Pipeline::new(&source, &emulator)
-        .source("hostname", "127.0.0.1")
-        .source("port", &proxy.port.to_string())
+    let pipeline = through(proxy.port, Pipeline::new(&source, &emulator))
         .source("connect.timeout", "1s")
         .source("heartbeat.interval", "1s")
         .source("scan.incremental.snapshot.chunk.size", "60")
@@ -265,9 +265,7 @@ fn a_stop_waits_for_no_server(kind: Kind) {
     let (source, emulator) = (server.database(), Emulator::start());
     with_rows(&source);
     let proxy = Proxy::to(&server);
-    let pipeline = Pipeline::new(&source, &emulator)
-        .source("hostname", "127.0.0.1")
-        .source("port", &proxy.port.to_string())
+    let pipeline = through(proxy.port, Pipeline::new(&source, &emulator))
         .source("connect.timeout", "60s")
         .source("scan.incremental.snapshot.chunk.size", "2")
         .source("scan.snapshot.max-rows-per-second", "1");
@@ -285,10 +283,7 @@ fn a_stop_waits_for_no_server(kind: Kind) {
     // One that takes connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").expect("an address");
     let port = silent.local_addr().expect("an address").port();
-    let pipeline = Pipeline::new(&source, &emulator)
-        .source("hostname", "127.0.0.1")
-        .source("port", &port.to_string())
-        .source("connect.timeout", "600s");
+    let pipeline = through(port, Pipeline::new(&source, &emulator)).source("connect.timeout", "600s");
     let mut program = pipeline.start();
     let _connected = silent.accept().expect("a connection");
     assert_eq!(program.stop(), Some(0), "{}", program.printed());

@@ -31,10 +31,7 @@ pub(super) fn judge_keyless(needs: &Needs) -> Option<Finding> {
 
 pub(super) async fn check_locks(control: &mut Control, needs: &Needs) -> Result<Vec<Finding>, MysqlError> {
     let mut findings = Vec::new();
-    for (database, tables) in by_database(&needs.appended) {
-        if may_lock(control, database).await? {
-            continue;
-        }
+    for (database, tables) in denied(control, &needs.appended).await? {
         findings.push(warn(
             "lock-tables",
             format!(
@@ -51,10 +48,7 @@ pub(super) async fn check_locks(control: &mut Control, needs: &Needs) -> Result<
 /// Where the marks of all chunks are taken under locks.
 pub(super) async fn check_marks(control: &mut Control, needs: &Needs) -> Result<Vec<Finding>, MysqlError> {
     let mut findings = Vec::new();
-    for (database, tables) in by_database(&needs.tables) {
-        if may_lock(control, database).await? {
-            continue;
-        }
+    for (database, tables) in denied(control, &needs.tables).await? {
         findings.push(refuse(
             "watermark",
             format!(
@@ -73,12 +67,22 @@ pub(super) async fn check_marks(control: &mut Control, needs: &Needs) -> Result<
     Ok(findings)
 }
 
-fn by_database(tables: &[TableId]) -> BTreeMap<&str, Vec<&TableId>> {
+/// Tables that may not be locked, by their databases.
+async fn denied<'t>(
+    control: &mut Control,
+    tables: &'t [TableId],
+) -> Result<BTreeMap<&'t str, Vec<&'t TableId>>, MysqlError> {
     let mut databases: BTreeMap<&str, Vec<&TableId>> = BTreeMap::new();
     for table in tables {
         databases.entry(&table.database).or_default().push(table);
     }
-    databases
+    let mut denied = BTreeMap::new();
+    for (database, tables) in databases {
+        if !may_lock(control, database).await? {
+            denied.insert(database, tables);
+        }
+    }
+    Ok(denied)
 }
 
 fn grant(control: &Control, database: &str) -> String {
